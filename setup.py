@@ -1,0 +1,86 @@
+"""The flag table and the extensions, nothing else; pyproject.toml has the rest."""
+
+import os
+import platform
+import sys
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+DEBUG = os.environ.get("FASTBACKPROP_DEBUG", "0") not in ("", "0")
+IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
+
+# Appended to the compiler's own flags, for kernel modules only. Contraction is off
+# so that an FMA stands where the kernels write one and nowhere else.
+GCC = ["-O1", "-g"] if DEBUG else ["-O3"]
+FLAGS = {
+    "unix": {
+        "all": [*GCC, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-Wno-unused-function"],
+        "baseline": ["-march=x86-64-v2"] if IS_X86_64 else [],
+        "x86_64_v3": ["-march=x86-64-v3"],
+        "x86_64_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    },
+    "msvc": {
+        "all": ["/Od" if DEBUG else "/O2", "/fp:precise"],
+        "baseline": [],
+        "x86_64_v3": ["/arch:AVX2"],
+        "x86_64_v4": ["/arch:AVX512"],
+    },
+}
+VARIANTS = ["baseline", "x86_64_v3", "x86_64_v4"] if IS_X86_64 else ["baseline"]
+MACROS = [("FBP_DEBUG", "1")] if DEBUG else []
+KERNELS = "src/fastbackprop/_kernels"
+
+
+def kernel(variant: str, dtype: str) -> Extension:
+    """One extension: one instruction set, one dtype."""
+    return Extension(
+        f"fastbackprop._kernels.{variant}_{dtype}",
+        [f"{KERNELS}/{variant}_{dtype}.pyx"],
+        include_dirs=[KERNELS],
+        define_macros=MACROS + ([("FBP_FLOAT64", "1")] if dtype == "float64" else []),
+        depends=[f"{KERNELS}/_simd.h"],
+    )
+
+
+class BuildExt(build_ext):
+    """Appends the kernel flags once it is known which compiler builds."""
+
+    def finalize_options(self) -> None:
+        """Compile on all cores unless told otherwise."""
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile one extension with the flags of its variant."""
+        flags = FLAGS["msvc" if self.compiler.compiler_type == "msvc" else "unix"]
+        for variant in VARIANTS:
+            if ext.name.rpartition(".")[2].startswith(variant):
+                ext.extra_compile_args = [*ext.extra_compile_args, *flags["all"], *flags[variant]]
+        super().build_extension(ext)
+
+
+extensions = [kernel(variant, dtype) for variant in VARIANTS for dtype in ("float32", "float64")]
+extensions.append(
+    Extension("fastbackprop._cpu", ["src/fastbackprop/_cpu.pyx"], include_dirs=["src/fastbackprop"],
+              depends=["src/fastbackprop/_cpuid.h"])
+)
+
+setup(
+    cmdclass={"build_ext": BuildExt},
+    ext_modules=cythonize(
+        extensions,
+        include_path=["src"],
+        build_dir="build/cython",                    # no generated C beside the sources
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "initializedcheck": DEBUG,
+            "cdivision": True,
+            "freethreading_compatible": True,
+        },
+        nthreads=0 if sys.platform == "win32" else os.cpu_count() or 1,
+    ),
+)

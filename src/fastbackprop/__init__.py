@@ -1,0 +1,55 @@
+"""fastbackprop: trains, runs and explains dense neural networks on the CPU.
+
+predict (forward) -> compare (loss) -> blame (backward, gradient) -> correct (update).
+"""
+
+from importlib.metadata import version as _version
+
+from fastbackprop._activations import LeakyReLU
+from fastbackprop._dispatch import kernel_info
+from fastbackprop._errors import DivergenceError, FastbackpropError, ModelFileError
+from fastbackprop._history import History
+from fastbackprop._initializers import (
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LecunNormal,
+    Uniform,
+    Zeros,
+)
+from fastbackprop._layers import Dense
+from fastbackprop._losses import BinaryCrossEntropy, CrossEntropy, HalfSquaredError, MeanSquaredError
+from fastbackprop._model import Sequential, load, mlp
+from fastbackprop._optimizers import SGD
+from fastbackprop._trainer import Trainer
+
+__version__ = _version("fastbackprop")
+
+__all__ = [
+    "SGD",
+    "BinaryCrossEntropy",
+    "Constant",
+    "CrossEntropy",
+    "Dense",
+    "DivergenceError",
+    "FastbackpropError",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HalfSquaredError",
+    "HeNormal",
+    "HeUniform",
+    "History",
+    "LeakyReLU",
+    "LecunNormal",
+    "MeanSquaredError",
+    "ModelFileError",
+    "Sequential",
+    "Trainer",
+    "Uniform",
+    "Zeros",
+    "kernel_info",
+    "load",
+    "mlp",
+]

@@ -1,0 +1,108 @@
+"""Aligned memory, and where each layer's parameters lie in one buffer.
+
+All weights and biases of a model are one array, and so are the gradients and each
+optimizer state: update, clip, save are one loop over one array. Rows are padded with
+zeros to 64 bytes, so that kernels have no tails in ``n_out``.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Parameters", "Place", "aligned_empty", "aligned_zeros", "padded", "padded_rows", "places"]
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+def aligned_empty(size: int, dtype: np.dtype) -> np.ndarray:
+    """Return a 1-D array of ``size`` numbers, not set, that starts on a cache line."""
+    raw = np.empty(size * dtype.itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+def aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:
+    """Return a 1-D array of ``size`` zeros that starts on a cache line."""
+    array = aligned_empty(size, dtype)
+    array.fill(0)
+    return array
+
+
+def padded(n: int, dtype: np.dtype) -> int:
+    """``n`` rounded up to whole cache lines, in numbers of this dtype."""
+    multiple = ALIGNMENT // dtype.itemsize
+    return -(-n // multiple) * multiple
+
+
+def padded_rows(array: np.ndarray) -> np.ndarray:
+    """Return a copy of a 2-D array in the kernels' form: aligned rows, zeros behind."""
+    rows, columns = array.shape
+    width = padded(columns, array.dtype)
+    copy = aligned_zeros(rows * width, array.dtype).reshape(rows, width)
+    copy[:, :columns] = array
+    return copy
+
+
+class Place(NamedTuple):
+    """Where one layer's parameters lie in a buffer: ``n_in`` rows, then the bias."""
+
+    offset: int
+    n_in: int
+    n_out: int
+    row: int
+    has_bias: bool
+
+    @property
+    def end(self) -> int:
+        """The offset behind this layer."""
+        return self.offset + (self.n_in + self.has_bias) * self.row
+
+    def weight(self, buffer: np.ndarray) -> np.ndarray:
+        """View of shape (n_in, n_out), without the padding."""
+        block = buffer[self.offset : self.offset + self.n_in * self.row]
+        return block.reshape(self.n_in, self.row)[:, : self.n_out]
+
+    def bias(self, buffer: np.ndarray) -> np.ndarray | None:
+        """View of shape (n_out,), or None for a layer without bias."""
+        start = self.offset + self.n_in * self.row
+        return buffer[start : start + self.n_out] if self.has_bias else None
+
+
+def places(shapes: Iterable[tuple[int, int, bool]], dtype: np.dtype) -> Iterator[Place]:
+    """Yield one place after the other for layers of (n_in, n_out, has_bias)."""
+    offset = 0
+    for n_in, n_out, has_bias in shapes:
+        place = Place(offset, n_in, n_out, padded(n_out, dtype), has_bias)
+        yield place
+        offset = place.end
+
+
+class Parameters:
+    """All weights and biases of a model, and, once asked for, their gradients.
+
+    Parameters
+    ----------
+    shapes : iterable of tuple
+        (n_in, n_out, has_bias) of each layer.
+    dtype : dtype
+        float32 or float64.
+    """
+
+    def __init__(self, shapes: Iterable[tuple[int, int, bool]], dtype: np.dtype) -> None:
+        self.places = tuple(places(shapes, dtype))
+        self.values = aligned_zeros(self.places[-1].end, dtype)
+        self.has_blame = False  # whether a backward has filled the gradients
+        self._gradients: np.ndarray | None = None
+
+    @property
+    def gradients(self) -> np.ndarray:
+        """dC/dw of every value, in the same places; zeros before the first backward."""
+        if self._gradients is None:
+            self._gradients = aligned_zeros(self.values.size, self.values.dtype)
+        return self._gradients
+
+    def first_layer_not_finite(self) -> int:
+        """The index of the first layer that holds NaN or infinity."""
+        finite = [np.isfinite(self.values[place.offset : place.end]).all() for place in self.places]
+        return finite.index(False)

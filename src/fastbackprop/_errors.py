@@ -1,0 +1,45 @@
+"""The exceptions of fastbackprop.
+
+::
+
+    Exception
+    ├── ValueError, TypeError        bad input: one sentence says what, must be, got
+    └── FastbackpropError
+        ├── DivergenceError          training stopped being finite   (an ArithmeticError too)
+        └── ModelFileError           a model file can't be read      (an OSError too)
+"""
+
+__all__ = ["DivergenceError", "FastbackpropError", "ModelFileError"]
+
+
+class FastbackpropError(Exception):
+    """Base of the errors that are fastbackprop's own."""
+
+
+class DivergenceError(FastbackpropError, ArithmeticError):
+    """Training stopped being finite; the model keeps its last finite weights.
+
+    Parameters
+    ----------
+    message : str
+        One sentence for a person.
+    epoch : int
+        The epoch, counted from 1 (1 for single steps).
+    batch : int
+        The batch in that epoch, or the number of the single step, counted from 1.
+    layer : int
+        Index in ``model.layers`` of the first layer where it showed.
+    """
+
+    def __init__(self, message: str, epoch: int = 1, batch: int = 1, layer: int = 0) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+        self.batch = batch
+        self.layer = layer
+
+    def __reduce__(self) -> tuple[type, tuple[str, int, int, int]]:
+        return type(self), (str(self), self.epoch, self.batch, self.layer)
+
+
+class ModelFileError(FastbackpropError, OSError):
+    """A file is not a model of fastbackprop, is damaged, or comes from a newer version."""

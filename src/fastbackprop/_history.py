@@ -1,0 +1,88 @@
+"""History: what a fit measured, epoch by epoch."""
+
+from dataclasses import asdict, dataclass, field
+
+__all__ = ["History"]
+
+
+@dataclass
+class History:
+    """Figures of a fit, one number for each epoch that was finished.
+
+    Attributes
+    ----------
+    loss : list of float
+        Mean cost of the training samples, each measured before its step.
+    accuracy : list of float
+        Share of training samples classified right, likewise; empty for regression.
+    validation_loss, validation_accuracy : list of float
+        On the validation data after the epoch; empty without such data.
+    seconds : list of float
+        Wall time of the epoch, without validation.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> print(fb.History(loss=[0.5, 0.25], seconds=[0.1, 0.1]))
+    epoch      loss  seconds
+        1    0.5000    0.100
+        2    0.2500    0.100
+    """
+
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Return the figures as plain lists, without those that weren't measured.
+
+        Returns
+        -------
+        dict
+            For instance ``{"loss": [...], "validation_loss": [...], "seconds": [...]}``.
+        """
+        return {name: values for name, values in asdict(self).items() if values}
+
+    def row(self, epoch: int) -> str:
+        """Return the line of the table for one epoch, counted from 0.
+
+        Parameters
+        ----------
+        epoch : int
+            Which; -1 is the last.
+
+        Returns
+        -------
+        str
+        """
+        number = epoch % len(self) + 1
+        cells = [f"{values[epoch]:{width}{form}}" for values, (_, width, form) in self._columns()]
+        return "  ".join([f"{number:5d}", *cells])
+
+    def header(self) -> str:
+        """Return the first line of the table.
+
+        Returns
+        -------
+        str
+        """
+        return "  ".join(["epoch", *(f"{title:>{width}}" for _, (title, width, _) in self._columns())])
+
+    def _columns(self) -> list[tuple[list[float], tuple[str, int, str]]]:
+        """The lists that have figures, with their title, width and format."""
+        shown = {
+            "loss": ("loss", 8, ".4f"),
+            "accuracy": ("accuracy", 8, ".4f"),
+            "validation_loss": ("val. loss", 9, ".4f"),
+            "validation_accuracy": ("val. accuracy", 13, ".4f"),
+            "seconds": ("seconds", 7, ".3f"),
+        }
+        return [(values, shown[name]) for name, values in vars(self).items() if values]
+
+    def __str__(self) -> str:
+        return "\n".join([self.header(), *(self.row(epoch) for epoch in range(len(self)))])

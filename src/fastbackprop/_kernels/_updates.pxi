@@ -1,0 +1,50 @@
+# correct: w <- w - learning_rate * step, where the step is the gradient, or what
+# momentum and weight decay make of it (Sutskever et al. 2013, as PyTorch's SGD has it):
+#
+#     g <- g + weight_decay w        v <- momentum v + g
+#     step = g + momentum v (Nesterov), else v
+
+cdef inline vec corrected(
+    const Update* update, vec w, vec g,
+    real* velocity,                              # IN/OUT, one vector; used with momentum only
+) noexcept nogil:
+    """The new weights; the velocity is replaced in place."""
+    cdef vec momentum = v_set1(update.momentum)
+    cdef vec v
+    if update.weight_decay != 0:
+        g = v_fma(v_set1(update.weight_decay), w, g)
+    if update.momentum != 0:
+        v = v_fma(momentum, v_load(velocity), g)
+        v_store(velocity, v)
+        g = v_fma(momentum, v, g) if update.nesterov else v
+    return v_fnma(v_set1(update.learning_rate), g, w)
+
+
+cdef inline bint correct_tile(
+    const Update* update,
+    const real* gradient, Py_ssize_t gradient_row,    # IN (rows, gradient_row)
+    real* weight, real* velocity, Py_ssize_t row,     # IN/OUT (rows, row)
+    int rows, int vectors,
+) noexcept nogil:
+    """Correct a tile of weights; returns whether all of them are still finite."""
+    cdef vec w
+    cdef vec wrong = v_zero()                    # stays 0: x - x is NaN for inf and NaN
+    cdef Py_ssize_t i, at
+    cdef int k
+    for i in range(rows):
+        for k in range(vectors):
+            at = i * row + k * LANES
+            w = corrected(update, v_load(weight + at), v_load(gradient + i * gradient_row + k * LANES), velocity + at)
+            v_store(weight + at, w)
+            wrong = v_add(wrong, v_sub(w, w))
+    return all_zero(wrong)
+
+
+cdef inline bint all_zero(vec x) noexcept nogil:
+    cdef real lanes[LANES]
+    cdef int i
+    cdef bint zero = True
+    v_store_any(lanes, x)
+    for i in range(LANES):
+        zero = zero and lanes[i] == 0
+    return zero

@@ -1,0 +1,451 @@
+"""Sequential: a network of dense layers. predict and blame, by hand or in one call."""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._activations import Activation
+from fastbackprop._buffers import Parameters, aligned_empty
+from fastbackprop._dispatch import DTYPES, kernels
+from fastbackprop._errors import ModelFileError
+from fastbackprop._layers import Dense
+from fastbackprop._output import Traced, traced
+from fastbackprop._storage import read_model_file, write_model_file
+from fastbackprop._validation import as_matrix, check_choice, check_out, check_seed
+
+__all__ = ["Sequential", "load", "mlp"]
+
+
+class Sequential:
+    """Dense layers, one behind the other.
+
+    Parameters
+    ----------
+    layers : sequence of Dense
+        At least one; each must have as many inputs as the one before has outputs.
+    seed : int or None, default=None
+        Of the initial weights; None takes one from the operating system.
+    dtype : {"float32", "float64"}, default="float32"
+        Of weights, inputs and outputs.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If layers don't fit each other, or one belongs to another model already.
+
+    Notes
+    -----
+    ``predict`` may be called from many threads at once. Training, ``forward`` and
+    ``backward`` are for one thread at a time; a second one gets a RuntimeError.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> model = fb.Sequential([fb.Dense(4, 8, activation="relu"), fb.Dense(8, 3, activation="softmax")], seed=0)
+    >>> model
+    Sequential(4-8-3, relu softmax, float32, 67 parameters)
+    >>> model.predict([[5.1, 3.5, 1.4, 0.2]]).shape
+    (1, 3)
+    """
+
+    def __init__(self, layers: Sequence[Dense], *, seed: int | None = None, dtype: Any = "float32") -> None:
+        layers = _check_layers(layers)
+        seed = check_seed(seed)
+        self._assemble(layers, check_choice("dtype", _dtype_name(dtype), DTYPES))
+        generator = np.random.PCG64(seed)
+        for layer in layers:
+            layer._draw(generator)
+
+    def _assemble(self, layers: Sequence[Dense], dtype: str) -> None:
+        """Lay all parameters out in one buffer, as zeros."""
+        self._layers = tuple(layers)
+        self._dtype = np.dtype(dtype)
+        self._parameters = Parameters(((x.n_in, x.n_out, x.has_bias) for x in layers), self._dtype)
+        self._network = kernels(dtype).Network(
+            [
+                (x.n_in, x.n_out, place.offset, x.has_bias, x.activation, x.slope)
+                for x, place in zip(layers, self._parameters.places, strict=True)
+            ],
+            self._parameters.values,
+        )
+        for index, layer in enumerate(layers):
+            layer._attach(self._parameters, index)
+        self._capacity = 0
+        self._forward_shape: tuple[int, ...] | None = None
+        self._idle_scratch: list[np.ndarray] = []
+        self._in_training = threading.Lock()
+
+    @property
+    def layers(self) -> tuple[Dense, ...]:
+        """The layers, first to last."""
+        return self._layers
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of weights, inputs and outputs: float32 or float64."""
+        return self._dtype
+
+    @property
+    def n_in(self) -> int:
+        """Number of inputs: columns of X."""
+        return self._layers[0].n_in
+
+    @property
+    def n_out(self) -> int:
+        """Number of outputs."""
+        return self._layers[-1].n_out
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of all weights and biases."""
+        return sum(layer.n_parameters for layer in self._layers)
+
+    def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray:
+        return as_matrix(
+            "X", X, self._dtype, self.n_in, "the model's n_in", may_be_row=may_be_row, check_finite=check_finite
+        )
+
+    def predict(self, X: Any, *, out: np.ndarray | None = None, check_finite: bool = True) -> np.ndarray:
+        """Predict: the outputs for each row of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in) or (n_in,)
+            Any numbers; converted to the model's dtype. n may be 0.
+        out : ndarray of shape (n, n_out) or (n_out,), optional
+            C-contiguous, of the model's dtype: gets the result, and is returned.
+        check_finite : bool, default=True
+            Whether NaN and infinity are looked for in X.
+
+        Returns
+        -------
+        ndarray of shape (n, n_out) or (n_out,)
+            Row i has the same bits as ``predict(X[i:i+1])[0]``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or out has a wrong shape or dtype, or X isn't finite.
+        """
+        rows = self._as_input(X, check_finite)
+        shape: tuple[int, ...] = (len(rows), self.n_out)
+        if np.ndim(X) == 1:
+            shape = (self.n_out,)
+        result = np.empty(shape, self._dtype) if out is None else check_out(out, shape, self._dtype)
+        if out is not None and np.may_share_memory(rows, result):
+            rows = rows.copy()
+        with self._scratch() as scratch:
+            self._network.predict(rows, result.reshape(len(rows), self.n_out), scratch)
+        return result
+
+    @contextmanager
+    def _scratch(self) -> Iterator[np.ndarray]:
+        """Scratch for one call of predict or evaluate; kept for the next."""
+        try:
+            scratch = self._idle_scratch.pop()
+        except IndexError:
+            scratch = aligned_empty(self._network.predict_scratch_size, self._dtype)
+        try:
+            yield scratch
+        finally:
+            self._idle_scratch.append(scratch)
+
+    @contextmanager
+    def _training(self, n_rows: int) -> Iterator[Any]:
+        """The network, for one thread alone, with scratch for batches of n_rows."""
+        if not self._in_training.acquire(blocking=False):
+            raise RuntimeError("A model must be trained by one thread at a time, got a second one.")
+        try:
+            if n_rows > self._capacity:
+                size = self._network.scratch_size(n_rows)
+                self._network.set_scratch(n_rows, aligned_empty(size, self._dtype))
+                self._capacity = n_rows
+            self._forward_shape = None  # what forward had kept is overwritten from here on
+            yield self._network
+        finally:
+            self._in_training.release()
+
+    def forward(self, X: Any, *, check_finite: bool = True) -> np.ndarray:
+        """Predict, and keep what blame needs: the first of the four steps by hand.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in) or (n_in,)
+            At least one row.
+        check_finite : bool, default=True
+            Whether NaN and infinity are looked for in X.
+
+        Returns
+        -------
+        ndarray of shape (n, n_out) or (n_out,)
+            y_hat. Behind sigmoid or softmax it is read-only and remembers z, so that
+            a loss can be as exact as in training.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has a wrong shape or dtype, isn't finite or has no rows.
+        """
+        rows = self._as_input(X, check_finite)
+        if len(rows) == 0:
+            raise ValueError("X must have at least one row, got 0.")
+        y_hat = np.empty((len(rows), self.n_out), self._dtype)
+        z = np.empty_like(y_hat)
+        with self._training(len(rows)) as network:
+            network.forward(rows, y_hat, z)
+            self._forward_shape = (self.n_out,) if np.ndim(X) == 1 else y_hat.shape
+        y_hat, z = y_hat.reshape(self._forward_shape), z.reshape(self._forward_shape)
+        last = self._layers[-1].activation
+        return traced(y_hat, z, last) if last in ("sigmoid", "softmax") else y_hat
+
+    def backward(self, d_y_hat: Any) -> np.ndarray:
+        """Blame: every gradient, for the batch of the last ``forward``.
+
+        Fills ``weight_gradient`` and ``bias_gradient`` of every layer.
+
+        Parameters
+        ----------
+        d_y_hat : array-like of the shape that forward returned
+            dC/dy_hat, for instance from a loss.
+
+        Returns
+        -------
+        ndarray of forward's input shape
+            dC/dx.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no ``forward``, or training came in between.
+        ValueError, TypeError
+            If d_y_hat has a wrong shape or dtype, or isn't finite.
+        """
+        shape = self._forward_shape
+        if shape is None:
+            raise RuntimeError("backward must follow forward, got a model without a forward pass.")
+        if np.shape(d_y_hat) != shape:
+            raise ValueError(f"d_y_hat must have shape {shape}, as forward returned, got {np.shape(d_y_hat)}.")
+        is_d_z = isinstance(d_y_hat, Traced) and d_y_hat.activation == self._layers[-1].activation
+        given = d_y_hat.z if is_d_z else d_y_hat
+        d_out = as_matrix("d_y_hat", given, self._dtype, self.n_out, "the model's n_out", may_be_row=True)
+        d_x = np.empty((len(d_out), self.n_in), self._dtype)
+        with self._training(len(d_out)) as network:
+            network.backward(d_out, is_d_z, self._parameters.gradients, d_x)
+            self._parameters.has_blame = True
+            self._forward_shape = shape
+        return d_x.reshape(-1) if len(shape) == 1 else d_x
+
+    def summary(self) -> str:
+        """Return the layers as a table.
+
+        Returns
+        -------
+        str
+            A line for each layer: kind, shape, activation, number of parameters.
+        """
+        head = ("layer", "shape", "activation", "bias", "parameters")
+        rows = [
+            (
+                f"{i} Dense",
+                f"{x.n_in:,} -> {x.n_out:,}",
+                x.activation + (f" {x.slope:g}" if x.activation == "leaky_relu" else ""),
+                "yes" if x.has_bias else "no",
+                f"{x.n_parameters:,}",
+            )
+            for i, x in enumerate(self._layers)
+        ]
+        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(5)]
+        lines = [
+            "  ".join(c.rjust(w) if i == 4 else c.ljust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
+            for r in [head, *rows]
+        ]
+        rule = "-" * len(lines[0])
+        size = self.n_parameters * self._dtype.itemsize
+        total = f"{self.n_parameters:,} parameters, {self._dtype}, {size:,} bytes"
+        return "\n".join([lines[0], rule, *lines[1:], rule, total])
+
+    def __repr__(self) -> str:
+        widths = "-".join(str(n) for n in [self.n_in, *(layer.n_out for layer in self._layers)])
+        activations = [layer.activation for layer in self._layers]
+        if len(widths) + sum(map(len, activations)) > 70:
+            widths = f"{self.n_in}-...-{self.n_out} ({len(activations)} layers)"
+            activations = list(dict.fromkeys(activations))
+        return f"Sequential({widths}, {' '.join(activations)}, {self._dtype}, {self.n_parameters:,} parameters)"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a safetensors file: beside it first, then renamed.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced if it is there.
+
+        Raises
+        ------
+        OSError
+            If it can't be written; a file that was there is as it was.
+        """
+        tensors = {}
+        for i, layer in enumerate(self._layers):
+            tensors[f"layers.{i}.weight"] = layer.weight
+            if layer.bias is not None:
+                tensors[f"layers.{i}.bias"] = layer.bias
+        description = [
+            {"n_in": x.n_in, "n_out": x.n_out, "activation": x.activation, "slope": x.slope, "bias": x.has_bias}
+            for x in self._layers
+        ]
+        write_model_file(path, tensors, {"dtype": self._dtype.name, "layers": description})
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        arrays = [(layer.weight.copy(), None if layer.bias is None else layer.bias.copy()) for layer in self._layers]
+        return _rebuild, (type(self), [_detached(x) for x in self._layers], self._dtype.name, arrays)
+
+
+def _dtype_name(dtype: Any) -> Any:
+    """numpy.float32 and dtype("float32") as "float32"; what isn't a dtype as it is."""
+    try:
+        return np.dtype(dtype).name if dtype is not None else dtype
+    except TypeError:
+        return dtype
+
+
+def _detached(layer: Dense) -> Dense:
+    copy = Dense.__new__(Dense)
+    copy.__dict__.update(layer.__getstate__())
+    return copy
+
+
+def _rebuild(
+    cls: type[Sequential], layers: list[Dense], dtype: str, arrays: list[tuple[np.ndarray, np.ndarray | None]]
+) -> Sequential:
+    """The model of these layers with these weights: for pickle, deepcopy and load."""
+    model = cls.__new__(cls)
+    model._assemble(layers, dtype)
+    for layer, (weight, bias) in zip(layers, arrays, strict=True):
+        layer.weight[...] = weight
+        if layer.bias is not None:
+            layer.bias[...] = bias
+    return model
+
+
+def _check_layers(layers: Any) -> list[Dense]:
+    """Refuse layers that can't make a network, naming the first that doesn't fit."""
+    if not isinstance(layers, Iterable) or isinstance(layers, str):
+        raise TypeError(f"layers must be a sequence of Dense, got {layers!r}.")
+    layers = list(layers)
+    if not layers:
+        raise ValueError("layers must have at least one Dense, got none.")
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Dense):
+            raise TypeError(f"layers[{i}] must be a Dense, got {layer!r}.")
+        if layer._parameters is not None:
+            raise ValueError(f"layers[{i}] must be a new layer, got {layer!r}, which is part of a model already.")
+        if any(layer is other for other in layers[:i]):
+            raise ValueError(f"layers[{i}] must be a layer of its own, got {layer!r} twice.")
+        if i and layer.n_in != layers[i - 1].n_out:
+            raise ValueError(
+                f"layers[{i}] must have n_in {layers[i - 1].n_out}, the n_out of layers[{i - 1}] "
+                f"{layers[i - 1]!r}, got {layer!r}."
+            )
+        if layer.activation == "softmax" and i < len(layers) - 1:
+            raise ValueError(f"Only the last layer may have activation 'softmax', got layers[{i}] {layer!r}.")
+    return layers
+
+
+def mlp(
+    widths: Sequence[int],
+    *,
+    activation: str | Activation = "relu",
+    output_activation: str | Activation = "identity",
+    bias: bool = True,
+    weight_init: Any = "auto",
+    seed: int | None = None,
+    dtype: Any = "float32",
+) -> Sequential:
+    """Make a multilayer perceptron: the short way to a Sequential of Dense.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Inputs, hidden widths, outputs; at least two.
+    activation, output_activation : str or Activation
+        Of the hidden layers, and of the last one.
+    bias : bool, default=True
+        Whether layers have a bias.
+    weight_init : str, Initializer or float, default="auto"
+        Of all layers.
+    seed, dtype
+        As in Sequential.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    ValueError, TypeError
+        As Dense and Sequential.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> fb.mlp([784, 128, 10], activation="relu", output_activation="softmax", seed=0)
+    Sequential(784-128-10, relu softmax, float32, 101,770 parameters)
+    """
+    if isinstance(widths, str) or not isinstance(widths, Iterable):
+        raise TypeError(f"widths must be a sequence of at least 2 integers, got {widths!r}.")
+    widths = list(widths)
+    if len(widths) < 2:
+        raise ValueError(f"widths must be a sequence of at least 2 integers, got {widths!r}.")
+    last = len(widths) - 2
+    layers = [
+        Dense(n_in, n_out, output_activation if i == last else activation, bias=bias, weight_init=weight_init)
+        for i, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+    ]
+    return Sequential(layers, seed=seed, dtype=dtype)
+
+
+def load(path: str | os.PathLike[str]) -> Sequential:
+    """Read a model that ``Sequential.save`` wrote; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    Sequential
+        Predicts the same bits as the model that was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If it isn't a model file, is damaged, or comes from a newer version.
+    """
+    tensors, description = read_model_file(path)
+    try:
+        layers, arrays = [], []
+        for i, x in enumerate(description["layers"]):
+            activation = Activation(x["activation"], float(x["slope"]))
+            layers.append(Dense(x["n_in"], x["n_out"], activation, bias=x["bias"]))
+            shape = x["n_in"], x["n_out"]
+            weight = tensors.pop(f"layers.{i}.weight")
+            bias = tensors.pop(f"layers.{i}.bias") if x["bias"] else None
+            if weight.shape != shape or (bias is not None and bias.shape != shape[1:]):
+                raise ValueError(f"layer {i} and its weights have different shapes")
+            if weight.dtype.name != description["dtype"]:
+                raise ValueError(f"layer {i} is not {description['dtype']}")
+            arrays.append((weight, bias))
+        if tensors:
+            raise ValueError(f"no layer for {', '.join(tensors)}")
+        dtype = check_choice("dtype", description["dtype"], DTYPES)
+        return _rebuild(Sequential, _check_layers(layers), dtype, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(f"{path} is damaged: its description and its weights don't fit ({error}).") from error

@@ -1,0 +1,99 @@
+"""Model files: safetensors, so that loading executes nothing.
+
+One file holds the tensors ``layers.0.weight``, ``layers.0.bias`` ... and, as text in
+the header, ``format`` ("fastbackprop"), ``version``, ``model`` (JSON: dtype and the
+layers) and ``sha256`` of all tensors, so that a flipped bit is noticed too.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._errors import ModelFileError
+
+__all__ = ["FORMAT_VERSION", "read_model_file", "write_model_file"]
+
+FORMAT_VERSION = 1
+
+
+def _digest(tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name}:{array.dtype.name}:{array.shape};".encode())
+        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+def write_model_file(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], model: dict[str, Any]) -> None:
+    """Write beside the path, then rename: the file there is whole, or the old one.
+
+    Raises
+    ------
+    OSError
+        If the folder can't be written; nothing at ``path`` has changed.
+    """
+    from safetensors.numpy import save
+
+    target = Path(path)
+    metadata = {
+        "format": "fastbackprop",
+        "version": str(FORMAT_VERSION),
+        "model": json.dumps(model),
+        "sha256": _digest(tensors),
+    }
+    content = save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
+    # Opened by name, not by mkstemp alone, so that the file gets the user's usual mode.
+    folder = target.parent
+    handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=folder)
+    os.close(handle)
+    try:
+        os.unlink(beside)
+        with open(beside, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the tensors and the description of a model.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If it isn't a model file of fastbackprop, is damaged, or is of a newer version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path must be a model file, got {str(path)!r}, which is not there.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+        raise ModelFileError(f"{path} is not a safetensors file, or is damaged: {error}.") from error
+    if metadata.get("format") != "fastbackprop":
+        raise ModelFileError(f"{path} is a safetensors file, but not a model of fastbackprop.")
+    version = metadata.get("version", "")
+    if not version.isdigit() or int(version) > FORMAT_VERSION:
+        raise ModelFileError(f"{path} must have format version {FORMAT_VERSION} or older, got {version!r}.")
+    if metadata.get("sha256") != _digest(tensors):
+        raise ModelFileError(f"{path} is damaged: the checksum of its weights doesn't match.")
+    try:
+        model = json.loads(metadata["model"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} is damaged: its description can't be read ({error}).") from error
+    return tensors, model

@@ -1,0 +1,377 @@
+"""Trainer: the four steps over many batches, one call of the kernels for many steps."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._buffers import aligned_empty
+from fastbackprop._dispatch import kernels
+from fastbackprop._errors import DivergenceError
+from fastbackprop._history import History
+from fastbackprop._losses import Loss, Targets, as_loss
+from fastbackprop._model import Sequential
+from fastbackprop._optimizers import SGD, as_optimizer
+from fastbackprop._validation import as_matrix, check_integer, check_seed, check_true_false, same_length
+
+__all__ = ["Trainer"]
+
+# Between two visits to Python (for Ctrl-C, for the progress bar) the kernels do at
+# most about this many operations: 2 ms near the peak of a core, 0.1 s far below it.
+OPERATIONS_PER_CALL = 2e8
+# ... where each layer counts as this many more for each batch and row: its overhead.
+OVERHEAD_PER_LAYER = 2000
+OVERHEAD_PER_ROW = 200
+
+
+class Trainer:
+    """Trains a model: predict, compare, blame, correct.
+
+    Parameters
+    ----------
+    model : Sequential
+        Trained in place.
+    loss : str or Loss
+        "half_squared_error", "mean_squared_error", "cross_entropy" (behind softmax),
+        "binary_cross_entropy" (behind sigmoid), or an object.
+    optimizer : str or SGD, default="sgd"
+        "sgd" is ``SGD()`` with a learning rate of 0.01.
+    batch_size : int, default=32
+        Samples in a step of ``fit``; a last batch may be shorter.
+    seed : int or None, default=None
+        Of the shuffling; None takes one from the operating system.
+
+    Attributes
+    ----------
+    history : History
+        Of the last fit, also where it was interrupted.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the loss doesn't fit the model's last layer, or an argument is out of range.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> model = fb.mlp([2, 8, 1], activation="tanh", output_activation="sigmoid", seed=1)
+    >>> trainer = fb.Trainer(model, loss="binary_cross_entropy", optimizer=fb.SGD(0.5, momentum=0.9), seed=1)
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> history = trainer.fit(X, y, epochs=200)
+    >>> trainer.evaluate(X, y)["accuracy"]
+    1.0
+    """
+
+    def __init__(
+        self,
+        model: Sequential,
+        loss: str | Loss,
+        optimizer: str | SGD = "sgd",
+        *,
+        batch_size: int = 32,
+        seed: int | None = None,
+    ) -> None:
+        if not isinstance(model, Sequential):
+            raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
+        self._model = model
+        self._loss = as_loss(loss)
+        self._optimizer = as_optimizer(optimizer)
+        self._batch_size = check_integer("batch_size", batch_size)
+        self._loss.check_fits(model.layers[-1].activation, model.n_out)
+        self._generator = np.random.PCG64(check_seed(seed))
+        self._n_steps = 0
+        self._snapshot: np.ndarray | None = None
+        self.history = History()
+
+    @property
+    def model(self) -> Sequential:
+        """The model that is trained."""
+        return self._model
+
+    @property
+    def loss(self) -> Loss:
+        """The loss."""
+        return self._loss
+
+    @property
+    def optimizer(self) -> SGD:
+        """The optimizer; its learning rate can be assigned."""
+        return self._optimizer
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a step of ``fit``."""
+        return self._batch_size
+
+    def _data(self, X: Any, y: Any, check_finite: bool, one_row: bool = False) -> tuple[np.ndarray, Targets]:
+        """X and y in the kernels' form, or a complaint; nothing has changed yet."""
+        model = self._model
+        rows = as_matrix(
+            "X", X, model.dtype, model.n_in, "the model's n_in", may_be_row=one_row, check_finite=check_finite
+        )
+        if len(rows) == 0:
+            raise ValueError("X must have at least one row, got 0.")
+        targets = self._loss.targets(y, model.n_out, model.dtype, one_row=one_row, check_finite=check_finite)
+        same_length(rows, targets)
+        return rows, targets
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        epochs: int = 1,
+        validation_data: tuple[Any, Any] | None = None,
+        shuffle: bool = True,
+        progress_bar: bool | None = None,
+        on_epoch_end: Callable[[History], object] | None = None,
+        check_finite: bool = True,
+    ) -> History:
+        """Train on all samples, again and again.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in)
+            Inputs; not copied if C-contiguous and of the model's dtype.
+        y : array-like of shape (n,) or (n, n_out)
+            For cross entropy integer labels (n,), one-hot or probabilities (n, n_out);
+            else numbers, (n,) for one output.
+        epochs : int, default=1
+            How often each sample is used.
+        validation_data : tuple (X, y), optional
+            Evaluated after each epoch.
+        shuffle : bool, default=True
+            Whether each epoch takes the samples in a new order.
+        progress_bar : bool, optional
+            None shows one where standard error is a terminal.
+        on_epoch_end : callable, optional
+            Called with the history after each epoch.
+        check_finite : bool, default=True
+            Whether NaN and infinity are looked for in the data.
+
+        Returns
+        -------
+        History
+            Also as ``trainer.history``, where an interrupted fit leaves what it had.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If data or an argument doesn't fit; the model has not changed.
+        DivergenceError
+            If loss or weights stop being finite; the model keeps its last finite weights.
+        KeyboardInterrupt
+            At Ctrl-C, after the step in hand; model and trainer can go on.
+        """
+        epochs = check_integer("epochs", epochs)
+        shuffle = check_true_false("shuffle", shuffle)
+        rows, targets = self._data(X, y, check_finite)
+        validation = None
+        if validation_data is not None:
+            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
+                raise TypeError(f"validation_data must be a tuple (X, y), got {type(validation_data).__name__}.")
+            validation = self._data(*validation_data, check_finite)
+        self.history = history = History()
+        order = np.arange(len(rows), dtype=np.int64) if shuffle else None
+        with _progress_bar(progress_bar, epochs * len(rows)) as bar:
+            for epoch in range(1, epochs + 1):
+                start = time.perf_counter()
+                if order is not None:
+                    kernels(rows.dtype.name).shuffle(order, self._generator.random_raw(len(order)))
+                loss, accuracy = self._epoch(rows, targets, order, epoch, bar.update)
+                seconds = time.perf_counter() - start
+                checked = None if validation is None else self._evaluate(*validation)
+                # One record of an epoch at once: Ctrl-C before it leaves the epoch out.
+                history.loss.append(loss)
+                history.seconds.append(seconds)
+                if accuracy is not None:
+                    history.accuracy.append(accuracy)
+                if checked is not None:
+                    history.validation_loss.append(checked["loss"])
+                    if "accuracy" in checked:
+                        history.validation_accuracy.append(checked["accuracy"])
+                bar.set_postfix_str(f"epoch {epoch}, " + _shown(history), refresh=False)
+                if on_epoch_end is not None:
+                    on_epoch_end(history)
+        return history
+
+    def _epoch(
+        self,
+        rows: np.ndarray,
+        targets: Targets,
+        order: np.ndarray | None,
+        epoch: int,
+        done: Callable[[int], object],
+    ) -> tuple[float, float | None]:
+        """One pass over the data; returns the mean loss and the accuracy."""
+        n, size = len(rows), self._batch_size
+        per_call = size * max(1, int(OPERATIONS_PER_CALL / self._operations(size)))
+        cost, n_right = 0.0, 0
+        for first in range(0, n, per_call):
+            last = min(first + per_call, n)
+            cost, n_right = self._train(rows, targets, order, first, last, size, cost, n_right, epoch)
+            done(last - first)
+        return cost / n, self._accuracy(n_right, n)
+
+    def _train(
+        self,
+        rows: np.ndarray,
+        targets: Targets,
+        order: np.ndarray | None,
+        first: int,
+        last: int,
+        batch_size: int,
+        cost: float,
+        n_right: int,
+        epoch: int | None,
+    ) -> tuple[float, int]:
+        """Steps over the rows [first, last), in one call of the kernels."""
+        model, parameters = self._model, self._model._parameters
+        velocity = self._optimizer.velocity(parameters)
+        if self._snapshot is None:
+            self._snapshot = aligned_empty((1 if velocity is None else 2) * parameters.values.size, model.dtype)
+        with model._training(min(batch_size, last - first)) as network:
+            outcome, cost, n_right, start, layer = network.train(
+                rows, targets.values, targets.labels, order, first, last, batch_size,
+                self._loss.spec(model.n_out), self._optimizer.spec(), velocity, self._snapshot, cost, n_right,
+            )  # fmt: skip
+        if outcome:
+            batch = start // batch_size + 1 if epoch is not None else self._n_steps + 1
+            raise self._divergence(outcome == 1, epoch, batch, layer)
+        self._n_steps += -(-(last - first) // batch_size)
+        return cost, n_right
+
+    def _divergence(self, is_loss: bool, epoch: int | None, batch: int, layer: int) -> DivergenceError:
+        what = "The loss stopped being finite" if is_loss else "A step would have made weights infinite or NaN"
+        when = f"step {batch}" if epoch is None else f"epoch {epoch}, batch {batch}"
+        return DivergenceError(
+            f"{what} in {when}, first in layer {layer} (model.layers[{layer}], {self._model.layers[layer]!r}); "
+            f"the model keeps its last finite weights. "
+            f"Try a smaller learning rate than {self._optimizer.learning_rate:g}, or scale the inputs.",
+            epoch or 1,
+            batch,
+            layer,
+        )
+
+    def _operations(self, n_rows: int) -> float:
+        """Floating-point operations of one training step, and its overhead in the same unit."""
+        layers = self._model.layers
+        return 6.0 * n_rows * self._model.n_parameters + len(layers) * (OVERHEAD_PER_LAYER + n_rows * OVERHEAD_PER_ROW)
+
+    def _accuracy(self, n_right: int, n_rows: int) -> float | None:
+        if not self._loss.is_classification:
+            return None
+        outputs = 1 if self._loss.activation == "softmax" else self._model.n_out
+        return n_right / (n_rows * outputs)
+
+    def step(self, X: Any, y: Any, *, check_finite: bool = True) -> float:
+        """One step on one batch: predict, compare, blame, correct.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in) or (n_in,)
+            The batch, or one sample.
+        y : array-like
+            As in ``fit``; for one sample (n_out,), or one label.
+        check_finite : bool, default=True
+            Whether NaN and infinity are looked for in the data.
+
+        Returns
+        -------
+        float
+            The cost, as it was before the step.
+
+        Raises
+        ------
+        ValueError, TypeError, DivergenceError
+            As in ``fit``.
+        """
+        rows, targets = self._data(X, y, check_finite, one_row=np.ndim(X) == 1)
+        n = len(rows)
+        cost, _ = self._train(rows, targets, None, 0, n, n, 0.0, 0, None)
+        return cost / n
+
+    def evaluate(self, X: Any, y: Any, *, check_finite: bool = True) -> dict[str, float]:
+        """Compare the model's predictions with y, without training.
+
+        Parameters
+        ----------
+        X, y : array-like
+            As in ``fit``.
+        check_finite : bool, default=True
+            Whether NaN and infinity are looked for in the data.
+
+        Returns
+        -------
+        dict
+            ``loss``, the mean cost, and for classification ``accuracy``: the share of
+            samples (with binary cross entropy: of outputs) that were right.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in ``fit``.
+        """
+        return self._evaluate(*self._data(X, y, check_finite))
+
+    def _evaluate(self, rows: np.ndarray, targets: Targets) -> dict[str, float]:
+        spec = self._loss.spec(self._model.n_out)
+        per_call = max(1, int(OPERATIONS_PER_CALL / self._operations(64))) * 64
+        cost, n_right = 0.0, 0
+        with self._model._scratch() as scratch:
+            for first in range(0, len(rows), per_call):
+                part = targets[first : first + per_call]
+                cost, n_right = self._model._network.evaluate(
+                    rows[first : first + per_call], part.values, part.labels, spec, scratch, cost, n_right
+                )
+        result = {"loss": cost / len(rows)}
+        accuracy = self._accuracy(n_right, len(rows))
+        if accuracy is not None:
+            result["accuracy"] = accuracy
+        return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        velocity = self._optimizer.velocity(self._model._parameters)
+        return {**self.__dict__, "_snapshot": None, "velocity": velocity}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        kept = state.pop("velocity")
+        self.__dict__.update(state)
+        velocity = self._optimizer.velocity(self._model._parameters)
+        if velocity is not None:
+            velocity[:] = kept
+
+    def __repr__(self) -> str:
+        return f"Trainer({self._model!r}, loss={self._loss.name!r}, {self._optimizer!r}, batch_size={self._batch_size})"
+
+
+def _shown(history: History) -> str:
+    return ", ".join(f"{name} {values[-1]:.4f}" for name, values in history.to_dict().items() if name != "seconds")
+
+
+class _NoBar:
+    """What stands in for a progress bar where none is wanted: costs nothing, imports nothing."""
+
+    def __enter__(self) -> "_NoBar":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def update(self, n: int) -> None:
+        """Show nothing."""
+
+    def set_postfix_str(self, text: str, refresh: bool) -> None:
+        """Show nothing."""
+
+
+def _progress_bar(wanted: bool | None, total: int) -> Any:
+    if wanted is None:
+        wanted = sys.stderr is not None and sys.stderr.isatty()
+    if not check_true_false("progress_bar", wanted):
+        return _NoBar()
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=" samples", unit_scale=True, desc="training", dynamic_ncols=True)
