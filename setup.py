@@ -63,8 +63,12 @@ class BuildExt(build_ext):
 
 extensions = [kernel(variant, dtype) for variant in VARIANTS for dtype in ("float32", "float64")]
 extensions.append(
-    Extension("fastbackprop._cpu", ["src/fastbackprop/_cpu.pyx"], include_dirs=["src/fastbackprop"],
-              depends=["src/fastbackprop/_cpuid.h"])
+    Extension(
+        "fastbackprop._cpu",
+        ["src/fastbackprop/_cpu.pyx"],
+        include_dirs=["src/fastbackprop"],
+        depends=["src/fastbackprop/_cpuid.h"],
+    )
 )
 
 setup(
@@ -72,7 +76,7 @@ setup(
     ext_modules=cythonize(
         extensions,
         include_path=["src"],
-        build_dir="build/cython",                    # no generated C beside the sources
+        build_dir="build/cython",  # no generated C beside the sources
         compiler_directives={
             "language_level": 3,
             "boundscheck": DEBUG,

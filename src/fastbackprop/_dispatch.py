@@ -68,7 +68,9 @@ def chosen_variant() -> str:
         raise ImportError(f"{ENVIRONMENT_VARIABLE}={forced} was not built; usable here: {valid}.")
     if forced not in usable:
         lacks = ", ".join(missing_features(forced))
-        raise ImportError(f"{ENVIRONMENT_VARIABLE}={forced} needs {lacks}, which this CPU or OS lacks; usable: {valid}.")
+        raise ImportError(
+            f"{ENVIRONMENT_VARIABLE}={forced} needs {lacks}, which this CPU or OS lacks; usable: {valid}."
+        )
     return forced
 
 

@@ -189,5 +189,3 @@ class Dense:
         if not self._has_bias:
             parts.append("bias=False")
         return f"Dense({', '.join(parts)})"
-
-

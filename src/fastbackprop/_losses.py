@@ -227,7 +227,7 @@ class CrossEntropy(Loss):
         is_labels = array.ndim == (0 if one_row else 1) or (array.ndim == 2 and array.shape[1] == 1 < n_out)
         if is_labels and array.dtype.kind in "buif":
             return Targets(None, as_labels(array, n_out))
-        if array.ndim == 1 and not one_row or array.dtype.kind not in "buif":
+        if (array.ndim == 1 and not one_row) or array.dtype.kind not in "buif":
             raise TypeError(f"y must hold integer labels from 0 to {n_out - 1} or probabilities, got {array.dtype}.")
         targets = super().targets(y, n_out, dtype, one_row=one_row, check_finite=check_finite)
         values = targets.values
@@ -279,7 +279,7 @@ class BinaryCrossEntropy(Loss):
         targets = super().targets(y, n_out, dtype, one_row=one_row, check_finite=check_finite)
         values = targets.values
         assert values is not None
-        if check_finite and values.size and not (0 <= values.min() and values.max() <= 1):
+        if check_finite and values.size and not (values.min() >= 0 and values.max() <= 1):
             at = np.argwhere((values < 0) | (values > 1))[0]
             raise ValueError(f"y must be from 0 to 1, got {values[tuple(at)]} at row {at[0]}, column {at[1]}.")
         return targets

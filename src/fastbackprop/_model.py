@@ -1,5 +1,6 @@
 """Sequential: a network of dense layers. predict and blame, by hand or in one call."""
 
+import itertools
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -404,7 +405,7 @@ def mlp(
     last = len(widths) - 2
     layers = [
         Dense(n_in, n_out, output_activation if i == last else activation, bias=bias, weight_init=weight_init)
-        for i, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+        for i, (n_in, n_out) in enumerate(itertools.pairwise(widths))
     ]
     return Sequential(layers, seed=seed, dtype=dtype)
 

@@ -348,7 +348,13 @@ class Trainer:
 
 
 def _shown(history: History) -> str:
-    return ", ".join(f"{name} {values[-1]:.4f}" for name, values in history.to_dict().items() if name != "seconds")
+    """The last loss and, for classification, accuracy: of validation where there is one."""
+    figures = {
+        "loss": history.validation_loss or history.loss,
+        "accuracy": history.validation_accuracy or history.accuracy,
+    }
+    prefix = "val. " if history.validation_loss else ""
+    return ", ".join(f"{prefix}{name} {values[-1]:.4f}" for name, values in figures.items() if values)
 
 
 class _NoBar:

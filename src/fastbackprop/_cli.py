@@ -1,0 +1,132 @@
+"""The command line: ``fastbackprop demo``."""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+import fastbackprop as fb
+from fastbackprop._digits import load_digits
+
+__all__ = ["main"]
+
+SHADES = " .:-=+*#%@"
+
+NEXT = """
+What to try next
+  the same from Python         fb.mlp([64, 512, 512, 10], activation="relu", output_activation="softmax", seed=0)
+  another seed, more epochs    fastbackprop demo --seed 1 --epochs 60
+  your own data                trainer = fb.Trainer(model, loss="cross_entropy", optimizer=fb.SGD(0.05, momentum=0.9))
+                               trainer.fit(X, y, epochs=10, validation_data=(X_val, y_val))
+  one step by hand             y_hat = model.forward(x); cost, d = loss(y_hat, y); model.backward(d); sgd.step(model)
+  keep it                      model.save("digits.safetensors"); model = fb.load("digits.safetensors")
+  another kernel module        FASTBACKPROP_KERNELS={other} fastbackprop demo"""
+
+
+def _picture(image: np.ndarray) -> str:
+    """An 8 x 8 image as text, two characters a pixel."""
+    rows = (image.reshape(8, 8) * (len(SHADES) - 1)).round().astype(int)
+    return "\n".join("    " + "".join(SHADES[pixel] * 2 for pixel in row) for row in rows)
+
+
+def _confusion(y: np.ndarray, predicted: np.ndarray, X: np.ndarray) -> str:
+    """The confusion that is made most often, with one example."""
+    wrong = np.flatnonzero(y != predicted)
+    if len(wrong) == 0:
+        return "Most frequent confusion: none, every test digit was read right."
+    pairs = Counter(zip(y[wrong].tolist(), predicted[wrong].tolist(), strict=True))
+    (true, read), count = min(pairs.items(), key=lambda item: (-item[1], item[0]))
+    example = next(i for i in wrong if (y[i], predicted[i]) == (true, read))
+    article = {8: "an"}
+    names = f"{article.get(true, 'a')} {true} read as {article.get(read, 'a')} {read}"
+    times = "once" if count == 1 else f"{count} times"
+    return f"Most frequent confusion: {names}, {times}. For instance this {true}:\n{_picture(X[example])}"
+
+
+def _print_line(text: str) -> None:
+    """Print above a progress bar, if there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stdout)
+
+
+def _show_epoch(history: fb.History) -> None:
+    # Without the seconds: the table is the same on every run.
+    shown = fb.History(**{**vars(history), "seconds": []})
+    if len(history) == 1:
+        _print_line(shown.header())
+    _print_line(shown.row(-1))
+
+
+def demo(epochs: int, seed: int) -> None:
+    """Train on the bundled digits and say how it went."""
+    parts = load_digits()
+    X, y = parts["train"]
+    X_test, y_test = parts["test"]
+    print(f"{sum(len(labels) for _, labels in parts.values()):,} handwritten digits of 8 x 8 pixels: ", end="")
+    print(", ".join(f"{len(labels):,} {name}" for name, (_, labels) in parts.items()))
+    model = fb.mlp([64, 512, 512, 10], activation="relu", output_activation="softmax", seed=seed)
+    trainer = fb.Trainer(model, loss="cross_entropy", optimizer=fb.SGD(0.05, momentum=0.9), batch_size=32, seed=seed)
+    print(f"{model!r}\n")
+    start = time.perf_counter()
+    history = trainer.fit(X, y, epochs=epochs, validation_data=parts["validation"], on_epoch_end=_show_epoch)
+    wall = time.perf_counter() - start
+    accuracy = trainer.evaluate(X_test, y_test)["accuracy"]
+    info = fb.kernel_info()
+    rate = len(X) * epochs / sum(history.seconds)
+    print(f"\nTest accuracy: {accuracy:.2%} of {len(y_test)} digits never seen in training")
+    print(f"Speed: {rate:,.0f} samples per second, {wall:.2f} s in all, validation included")
+    print(f"Kernels: {info['variant']}, float32 (this machine runs {', '.join(info['supported'])})")
+    print(_confusion(y_test, model.predict(X_test).argmax(axis=1), X_test))
+    print(NEXT.format(other=info["supported"][-1]))
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {text}")
+    return value
+
+
+def _not_negative(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 0, got {text}")
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Instead of those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 1 for an error, 130 after Ctrl-C; wrong usage exits with 2.
+    """
+    parser = argparse.ArgumentParser(
+        prog="fastbackprop", description="Trains, runs and explains dense neural networks on the CPU."
+    )
+    parser.add_argument("--version", action="version", version=f"fastbackprop {fb.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    help_demo = "train on 1,797 bundled handwritten digits: about a second"
+    parser_demo = commands.add_parser("demo", help=help_demo, description=f"Demo: {help_demo}.")
+    parser_demo.add_argument("--epochs", type=_positive, default=30, help="passes over the data (default: 30)")
+    parser_demo.add_argument("--seed", type=_not_negative, default=0, help="of weights and shuffling (default: 0)")
+    given = parser.parse_args(arguments)
+    try:
+        demo(given.epochs, given.seed)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except fb.FastbackpropError as error:
+        print(f"fastbackprop: {error}", file=sys.stderr)
+        return 1
+    return 0
