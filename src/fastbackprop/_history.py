@@ -9,14 +9,16 @@ __all__ = ["History"]
 class History:
     """Figures of a fit, one number for each epoch that was finished.
 
-    Attributes
+    Parameters
     ----------
     loss : list of float
         Mean cost of the training samples, each measured before its step.
     accuracy : list of float
         Share of training samples classified right, likewise; empty for regression.
-    validation_loss, validation_accuracy : list of float
-        On the validation data after the epoch; empty without such data.
+    validation_loss : list of float
+        Mean cost of the validation data after the epoch; empty without such data.
+    validation_accuracy : list of float
+        Share of the validation data classified right, likewise.
     seconds : list of float
         Wall time of the epoch, without validation.
 

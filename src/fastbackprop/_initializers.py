@@ -95,7 +95,7 @@ def normal(generator: np.random.PCG64, size: int) -> np.ndarray:
 class Initializer:
     """Base of the objects that fill a new layer's weights or biases."""
 
-    def draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
         """Return float64 numbers of this shape for a layer of n_in inputs, n_out outputs."""
         raise TypeError(f"{type(self).__name__} is a base class; use one of {', '.join(INITIALIZERS)}.")
 
@@ -104,7 +104,7 @@ class Initializer:
 class Zeros(Initializer):
     """All zeros."""
 
-    def draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
         """Return zeros."""
         return np.zeros(shape)
 
@@ -124,7 +124,7 @@ class Constant(Initializer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", check_real("value", self.value))
 
-    def draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
         """Return the constant."""
         return np.full(shape, self.value)
 
@@ -148,7 +148,7 @@ class Uniform(Initializer):
         if not self.low < self.high:
             raise ValueError(f"low must be below high ({self.high:g}), got {self.low:g}.")
 
-    def draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
         """Return numbers between low and high."""
         u = uniform(generator, int(np.prod(shape))).reshape(shape)
         return self.low * (1 - u) + self.high * u
@@ -161,7 +161,7 @@ class _Scaled(Initializer):
     counts_outputs: ClassVar[bool]
     is_normal: ClassVar[bool]
 
-    def draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
         """Return numbers of the distribution's variance."""
         size = int(np.prod(shape))
         deviation = (self.gain / (n_in + n_out * self.counts_outputs)) ** 0.5

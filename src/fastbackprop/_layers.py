@@ -172,7 +172,7 @@ class Dense:
         """Fill weight and bias with their initial numbers."""
         for view, init in ((self.weight, self._weight_init), (self.bias, self._bias_init)):
             if view is not None and isinstance(init, Initializer):
-                view[...] = init.draw(generator, view.shape, self._n_in, self._n_out)
+                view[...] = init._draw(generator, view.shape, self._n_in, self._n_out)
             elif view is not None:
                 view[...] = init
 

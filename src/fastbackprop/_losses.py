@@ -51,11 +51,11 @@ class Loss:
     activation: ClassVar[str | None] = None  # that the last layer must have; fused with it
     is_classification: ClassVar[bool] = False
 
-    def spec(self, n_out: int) -> tuple[str, bool, float, float]:
+    def _spec(self, n_out: int) -> tuple[str, bool, float, float]:
         """Kernel's name, fused, n times the constant in the gradient, that in the cost."""
         raise TypeError(f"{type(self).__name__} is a base class; use one of {', '.join(LOSSES)}.")
 
-    def check_fits(self, activation: str, n_out: int) -> None:
+    def _check_fits(self, activation: str, n_out: int) -> None:
         """Refuse a last layer that this loss can't come behind."""
         if self.activation is not None and activation != self.activation:
             fits = {"softmax": "'cross_entropy'", "sigmoid": "'binary_cross_entropy'"}.get(activation)
@@ -65,7 +65,7 @@ class Loss:
                 f"got {activation!r}; that one goes with loss {other}."
             )
 
-    def targets(
+    def _targets(
         self, y: Any, n_out: int, dtype: np.dtype, *, one_row: bool = False, check_finite: bool = True
     ) -> Targets:
         """Check y and bring it into the kernels' form.
@@ -95,11 +95,11 @@ class Loss:
         )  # fmt: skip
         return Targets(values, None)
 
-    def logits(self, y_hat: np.ndarray) -> np.ndarray:
+    def _logits(self, y_hat: np.ndarray) -> np.ndarray:
         """Z that belongs to y_hat, where y_hat is all there is."""
         return y_hat
 
-    def output_gradient(self, y_hat: np.ndarray, targets: Targets, d_z: np.ndarray) -> np.ndarray:
+    def _output_gradient(self, y_hat: np.ndarray, targets: Targets, d_z: np.ndarray) -> np.ndarray:
         """dC/dy_hat, where the kernel made dC/dz."""
         return d_z
 
@@ -134,19 +134,19 @@ class Loss:
             raise ValueError("y_hat must have at least one row, got 0.")
         z = None
         if isinstance(y_hat, Traced) and y_hat.activation is not None:
-            self.check_fits(y_hat.activation, n_out)
+            self._check_fits(y_hat.activation, n_out)
             z = y_hat.z
-        targets = self.targets(y, n_out, dtype, one_row=one_row)
+        targets = self._targets(y, n_out, dtype, one_row=one_row)
         same_length(prediction, targets, "y_hat")
-        z = self.logits(prediction) if z is None else z.reshape(n, n_out)
+        z = self._logits(prediction) if z is None else z.reshape(n, n_out)
         a = padded_rows(prediction)
         delta = aligned_zeros(a.size, dtype).reshape(a.shape)
-        spec = self.spec(n_out)
+        spec = self._spec(n_out)
         total = kernels(dtype.name).compare(spec, padded_rows(z), a, targets.values, targets.labels, delta, n_out)
         gradient = np.ascontiguousarray(delta[:, :n_out])
         if self.activation is None:
             return total / n, gradient.reshape(array.shape)
-        d_y_hat = self.output_gradient(prediction, targets, gradient)
+        d_y_hat = self._output_gradient(prediction, targets, gradient)
         return total / n, traced(d_y_hat.reshape(array.shape), gradient.reshape(array.shape), self.activation)
 
 
@@ -163,8 +163,8 @@ class HalfSquaredError(Loss):
 
     name = "half_squared_error"
 
-    def spec(self, n_out: int) -> tuple[str, bool, float, float]:
-        """The kernel's constants: see Loss.spec."""
+    def _spec(self, n_out: int) -> tuple[str, bool, float, float]:
+        """The kernel's constants: see Loss._spec."""
         return "squared_error", False, 1.0, 0.5
 
 
@@ -181,8 +181,8 @@ class MeanSquaredError(Loss):
 
     name = "mean_squared_error"
 
-    def spec(self, n_out: int) -> tuple[str, bool, float, float]:
-        """The kernel's constants: see Loss.spec."""
+    def _spec(self, n_out: int) -> tuple[str, bool, float, float]:
+        """The kernel's constants: see Loss._spec."""
         return "squared_error", False, 2.0 / n_out, 1.0 / n_out
 
 
@@ -206,30 +206,30 @@ class CrossEntropy(Loss):
     activation = "softmax"
     is_classification = True
 
-    def spec(self, n_out: int) -> tuple[str, bool, float, float]:
-        """The kernel's constants: see Loss.spec."""
+    def _spec(self, n_out: int) -> tuple[str, bool, float, float]:
+        """The kernel's constants: see Loss._spec."""
         return "cross_entropy", True, 1.0, 1.0
 
-    def check_fits(self, activation: str, n_out: int) -> None:
+    def _check_fits(self, activation: str, n_out: int) -> None:
         """Refuse a last layer other than softmax, or with one output only."""
-        super().check_fits(activation, n_out)
+        super()._check_fits(activation, n_out)
         if n_out < 2:
             raise ValueError(
                 "loss 'cross_entropy' must have at least 2 outputs, got 1; "
                 "for two classes in one output use activation 'sigmoid' with loss 'binary_cross_entropy'."
             )
 
-    def targets(
+    def _targets(
         self, y: Any, n_out: int, dtype: np.dtype, *, one_row: bool = False, check_finite: bool = True
     ) -> Targets:
-        """Check y, integer labels or probabilities: see Loss.targets."""
+        """Check y, integer labels or probabilities: see Loss._targets."""
         array = np.asarray(y)
         is_labels = array.ndim == (0 if one_row else 1) or (array.ndim == 2 and array.shape[1] == 1 < n_out)
         if is_labels and array.dtype.kind in "buif":
             return Targets(None, as_labels(array, n_out))
         if (array.ndim == 1 and not one_row) or array.dtype.kind not in "buif":
             raise TypeError(f"y must hold integer labels from 0 to {n_out - 1} or probabilities, got {array.dtype}.")
-        targets = super().targets(y, n_out, dtype, one_row=one_row, check_finite=check_finite)
+        targets = super()._targets(y, n_out, dtype, one_row=one_row, check_finite=check_finite)
         values = targets.values
         assert values is not None
         if check_finite:
@@ -239,11 +239,11 @@ class CrossEntropy(Loss):
                 raise ValueError(f"y must have rows that are one-hot or sum to 1, got {row} at row {wrong[0]}.")
         return targets
 
-    def logits(self, y_hat: np.ndarray) -> np.ndarray:
+    def _logits(self, y_hat: np.ndarray) -> np.ndarray:
         """Return log y_hat: softmax gives y_hat back."""
         return np.log(np.maximum(y_hat, np.finfo(y_hat.dtype).tiny))
 
-    def output_gradient(self, y_hat: np.ndarray, targets: Targets, d_z: np.ndarray) -> np.ndarray:
+    def _output_gradient(self, y_hat: np.ndarray, targets: Targets, d_z: np.ndarray) -> np.ndarray:
         """-y / y_hat / n."""
         y = np.eye(y_hat.shape[1], dtype=y_hat.dtype)[targets.labels] if targets.values is None else targets.values
         return -y / np.maximum(y_hat, np.finfo(y_hat.dtype).tiny) / y_hat.dtype.type(len(y_hat))
@@ -268,15 +268,15 @@ class BinaryCrossEntropy(Loss):
     activation = "sigmoid"
     is_classification = True
 
-    def spec(self, n_out: int) -> tuple[str, bool, float, float]:
-        """The kernel's constants: see Loss.spec."""
+    def _spec(self, n_out: int) -> tuple[str, bool, float, float]:
+        """The kernel's constants: see Loss._spec."""
         return "binary_cross_entropy", True, 1.0 / n_out, 1.0 / n_out
 
-    def targets(
+    def _targets(
         self, y: Any, n_out: int, dtype: np.dtype, *, one_row: bool = False, check_finite: bool = True
     ) -> Targets:
-        """Check y, numbers from 0 to 1: see Loss.targets."""
-        targets = super().targets(y, n_out, dtype, one_row=one_row, check_finite=check_finite)
+        """Check y, numbers from 0 to 1: see Loss._targets."""
+        targets = super()._targets(y, n_out, dtype, one_row=one_row, check_finite=check_finite)
         values = targets.values
         assert values is not None
         if check_finite and values.size and not (values.min() >= 0 and values.max() <= 1):
@@ -284,13 +284,13 @@ class BinaryCrossEntropy(Loss):
             raise ValueError(f"y must be from 0 to 1, got {values[tuple(at)]} at row {at[0]}, column {at[1]}.")
         return targets
 
-    def logits(self, y_hat: np.ndarray) -> np.ndarray:
+    def _logits(self, y_hat: np.ndarray) -> np.ndarray:
         """log(y_hat / (1 - y_hat)): sigmoid gives y_hat back."""
         info = np.finfo(y_hat.dtype)
         p = np.clip(y_hat, info.tiny, 1 - info.epsneg)
         return np.log(p) - np.log1p(-p)
 
-    def output_gradient(self, y_hat: np.ndarray, targets: Targets, d_z: np.ndarray) -> np.ndarray:
+    def _output_gradient(self, y_hat: np.ndarray, targets: Targets, d_z: np.ndarray) -> np.ndarray:
         """(y_hat - y) / (y_hat (1 - y_hat)) / (n n_out)."""
         return d_z / np.maximum(y_hat * (1 - y_hat), np.finfo(y_hat.dtype).tiny)
 

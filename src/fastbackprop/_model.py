@@ -183,7 +183,7 @@ class Sequential:
         Returns
         -------
         ndarray of shape (n, n_out) or (n_out,)
-            y_hat. Behind sigmoid or softmax it is read-only and remembers z, so that
+            The predictions y_hat. Behind sigmoid or softmax it is read-only and remembers z, so that
             a loss can be as exact as in training.
 
         Raises
@@ -211,12 +211,12 @@ class Sequential:
         Parameters
         ----------
         d_y_hat : array-like of the shape that forward returned
-            dC/dy_hat, for instance from a loss.
+            The gradient dC/dy_hat, for instance from a loss.
 
         Returns
         -------
         ndarray of forward's input shape
-            dC/dx.
+            The gradient dC/dx, for whatever made x.
 
         Raises
         ------
@@ -373,14 +373,18 @@ def mlp(
     ----------
     widths : sequence of int
         Inputs, hidden widths, outputs; at least two.
-    activation, output_activation : str or Activation
-        Of the hidden layers, and of the last one.
+    activation : str or Activation, default="relu"
+        Of the hidden layers.
+    output_activation : str or Activation, default="identity"
+        Of the last layer.
     bias : bool, default=True
         Whether layers have a bias.
     weight_init : str, Initializer or float, default="auto"
         Of all layers.
-    seed, dtype
-        As in Sequential.
+    seed : int or None, default=None
+        Of the initial weights.
+    dtype : {"float32", "float64"}, default="float32"
+        Of weights, inputs and outputs.
 
     Returns
     -------

@@ -87,11 +87,11 @@ class SGD:
         """How much of each weight is added to its gradient."""
         return self._weight_decay
 
-    def spec(self) -> tuple[float, float, bool, float]:
+    def _spec(self) -> tuple[float, float, bool, float]:
         """Return what the kernels want to know."""
         return self._learning_rate, self._momentum, self._nesterov, self._weight_decay
 
-    def velocity(self, parameters: "Parameters") -> np.ndarray | None:
+    def _velocity(self, parameters: "Parameters") -> np.ndarray | None:
         """Return the velocity kept for these parameters (None without momentum)."""
         if not self._momentum:
             return None
@@ -117,10 +117,10 @@ class SGD:
         parameters: Parameters = model._parameters
         if not parameters.has_blame:
             raise RuntimeError("optimizer.step must follow model.backward, got a model without gradients.")
-        velocity = self.velocity(parameters)
+        velocity = self._velocity(parameters)
         values, kernel = parameters.values, kernels(parameters.values.dtype.name)
         before = values.copy(), None if velocity is None else velocity.copy()
-        if not kernel.correct(values, parameters.gradients, velocity, self.spec()):
+        if not kernel.correct(values, parameters.gradients, velocity, self._spec()):
             wrong = parameters.first_layer_not_finite()
             values[:] = before[0]
             if velocity is not None:

@@ -79,7 +79,7 @@ class Trainer:
         self._loss = as_loss(loss)
         self._optimizer = as_optimizer(optimizer)
         self._batch_size = check_integer("batch_size", batch_size)
-        self._loss.check_fits(model.layers[-1].activation, model.n_out)
+        self._loss._check_fits(model.layers[-1].activation, model.n_out)
         self._generator = np.random.PCG64(check_seed(seed))
         self._n_steps = 0
         self._snapshot: np.ndarray | None = None
@@ -113,7 +113,7 @@ class Trainer:
         )
         if len(rows) == 0:
             raise ValueError("X must have at least one row, got 0.")
-        targets = self._loss.targets(y, model.n_out, model.dtype, one_row=one_row, check_finite=check_finite)
+        targets = self._loss._targets(y, model.n_out, model.dtype, one_row=one_row, check_finite=check_finite)
         same_length(rows, targets)
         return rows, targets
 
@@ -229,13 +229,13 @@ class Trainer:
     ) -> tuple[float, int]:
         """Steps over the rows [first, last), in one call of the kernels."""
         model, parameters = self._model, self._model._parameters
-        velocity = self._optimizer.velocity(parameters)
+        velocity = self._optimizer._velocity(parameters)
         if self._snapshot is None:
             self._snapshot = aligned_empty((1 if velocity is None else 2) * parameters.values.size, model.dtype)
         with model._training(min(batch_size, last - first)) as network:
             outcome, cost, n_right, start, layer = network.train(
                 rows, targets.values, targets.labels, order, first, last, batch_size,
-                self._loss.spec(model.n_out), self._optimizer.spec(), velocity, self._snapshot, cost, n_right,
+                self._loss._spec(model.n_out), self._optimizer._spec(), velocity, self._snapshot, cost, n_right,
             )  # fmt: skip
         if outcome:
             batch = start // batch_size + 1 if epoch is not None else self._n_steps + 1
@@ -317,7 +317,7 @@ class Trainer:
         return self._evaluate(*self._data(X, y, check_finite))
 
     def _evaluate(self, rows: np.ndarray, targets: Targets) -> dict[str, float]:
-        spec = self._loss.spec(self._model.n_out)
+        spec = self._loss._spec(self._model.n_out)
         per_call = max(1, int(OPERATIONS_PER_CALL / self._operations(64))) * 64
         cost, n_right = 0.0, 0
         with self._model._scratch() as scratch:
@@ -333,13 +333,13 @@ class Trainer:
         return result
 
     def __getstate__(self) -> dict[str, Any]:
-        velocity = self._optimizer.velocity(self._model._parameters)
+        velocity = self._optimizer._velocity(self._model._parameters)
         return {**self.__dict__, "_snapshot": None, "velocity": velocity}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         kept = state.pop("velocity")
         self.__dict__.update(state)
-        velocity = self._optimizer.velocity(self._model._parameters)
+        velocity = self._optimizer._velocity(self._model._parameters)
         if velocity is not None:
             velocity[:] = kept
 

@@ -1,0 +1,90 @@
+"""The command line, as a user would call it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastbackprop as fb
+from fastbackprop._cli import main
+from fastbackprop._digits import load_digits
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "fastbackprop", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return run("demo")
+
+
+def test_demo_reaches_97_percent_on_digits_it_never_saw(demo):
+    assert demo.returncode == 0
+    assert demo.stderr == ""  # no progress bar where there is no terminal
+    accuracy = float(re.search(r"Test accuracy: ([\d.]+)%", demo.stdout)[1])
+    assert accuracy >= 97.0
+
+
+def test_demo_shows_every_epoch_and_says_what_ran(demo):
+    epochs = re.findall(r"^ +\d+ +\d\.\d{4} +\d\.\d{4} +\d\.\d{4} +\d\.\d{4}$", demo.stdout, re.MULTILINE)
+    assert len(epochs) == 30
+    assert re.search(r"[\d,]+ samples per second", demo.stdout)
+    assert f"Kernels: {fb.kernel_info()['variant']}" in demo.stdout
+    assert "Most frequent confusion" in demo.stdout
+    assert "What to try next" in demo.stdout
+
+
+def test_demo_gives_the_same_figures_again(demo):
+    def without_speed(text):
+        return [line for line in text.splitlines() if not line.startswith("Speed:")]
+
+    assert without_speed(run("demo").stdout) == without_speed(demo.stdout)
+
+
+def test_digits_are_whole_and_their_parts_apart():
+    parts = load_digits()
+    assert sum(len(y) for _, y in parts.values()) == 1797
+    for X, y in parts.values():
+        assert X.dtype == np.float32
+        assert X.shape == (len(y), 64)
+        assert X.min() >= 0
+        assert X.max() <= 1
+        assert set(y) == set(range(10))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "required"),
+        (["nonsense"], "invalid choice"),
+        (["demo", "--epochs", "0"], "at least 1"),
+        (["demo", "--epochs", "many"], "invalid"),
+        (["demo", "--seed", "-1"], "at least 0"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_why(arguments, complaint, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_version_and_help(capsys):
+    for option in ("--version", "--help"):
+        with pytest.raises(SystemExit) as stop:
+            main([option])
+        assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert fb.__version__ in text
+    assert "demo" in text
+
+
+def test_the_command_is_installed():
+    command = Path(sys.executable).parent / ("fastbackprop.exe" if sys.platform == "win32" else "fastbackprop")
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == f"fastbackprop {fb.__version__}"
