@@ -30,6 +30,7 @@ FLAGS = {
 }
 VARIANTS = ["baseline", "x86_64_v3", "x86_64_v4"] if IS_X86_64 else ["baseline"]
 MACROS = [("FBP_DEBUG", "1")] if DEBUG else []
+BUILD = "build/debug" if DEBUG else "build/release"  # or one would reuse the other's objects
 KERNELS = "src/fastbackprop/_kernels"
 
 
@@ -72,11 +73,12 @@ extensions.append(
 )
 
 setup(
+    options={"build": {"build_base": BUILD}},
     cmdclass={"build_ext": BuildExt},
     ext_modules=cythonize(
         extensions,
         include_path=["src"],
-        build_dir="build/cython",  # no generated C beside the sources
+        build_dir=f"{BUILD}/cython",  # no generated C beside the sources
         compiler_directives={
             "language_level": 3,
             "boundscheck": DEBUG,

@@ -3,8 +3,6 @@
 predict (forward) -> compare (loss) -> blame (backward, gradient) -> correct (update).
 """
 
-from importlib.metadata import version as _version
-
 from fastbackprop._activations import LeakyReLU
 from fastbackprop._dispatch import kernel_info
 from fastbackprop._errors import DivergenceError, FastbackpropError, ModelFileError
@@ -25,7 +23,7 @@ from fastbackprop._model import Sequential, load, mlp
 from fastbackprop._optimizers import SGD
 from fastbackprop._trainer import Trainer
 
-__version__ = _version("fastbackprop")
+__version__ = "0.1.0.dev0"
 
 __all__ = [
     "SGD",

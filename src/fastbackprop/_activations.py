@@ -52,6 +52,7 @@ def as_activation(activation: object) -> Activation:
     """Return the activation for an object or a name ("leaky_relu" has slope 0.01)."""
     if isinstance(activation, Activation):
         check_choice("activation", activation.name, ACTIVATIONS)
+        check_real("slope", activation.slope, at_least=0.0)
         return activation
     name = check_choice("activation", activation, ACTIVATIONS)
     return LeakyReLU() if name == "leaky_relu" else Activation(name)

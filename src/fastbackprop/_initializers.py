@@ -5,6 +5,9 @@ weights is written here, in operations that IEEE 754 defines exactly, so the sam
 seed gives the same weights with every version of NumPy and on every machine.
 """
 
+from __future__ import annotations  # numpy.random takes 10 ms to import: not before it is used
+
+import numbers
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -224,8 +227,8 @@ def as_initializer(what: str, value: object, activation: str) -> Initializer:
     """
     if isinstance(value, Initializer):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return Constant(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return Constant(float(value))
     name = check_choice(what, value, ("auto", *INITIALIZERS))
     if name == "auto":
         name = "he_normal" if activation in _RECTIFIERS else "glorot_uniform"

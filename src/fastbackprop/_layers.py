@@ -168,7 +168,7 @@ class Dense:
         self._parameters = parameters
         self._index = index
 
-    def _draw(self, generator: np.random.PCG64) -> None:
+    def _draw(self, generator: "np.random.PCG64") -> None:
         """Fill weight and bias with their initial numbers."""
         for view, init in ((self.weight, self._weight_init), (self.bias, self._bias_init)):
             if view is not None and isinstance(init, Initializer):

@@ -89,6 +89,11 @@ class Loss:
         """
         if one_row:
             y = np.atleast_1d(np.asarray(y))
+        elif np.ndim(y) == 1 < n_out:
+            raise ValueError(
+                f"y must have shape (n, {n_out}) for loss {self.name!r}, got {np.shape(y)}; "
+                "integer labels (n,) go with loss 'cross_entropy'."
+            )
         values = as_matrix(
             "y", y, dtype, n_out, "the model's n_out",
             may_be_row=one_row, may_be_column=not one_row, check_finite=check_finite,

@@ -78,7 +78,8 @@ class Sequential:
         self._capacity = 0
         self._forward_shape: tuple[int, ...] | None = None
         self._idle_scratch: list[np.ndarray] = []
-        self._in_training = threading.Lock()
+        # Reentrant, so that a fit can hold it over all its steps.
+        self._in_training = threading.RLock()
 
     @property
     def layers(self) -> tuple[Dense, ...]:
@@ -156,19 +157,25 @@ class Sequential:
             self._idle_scratch.append(scratch)
 
     @contextmanager
-    def _training(self, n_rows: int) -> Iterator[Any]:
-        """The network, for one thread alone, with scratch for batches of n_rows."""
+    def _exclusively(self) -> Iterator[None]:
+        """For one thread alone: training, forward, backward."""
         if not self._in_training.acquire(blocking=False):
             raise RuntimeError("A model must be trained by one thread at a time, got a second one.")
         try:
+            yield
+        finally:
+            self._in_training.release()
+
+    @contextmanager
+    def _training(self, n_rows: int) -> Iterator[Any]:
+        """The network, for one thread alone, with scratch for batches of n_rows."""
+        with self._exclusively():
             if n_rows > self._capacity:
                 size = self._network.scratch_size(n_rows)
                 self._network.set_scratch(n_rows, aligned_empty(size, self._dtype))
                 self._capacity = n_rows
             self._forward_shape = None  # what forward had kept is overwritten from here on
             yield self._network
-        finally:
-            self._in_training.release()
 
     def forward(self, X: Any, *, check_finite: bool = True) -> np.ndarray:
         """Predict, and keep what blame needs: the first of the four steps by hand.

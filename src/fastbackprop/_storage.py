@@ -8,7 +8,7 @@ layers) and ``sha256`` of all tensors, so that a flipped bit is noticed too.
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +48,16 @@ def write_model_file(path: str | os.PathLike[str], tensors: dict[str, np.ndarray
         "sha256": _digest(tensors),
     }
     content = save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
-    # Opened by name, not by mkstemp alone, so that the file gets the user's usual mode.
-    folder = target.parent
-    handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=folder)
-    os.close(handle)
+    # Not by tempfile, which makes files that only their owner may read.
+    beside = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
     try:
-        os.unlink(beside)
         with open(beside, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, target)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
 
 

@@ -162,6 +162,8 @@ class Trainer:
             If data or an argument doesn't fit; the model has not changed.
         DivergenceError
             If loss or weights stop being finite; the model keeps its last finite weights.
+        RuntimeError
+            If another thread trains the model.
         KeyboardInterrupt
             At Ctrl-C, after the step in hand; model and trainer can go on.
         """
@@ -175,7 +177,7 @@ class Trainer:
             validation = self._data(*validation_data, check_finite)
         self.history = history = History()
         order = np.arange(len(rows), dtype=np.int64) if shuffle else None
-        with _progress_bar(progress_bar, epochs * len(rows)) as bar:
+        with self._model._exclusively(), _progress_bar(progress_bar, epochs * len(rows)) as bar:
             for epoch in range(1, epochs + 1):
                 start = time.perf_counter()
                 if order is not None:

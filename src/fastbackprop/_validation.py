@@ -3,7 +3,6 @@
 A complaint is one sentence: what, must be, got. Checks come before any change.
 """
 
-import difflib
 import math
 import numbers
 import operator
@@ -33,6 +32,8 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> str:
     known = list(choices)
     if isinstance(value, str) and value in known:
         return value
+    import difflib  # not before there is a complaint: importing it takes longer than most of this package
+
     near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.5) if isinstance(value, str) else []
     hint = f" Did you mean {near[0]!r}?" if near else ""
     error = ValueError if isinstance(value, str) else TypeError
@@ -93,8 +94,8 @@ def _as_numeric(what: str, value: Any) -> np.ndarray:
     """An array of bool, integers or reals; anything else is refused by its kind."""
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{what} must be an array of numbers with rows of one length, got {error}.") from None
+    except ValueError:
+        raise ValueError(f"{what} must be an array with rows of one length, got rows of different lengths.") from None
     if array.dtype.kind not in "buif" or array.dtype.itemsize > 16:
         raise TypeError(f"{what} must be an array of real numbers, got dtype {array.dtype}.")
     return array
