@@ -1,7 +1,8 @@
-# The names of _simd.h for Cython. `real` is float or double, decided by FBP_FLOAT64.
+# The names of _simd.h for Cython. `real` is float or double, decided by FBP_FLOAT64;
+# Cython is told double, so that a Python float on its way to a real loses nothing.
 
 cdef extern from "_simd.h" nogil:
-    ctypedef float real
+    ctypedef double real
     ctypedef unsigned long long real_bits
     ctypedef struct vec:
         pass
