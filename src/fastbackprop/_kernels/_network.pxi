@@ -238,7 +238,7 @@ cdef class Network:
         cdef Rows rows
         cdef Progress progress
         cdef Progress again
-        fbp_assert(batch_size <= self.plan.capacity and last <= X.shape[0])
+        fbp_assert(min(batch_size, last - first) <= self.plan.capacity and last <= X.shape[0])
         fbp_assert(snapshot.shape[0] >= n_copies * self.parameters.shape[0])
         rows.x = start_of_2d(X)
         rows.order = &order[0] if order is not None else NULL
