@@ -70,11 +70,7 @@ def test_imports_go_downwards(room):
 
 
 def test_all_is_what_is_public():
-    public = {
-        name
-        for name, value in vars(fb).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
-    }
+    public = {name for name, value in vars(fb).items() if not name.startswith("_") and not inspect.ismodule(value)}
     assert public == set(fb.__all__)
     assert sorted(fb.__all__) == sorted(set(fb.__all__))
 

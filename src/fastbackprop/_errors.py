@@ -26,7 +26,8 @@ class DivergenceError(FastbackpropError, ArithmeticError):
     epoch : int
         The epoch, counted from 1 (1 for single steps).
     batch : int
-        The batch in that epoch, or the number of the single step, counted from 1.
+        The batch in that epoch, counted from 1; for ``Trainer.step`` the number of the
+        step among all that the trainer has made.
     layer : int
         Index in ``model.layers`` of the first layer where it showed.
     """

@@ -40,6 +40,11 @@ class History:
     def __len__(self) -> int:
         return len(self.loss)
 
+    def _drop_unfinished(self) -> None:
+        """Cut what was noted of an epoch whose seconds, noted last, are missing."""
+        for values in vars(self).values():
+            del values[len(self.seconds) :]
+
     def to_dict(self) -> dict[str, list[float]]:
         """Return the figures as plain lists, without those that weren't measured.
 

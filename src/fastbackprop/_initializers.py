@@ -7,6 +7,7 @@ seed gives the same weights with every version of NumPy and on every machine.
 
 from __future__ import annotations  # numpy.random takes 10 ms to import: not before it is used
 
+import math
 import numbers
 from dataclasses import dataclass
 from typing import ClassVar
@@ -33,7 +34,8 @@ __all__ = [
 def uniform(generator: np.random.PCG64, size: int) -> np.ndarray:
     """Float64 numbers in (0, 1): the top 53 bits of a word each, plus a half step."""
     words = generator.random_raw(size)
-    return ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    u = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return np.minimum(u, 1 - 2.0**-53)  # the last half step rounds up to 1
 
 
 def _log(x: np.ndarray) -> np.ndarray:
@@ -167,10 +169,10 @@ class _Scaled(Initializer):
     def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
         """Return numbers of the distribution's variance."""
         size = int(np.prod(shape))
-        deviation = (self.gain / (n_in + n_out * self.counts_outputs)) ** 0.5
+        deviation = math.sqrt(self.gain / (n_in + n_out * self.counts_outputs))
         if self.is_normal:
             return (normal(generator, size) * deviation).reshape(shape)
-        return ((2 * uniform(generator, size) - 1) * (deviation * 3**0.5)).reshape(shape)
+        return ((2 * uniform(generator, size) - 1) * (deviation * math.sqrt(3))).reshape(shape)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Dense: one layer, before and after it has become part of a model."""
 
-from typing import Any
+import numbers
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -9,7 +10,9 @@ from fastbackprop._buffers import Parameters
 from fastbackprop._initializers import Initializer, as_initializer
 from fastbackprop._validation import as_matrix, as_vector, check_integer, check_true_false
 
-__all__ = ["Dense"]
+__all__ = ["Dense", "WeightAndBias"]
+
+WeightAndBias: TypeAlias = tuple[np.ndarray, np.ndarray | None]
 
 
 class Dense:
@@ -71,7 +74,7 @@ class Dense:
 
     def _initializer(self, what: str, value: Any, shape: tuple[int, ...]) -> Initializer | np.ndarray:
         """Resolve names and numbers; arrays are checked and kept as float64."""
-        if isinstance(value, str | Initializer) or np.ndim(value) == 0:
+        if value is None or isinstance(value, str | Initializer | numbers.Number):
             return as_initializer(what, value, self._activation.name)
         return self._checked(what, value, shape, np.dtype("float64")).copy()
 
@@ -121,7 +124,7 @@ class Dense:
 
     def _assign(self, what: str, view: np.ndarray | None, value: Any) -> None:
         if view is None:
-            raise ValueError(f"{what} can't be assigned: the layer was made with bias=False.")
+            raise ValueError(f"{what} can be assigned to a layer with a bias only, got one made with bias=False.")
         view[...] = self._checked(what, value, view.shape, view.dtype)
 
     @property
@@ -168,13 +171,17 @@ class Dense:
         self._parameters = parameters
         self._index = index
 
-    def _draw(self, generator: "np.random.PCG64") -> None:
-        """Fill weight and bias with their initial numbers."""
-        for view, init in ((self.weight, self._weight_init), (self.bias, self._bias_init)):
-            if view is not None and isinstance(init, Initializer):
-                view[...] = init._draw(generator, view.shape, self._n_in, self._n_out)
-            elif view is not None:
-                view[...] = init
+    def _initial(self, generator: "np.random.PCG64", dtype: np.dtype) -> WeightAndBias:
+        """Draw the initial weight and bias; refuse what the dtype can't hold."""
+        arrays: list[np.ndarray] = []
+        shapes = {"weight_init": (self._n_in, self._n_out), "bias_init": (self._n_out,)}
+        for what, init in (("weight_init", self._weight_init), ("bias_init", self._bias_init)):
+            if what == "bias_init" and not self._has_bias:
+                return arrays[0], None
+            if isinstance(init, Initializer):
+                init = init._draw(generator, shapes[what], self._n_in, self._n_out)
+            arrays.append(self._checked(what, init, shapes[what], dtype))
+        return arrays[0], arrays[1]
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a layer is a layer on its own."""

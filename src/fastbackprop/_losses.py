@@ -11,8 +11,8 @@ import numpy as np
 
 from fastbackprop._buffers import aligned_zeros, padded_rows
 from fastbackprop._dispatch import DTYPES, kernels
-from fastbackprop._output import Traced, traced
-from fastbackprop._validation import as_labels, as_matrix, check_choice, same_length
+from fastbackprop._output import Output, OutputGradient
+from fastbackprop._validation import as_labels, as_matrix, as_numeric, check_choice, same_length
 
 __all__ = [
     "LOSSES",
@@ -66,7 +66,7 @@ class Loss:
             )
 
     def _targets(
-        self, y: Any, n_out: int, dtype: np.dtype, *, one_row: bool = False, check_finite: bool = True
+        self, y: Any, n_out: int, dtype: np.dtype, *, name: str = "y", one_row: bool = False, check_finite: bool = True
     ) -> Targets:
         """Check y and bring it into the kernels' form.
 
@@ -78,6 +78,8 @@ class Loss:
             Outputs of the model.
         dtype : dtype
             Of the model.
+        name : str
+            What a complaint calls y.
         one_row : bool
             Whether y belongs to a single sample.
         check_finite : bool
@@ -87,15 +89,16 @@ class Loss:
         -------
         Targets
         """
+        y = as_numeric(name, y)
         if one_row:
-            y = np.atleast_1d(np.asarray(y))
-        elif np.ndim(y) == 1 < n_out:
+            y = np.atleast_1d(y)
+        elif y.ndim == 1 < n_out:
             raise ValueError(
-                f"y must have shape (n, {n_out}) for loss {self.name!r}, got {np.shape(y)}; "
+                f"{name} must have shape (n, {n_out}) for loss {self.name!r}, got {y.shape}; "
                 "integer labels (n,) go with loss 'cross_entropy'."
             )
         values = as_matrix(
-            "y", y, dtype, n_out, "the model's n_out",
+            name, y, dtype, n_out, "the model's n_out",
             may_be_row=one_row, may_be_column=not one_row, check_finite=check_finite,
         )  # fmt: skip
         return Targets(values, None)
@@ -130,7 +133,7 @@ class Loss:
         ValueError
             If shapes, labels or the activation before y_hat don't fit.
         """
-        array = np.asarray(y_hat)
+        array = as_numeric("y_hat", y_hat)
         dtype = array.dtype if array.dtype.name in DTYPES else np.dtype("float64")
         one_row = array.ndim == 1
         prediction = as_matrix("y_hat", array, dtype, array.shape[-1] if array.ndim else 1, "n_out", may_be_row=True)
@@ -138,7 +141,7 @@ class Loss:
         if n == 0:
             raise ValueError("y_hat must have at least one row, got 0.")
         z = None
-        if isinstance(y_hat, Traced) and y_hat.activation is not None:
+        if isinstance(y_hat, Output) and y_hat.activation is not None:
             self._check_fits(y_hat.activation, n_out)
             z = y_hat.z
         targets = self._targets(y, n_out, dtype, one_row=one_row)
@@ -152,7 +155,8 @@ class Loss:
         if self.activation is None:
             return total / n, gradient.reshape(array.shape)
         d_y_hat = self._output_gradient(prediction, targets, gradient)
-        return total / n, traced(d_y_hat.reshape(array.shape), gradient.reshape(array.shape), self.activation)
+        d_y_hat, d_z = d_y_hat.reshape(array.shape), gradient.reshape(array.shape)
+        return total / n, OutputGradient.of(d_y_hat, d_z, self.activation)
 
 
 @dataclass(frozen=True)
@@ -225,23 +229,21 @@ class CrossEntropy(Loss):
             )
 
     def _targets(
-        self, y: Any, n_out: int, dtype: np.dtype, *, one_row: bool = False, check_finite: bool = True
+        self, y: Any, n_out: int, dtype: np.dtype, *, name: str = "y", one_row: bool = False, check_finite: bool = True
     ) -> Targets:
         """Check y, integer labels or probabilities: see Loss._targets."""
-        array = np.asarray(y)
+        array = as_numeric(name, y, f"hold integer labels from 0 to {n_out - 1}, or probabilities")
         is_labels = array.ndim == (0 if one_row else 1) or (array.ndim == 2 and array.shape[1] == 1 < n_out)
-        if is_labels and array.dtype.kind in "buif":
-            return Targets(None, as_labels(array, n_out))
-        if (array.ndim == 1 and not one_row) or array.dtype.kind not in "buif":
-            raise TypeError(f"y must hold integer labels from 0 to {n_out - 1} or probabilities, got {array.dtype}.")
-        targets = super()._targets(y, n_out, dtype, one_row=one_row, check_finite=check_finite)
+        if is_labels:
+            return Targets(None, as_labels(name, array, n_out))
+        targets = super()._targets(y, n_out, dtype, name=name, one_row=one_row, check_finite=check_finite)
         values = targets.values
         assert values is not None
         if check_finite:
             wrong = np.flatnonzero((values < 0).any(axis=1) | (abs(values.sum(axis=1) - 1) > 1e-3))
             if len(wrong):
                 row = array.reshape(values.shape)[wrong[0]]
-                raise ValueError(f"y must have rows that are one-hot or sum to 1, got {row} at row {wrong[0]}.")
+                raise ValueError(f"{name} must have rows that are one-hot or sum to 1, got {row} at row {wrong[0]}.")
         return targets
 
     def _logits(self, y_hat: np.ndarray) -> np.ndarray:
@@ -278,15 +280,15 @@ class BinaryCrossEntropy(Loss):
         return "binary_cross_entropy", True, 1.0 / n_out, 1.0 / n_out
 
     def _targets(
-        self, y: Any, n_out: int, dtype: np.dtype, *, one_row: bool = False, check_finite: bool = True
+        self, y: Any, n_out: int, dtype: np.dtype, *, name: str = "y", one_row: bool = False, check_finite: bool = True
     ) -> Targets:
         """Check y, numbers from 0 to 1: see Loss._targets."""
-        targets = super()._targets(y, n_out, dtype, one_row=one_row, check_finite=check_finite)
+        targets = super()._targets(y, n_out, dtype, name=name, one_row=one_row, check_finite=check_finite)
         values = targets.values
         assert values is not None
         if check_finite and values.size and not (values.min() >= 0 and values.max() <= 1):
             at = np.argwhere((values < 0) | (values > 1))[0]
-            raise ValueError(f"y must be from 0 to 1, got {values[tuple(at)]} at row {at[0]}, column {at[1]}.")
+            raise ValueError(f"{name} must be from 0 to 1, got {values[tuple(at)]} at row {at[0]}, column {at[1]}.")
         return targets
 
     def _logits(self, y_hat: np.ndarray) -> np.ndarray:

@@ -13,10 +13,10 @@ from fastbackprop._activations import Activation
 from fastbackprop._buffers import Parameters, aligned_empty
 from fastbackprop._dispatch import DTYPES, kernels
 from fastbackprop._errors import ModelFileError
-from fastbackprop._layers import Dense
-from fastbackprop._output import Traced, traced
+from fastbackprop._layers import Dense, WeightAndBias
+from fastbackprop._output import Output, OutputGradient
 from fastbackprop._storage import read_model_file, write_model_file
-from fastbackprop._validation import as_matrix, check_choice, check_out, check_seed
+from fastbackprop._validation import as_matrix, as_numeric, check_choice, check_integer, check_out, check_seed
 
 __all__ = ["Sequential", "load", "mlp"]
 
@@ -56,13 +56,12 @@ class Sequential:
     def __init__(self, layers: Sequence[Dense], *, seed: int | None = None, dtype: Any = "float32") -> None:
         layers = _check_layers(layers)
         seed = check_seed(seed)
-        self._assemble(layers, check_choice("dtype", _dtype_name(dtype), DTYPES))
+        dtype = check_choice("dtype", _dtype_name(dtype), DTYPES)
         generator = np.random.PCG64(seed)
-        for layer in layers:
-            layer._draw(generator)
+        self._assemble(layers, dtype, [layer._initial(generator, np.dtype(dtype)) for layer in layers])
 
-    def _assemble(self, layers: Sequence[Dense], dtype: str) -> None:
-        """Lay all parameters out in one buffer, as zeros."""
+    def _assemble(self, layers: Sequence[Dense], dtype: str, arrays: list[WeightAndBias]) -> None:
+        """Lay all parameters out in one buffer: what the constructor, pickle and load share."""
         self._layers = tuple(layers)
         self._dtype = np.dtype(dtype)
         self._parameters = Parameters(((x.n_in, x.n_out, x.has_bias) for x in layers), self._dtype)
@@ -75,6 +74,9 @@ class Sequential:
         )
         for index, layer in enumerate(layers):
             layer._attach(self._parameters, index)
+            layer.weight = arrays[index][0]
+            if layer.has_bias:
+                layer.bias = arrays[index][1]
         self._capacity = 0
         self._forward_shape: tuple[int, ...] | None = None
         self._idle_scratch: list[np.ndarray] = []
@@ -133,9 +135,10 @@ class Sequential:
         ValueError, TypeError
             If X or out has a wrong shape or dtype, or X isn't finite.
         """
+        X = as_numeric("X", X)
         rows = self._as_input(X, check_finite)
         shape: tuple[int, ...] = (len(rows), self.n_out)
-        if np.ndim(X) == 1:
+        if X.ndim == 1:
             shape = (self.n_out,)
         result = np.empty(shape, self._dtype) if out is None else check_out(out, shape, self._dtype)
         if out is not None and np.may_share_memory(rows, result):
@@ -198,6 +201,7 @@ class Sequential:
         ValueError, TypeError
             If X has a wrong shape or dtype, isn't finite or has no rows.
         """
+        X = as_numeric("X", X)
         rows = self._as_input(X, check_finite)
         if len(rows) == 0:
             raise ValueError("X must have at least one row, got 0.")
@@ -205,10 +209,10 @@ class Sequential:
         z = np.empty_like(y_hat)
         with self._training(len(rows)) as network:
             network.forward(rows, y_hat, z)
-            self._forward_shape = (self.n_out,) if np.ndim(X) == 1 else y_hat.shape
+            self._forward_shape = (self.n_out,) if X.ndim == 1 else y_hat.shape
         y_hat, z = y_hat.reshape(self._forward_shape), z.reshape(self._forward_shape)
         last = self._layers[-1].activation
-        return traced(y_hat, z, last) if last in ("sigmoid", "softmax") else y_hat
+        return Output.of(y_hat, z, last) if last in ("sigmoid", "softmax") else y_hat
 
     def backward(self, d_y_hat: Any) -> np.ndarray:
         """Blame: every gradient, for the batch of the last ``forward``.
@@ -235,9 +239,9 @@ class Sequential:
         shape = self._forward_shape
         if shape is None:
             raise RuntimeError("backward must follow forward, got a model without a forward pass.")
-        if np.shape(d_y_hat) != shape:
+        is_d_z = isinstance(d_y_hat, OutputGradient) and d_y_hat.activation == self._layers[-1].activation
+        if as_numeric("d_y_hat", d_y_hat).shape != shape:
             raise ValueError(f"d_y_hat must have shape {shape}, as forward returned, got {np.shape(d_y_hat)}.")
-        is_d_z = isinstance(d_y_hat, Traced) and d_y_hat.activation == self._layers[-1].activation
         given = d_y_hat.z if is_d_z else d_y_hat
         d_out = as_matrix("d_y_hat", given, self._dtype, self.n_out, "the model's n_out", may_be_row=True)
         d_x = np.empty((len(d_out), self.n_in), self._dtype)
@@ -327,16 +331,10 @@ def _detached(layer: Dense) -> Dense:
     return copy
 
 
-def _rebuild(
-    cls: type[Sequential], layers: list[Dense], dtype: str, arrays: list[tuple[np.ndarray, np.ndarray | None]]
-) -> Sequential:
+def _rebuild(cls: type[Sequential], layers: list[Dense], dtype: str, arrays: list[WeightAndBias]) -> Sequential:
     """The model of these layers with these weights: for pickle, deepcopy and load."""
     model = cls.__new__(cls)
-    model._assemble(layers, dtype)
-    for layer, (weight, bias) in zip(layers, arrays, strict=True):
-        layer.weight[...] = weight
-        if layer.bias is not None:
-            layer.bias[...] = bias
+    model._assemble(layers, dtype, arrays)
     return model
 
 
@@ -413,6 +411,7 @@ def mlp(
     widths = list(widths)
     if len(widths) < 2:
         raise ValueError(f"widths must be a sequence of at least 2 integers, got {widths!r}.")
+    widths = [check_integer(f"widths[{i}]", width) for i, width in enumerate(widths)]
     last = len(widths) - 2
     layers = [
         Dense(n_in, n_out, output_activation if i == last else activation, bias=bias, weight_init=weight_init)
@@ -452,12 +451,12 @@ def load(path: str | os.PathLike[str]) -> Sequential:
             bias = tensors.pop(f"layers.{i}.bias") if x["bias"] else None
             if weight.shape != shape or (bias is not None and bias.shape != shape[1:]):
                 raise ValueError(f"layer {i} and its weights have different shapes")
-            if weight.dtype.name != description["dtype"]:
+            if any(x is not None and x.dtype.name != description["dtype"] for x in (weight, bias)):
                 raise ValueError(f"layer {i} is not {description['dtype']}")
             arrays.append((weight, bias))
         if tensors:
             raise ValueError(f"no layer for {', '.join(tensors)}")
         dtype = check_choice("dtype", description["dtype"], DTYPES)
         return _rebuild(Sequential, _check_layers(layers), dtype, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelFileError(f"{path} is damaged: its description and its weights don't fit ({error}).") from error

@@ -22,7 +22,8 @@ class SGD:
     With momentum, v <- momentum v + dC/dw and w <- w - learning_rate v; with
     Nesterov's, w <- w - learning_rate (dC/dw + momentum v) (Sutskever et al. 2013,
     in the form of PyTorch's SGD). Weight decay adds weight_decay * w to dC/dw, for
-    biases too. The velocity of a model is kept by the optimizer, one per model.
+    biases too. The velocity of a model is kept by the optimizer, one per model; a pickled
+    Trainer takes it along, a pickled SGD doesn't.
 
     Parameters
     ----------

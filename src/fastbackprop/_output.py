@@ -7,11 +7,11 @@ dC/dy_hat with its dC/dz; whoever doesn't ask sees plain arrays. This is what ma
 the loop by hand give the same bits as a Trainer.
 """
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-__all__ = ["Traced", "traced"]
+__all__ = ["Output", "OutputGradient"]
 
 
 class Traced(np.ndarray):
@@ -20,7 +20,7 @@ class Traced(np.ndarray):
     Attributes
     ----------
     z : ndarray or None
-        z for y_hat, dC/dz for dC/dy_hat; None for anything computed from it.
+        The counterpart; None for anything computed from the array.
     activation : str or None
         The last layer's activation that lies between the two.
     """
@@ -35,11 +35,19 @@ class Traced(np.ndarray):
     def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
         return array[()] if return_scalar else array
 
+    @classmethod
+    def of(cls, array: np.ndarray, z: np.ndarray, activation: str) -> Self:
+        """Attach z to an array; it becomes read-only, or the two could come to differ."""
+        result = array.view(cls)
+        result.z = z
+        result.activation = activation
+        result.flags.writeable = False
+        return result
 
-def traced(array: np.ndarray, z: np.ndarray, activation: str) -> Traced:
-    """Attach z to an array; it becomes read-only, or the two could come to differ."""
-    result = array.view(Traced)
-    result.z = z
-    result.activation = activation
-    result.flags.writeable = False
-    return result
+
+class Output(Traced):
+    """y_hat, with z of the last layer."""
+
+
+class OutputGradient(Traced):
+    """dC/dy_hat, with dC/dz of the last layer."""

@@ -2,7 +2,7 @@
 
 One file holds the tensors ``layers.0.weight``, ``layers.0.bias`` ... and, as text in
 the header, ``format`` ("fastbackprop"), ``version``, ``model`` (JSON: dtype and the
-layers) and ``sha256`` of all tensors, so that a flipped bit is noticed too.
+layers) and ``sha256`` of that and all tensors, so that a flipped bit is noticed too.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ __all__ = ["FORMAT_VERSION", "read_model_file", "write_model_file"]
 FORMAT_VERSION = 1
 
 
-def _digest(tensors: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: dict[str, np.ndarray], model: str) -> str:
+    digest = hashlib.sha256(model.encode())
     for name in sorted(tensors):
         array = tensors[name]
         digest.update(f"{name}:{array.dtype.name}:{array.shape};".encode())
@@ -45,8 +45,8 @@ def write_model_file(path: str | os.PathLike[str], tensors: dict[str, np.ndarray
         "format": "fastbackprop",
         "version": str(FORMAT_VERSION),
         "model": json.dumps(model),
-        "sha256": _digest(tensors),
     }
+    metadata["sha256"] = _digest(tensors, metadata["model"])
     content = save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
     # Not by tempfile, which makes files that only their owner may read.
     beside = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
@@ -74,6 +74,8 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"path must be a model file, got the directory {str(path)!r}.")
     if not path.is_file():
         raise FileNotFoundError(f"path must be a model file, got {str(path)!r}, which is not there.")
     try:
@@ -85,10 +87,10 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
     if metadata.get("format") != "fastbackprop":
         raise ModelFileError(f"{path} is a safetensors file, but not a model of fastbackprop.")
     version = metadata.get("version", "")
-    if not version.isdigit() or int(version) > FORMAT_VERSION:
-        raise ModelFileError(f"{path} must have format version {FORMAT_VERSION} or older, got {version!r}.")
-    if metadata.get("sha256") != _digest(tensors):
-        raise ModelFileError(f"{path} is damaged: the checksum of its weights doesn't match.")
+    if version != str(FORMAT_VERSION):
+        raise ModelFileError(f"{path} must have format version {FORMAT_VERSION}, got {version[:20]!r}.")
+    if metadata.get("sha256") != _digest(tensors, metadata.get("model", "")):
+        raise ModelFileError(f"{path} is damaged: its checksum doesn't match.")
     try:
         model = json.loads(metadata["model"])
     except (KeyError, ValueError, RecursionError) as error:

@@ -14,7 +14,7 @@ from fastbackprop._history import History
 from fastbackprop._losses import Loss, Targets, as_loss
 from fastbackprop._model import Sequential
 from fastbackprop._optimizers import SGD, as_optimizer
-from fastbackprop._validation import as_matrix, check_integer, check_seed, check_true_false, same_length
+from fastbackprop._validation import as_matrix, as_numeric, check_integer, check_seed, check_true_false, same_length
 
 __all__ = ["Trainer"]
 
@@ -105,16 +105,20 @@ class Trainer:
         """Samples in a step of ``fit``."""
         return self._batch_size
 
-    def _data(self, X: Any, y: Any, check_finite: bool, one_row: bool = False) -> tuple[np.ndarray, Targets]:
+    def _data(
+        self, X: Any, y: Any, check_finite: bool, *, one_row: bool = False, names: tuple[str, str] = ("X", "y")
+    ) -> tuple[np.ndarray, Targets]:
         """X and y in the kernels' form, or a complaint; nothing has changed yet."""
-        model = self._model
+        model, (x_name, y_name) = self._model, names
         rows = as_matrix(
-            "X", X, model.dtype, model.n_in, "the model's n_in", may_be_row=one_row, check_finite=check_finite
+            x_name, X, model.dtype, model.n_in, "the model's n_in", may_be_row=one_row, check_finite=check_finite
         )
         if len(rows) == 0:
-            raise ValueError("X must have at least one row, got 0.")
-        targets = self._loss._targets(y, model.n_out, model.dtype, one_row=one_row, check_finite=check_finite)
-        same_length(rows, targets)
+            raise ValueError(f"{x_name} must have at least one row, got 0.")
+        targets = self._loss._targets(
+            y, model.n_out, model.dtype, name=y_name, one_row=one_row, check_finite=check_finite
+        )
+        same_length(rows, targets, x_name, y_name)
         return rows, targets
 
     def fit(
@@ -174,29 +178,26 @@ class Trainer:
         if validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
                 raise TypeError(f"validation_data must be a tuple (X, y), got {type(validation_data).__name__}.")
-            validation = self._data(*validation_data, check_finite)
-        self.history = history = History()
-        order = np.arange(len(rows), dtype=np.int64) if shuffle else None
-        with self._model._exclusively(), _progress_bar(progress_bar, epochs * len(rows)) as bar:
-            for epoch in range(1, epochs + 1):
-                start = time.perf_counter()
-                if order is not None:
-                    kernels(rows.dtype.name).shuffle(order, self._generator.random_raw(len(order)))
-                loss, accuracy = self._epoch(rows, targets, order, epoch, bar.update)
-                seconds = time.perf_counter() - start
-                checked = None if validation is None else self._evaluate(*validation)
-                # One record of an epoch at once: Ctrl-C before it leaves the epoch out.
-                history.loss.append(loss)
-                history.seconds.append(seconds)
-                if accuracy is not None:
-                    history.accuracy.append(accuracy)
-                if checked is not None:
-                    history.validation_loss.append(checked["loss"])
-                    if "accuracy" in checked:
-                        history.validation_accuracy.append(checked["accuracy"])
-                bar.set_postfix_str(f"epoch {epoch}, " + _shown(history), refresh=False)
-                if on_epoch_end is not None:
-                    on_epoch_end(history)
+            validation = self._data(*validation_data, check_finite, names=("validation X", "validation y"))
+        if on_epoch_end is not None and not callable(on_epoch_end):
+            raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}.")
+        bar = _progress_bar(progress_bar, epochs * len(rows))
+        order = np.empty(len(rows), np.int64) if shuffle else None
+        history = History()
+        with self._model._exclusively(), bar:
+            self.history = history
+            try:
+                for epoch in range(1, epochs + 1):
+                    if order is not None:
+                        # From the same start each time: two fits of one epoch are a fit of two.
+                        order[:] = np.arange(len(order))
+                        kernels(rows.dtype.name).shuffle(order, self._generator.random_raw(len(order)))
+                    self._epoch(rows, targets, order, epoch, history, bar.update, validation)
+                    bar.set_postfix_str(f"epoch {epoch}, " + _shown(history), refresh=False)
+                    if on_epoch_end is not None:
+                        on_epoch_end(history)
+            finally:
+                history._drop_unfinished()
         return history
 
     def _epoch(
@@ -205,9 +206,12 @@ class Trainer:
         targets: Targets,
         order: np.ndarray | None,
         epoch: int,
+        history: History,
         done: Callable[[int], object],
-    ) -> tuple[float, float | None]:
-        """One pass over the data; returns the mean loss and the accuracy."""
+        validation: tuple[np.ndarray, Targets] | None,
+    ) -> None:
+        """One pass over the data, with its line in the history."""
+        start = time.perf_counter()
         n, size = len(rows), self._batch_size
         per_call = size * max(1, int(OPERATIONS_PER_CALL / self._operations(size)))
         cost, n_right = 0.0, 0
@@ -215,7 +219,17 @@ class Trainer:
             last = min(first + per_call, n)
             cost, n_right = self._train(rows, targets, order, first, last, size, cost, n_right, epoch)
             done(last - first)
-        return cost / n, self._accuracy(n_right, n)
+        seconds = time.perf_counter() - start
+        history.loss.append(cost / n)
+        accuracy = self._accuracy(n_right, n)
+        if accuracy is not None:
+            history.accuracy.append(accuracy)
+        if validation is not None:
+            checked = self._evaluate(*validation)
+            history.validation_loss.append(checked["loss"])
+            if "accuracy" in checked:
+                history.validation_accuracy.append(checked["accuracy"])
+        history.seconds.append(seconds)  # last: see History._drop_unfinished
 
     def _train(
         self,
@@ -290,7 +304,8 @@ class Trainer:
         ValueError, TypeError, DivergenceError
             As in ``fit``.
         """
-        rows, targets = self._data(X, y, check_finite, one_row=np.ndim(X) == 1)
+        X = as_numeric("X", X)
+        rows, targets = self._data(X, y, check_finite, one_row=X.ndim == 1)
         n = len(rows)
         cost, _ = self._train(rows, targets, None, 0, n, n, 0.0, 0, None)
         return cost / n

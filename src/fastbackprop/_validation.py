@@ -16,6 +16,7 @@ from fastbackprop._dispatch import kernels
 __all__ = [
     "as_labels",
     "as_matrix",
+    "as_numeric",
     "as_vector",
     "check_choice",
     "check_integer",
@@ -84,20 +85,20 @@ def check_seed(seed: object) -> int | None:
     return None if seed is None else check_integer("seed", seed, at_least=0)
 
 
-def same_length(X: Sized, y: Sized, name: str = "X") -> None:
+def same_length(X: Sized, y: Sized, x_name: str = "X", y_name: str = "y") -> None:
     """Refuse X and y with different numbers of rows."""
     if len(X) != len(y):
-        raise ValueError(f"{name} and y must have the same number of rows, got {len(X)} and {len(y)}.")
+        raise ValueError(f"{x_name} and {y_name} must have the same number of rows, got {len(X)} and {len(y)}.")
 
 
-def _as_numeric(what: str, value: Any) -> np.ndarray:
+def as_numeric(what: str, value: Any, must: str = "be an array of real numbers") -> np.ndarray:
     """An array of bool, integers or reals; anything else is refused by its kind."""
     try:
         array = np.asarray(value)
     except ValueError:
         raise ValueError(f"{what} must be an array with rows of one length, got rows of different lengths.") from None
     if array.dtype.kind not in "buif" or array.dtype.itemsize > 16:
-        raise TypeError(f"{what} must be an array of real numbers, got dtype {array.dtype}.")
+        raise TypeError(f"{what} must {must}, got dtype {array.dtype}.")
     return array
 
 
@@ -135,7 +136,7 @@ def as_matrix(
         Of shape (n, columns). With ``may_be_row`` also (columns,), one row; with
         ``may_be_column`` and one column also (n,).
     """
-    given = _as_numeric(what, value)
+    given = as_numeric(what, value)
     shape = given.shape
     if given.ndim == 1 and may_be_row:
         given = given[np.newaxis]
@@ -156,7 +157,7 @@ def as_matrix(
 
 def as_vector(what: str, value: Any, dtype: np.dtype, size: int) -> np.ndarray:
     """Return a finite C-contiguous array of shape (size,)."""
-    given = _as_numeric(what, value)
+    given = as_numeric(what, value)
     if given.shape != (size,):
         raise ValueError(f"{what} must have shape ({size},), got {given.shape}.")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -165,7 +166,7 @@ def as_vector(what: str, value: Any, dtype: np.dtype, size: int) -> np.ndarray:
     return array
 
 
-def as_labels(value: np.ndarray, n_classes: int) -> np.ndarray:
+def as_labels(what: str, value: np.ndarray, n_classes: int) -> np.ndarray:
     """Return class labels (n,) as int64, each an integer from 0 to n_classes - 1."""
     array = value.reshape(-1)
     if array.dtype.kind == "f":
@@ -174,11 +175,13 @@ def as_labels(value: np.ndarray, n_classes: int) -> np.ndarray:
         if not np.all(np.isfinite(array)):
             wrong = np.flatnonzero(~np.isfinite(array))
         if len(wrong):
-            raise ValueError(f"y must hold integer labels, got {array[wrong[0]]} at index {wrong[0]}.")
+            raise ValueError(f"{what} must hold integer labels, got {array[wrong[0]]} at index {wrong[0]}.")
     out_of_range = np.flatnonzero((array < 0) | (array >= n_classes))
     if len(out_of_range):
         at = out_of_range[0]
-        raise ValueError(f"y must hold labels from 0 to {n_classes - 1} (n_out - 1), got {array[at]} at index {at}.")
+        raise ValueError(
+            f"{what} must hold labels from 0 to {n_classes - 1} (n_out - 1), got {array[at]} at index {at}."
+        )
     return np.ascontiguousarray(array, dtype=np.int64)
 
 

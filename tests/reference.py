@@ -1,0 +1,258 @@
+"""The kernels' slow twin: NumPy, float64, one idea a line, written for reading.
+
+predict -> compare -> blame -> correct for a list of layers. Behind it, ``Kernels``
+calls the compiled kernels of any variant directly, in scratch that is full of NaN.
+"""
+
+import importlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastbackprop._buffers import Parameters, aligned_empty, aligned_zeros
+from fastbackprop._dispatch import built_variants, missing_features
+
+DTYPES = ("float32", "float64")
+VARIANTS = [variant for variant in built_variants() if not missing_features(variant)]
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax")
+
+
+@dataclass
+class Layer:
+    """A dense layer: ``weight`` (n_in, n_out), ``bias`` (n_out,) or None."""
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+    activation: str = "identity"
+    slope: float = 0.01
+
+
+# ---- predict ---------------------------------------------------------------------
+
+
+def sigmoid(z):
+    e = np.exp(-np.abs(z))
+    return np.where(z < 0, e, 1) / (1 + e)
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def surprises(z):
+    """-log softmax z."""
+    z = z - z.max(axis=1, keepdims=True)
+    return np.log(np.exp(z).sum(axis=1, keepdims=True)) - z
+
+
+def activate(layer, z):
+    functions = {
+        "identity": lambda z: z,
+        "relu": lambda z: np.maximum(z, 0),
+        "leaky_relu": lambda z: np.where(z < 0, layer.slope * z, z),
+        "sigmoid": sigmoid,
+        "tanh": np.tanh,
+        "softmax": softmax,
+    }
+    return functions[layer.activation](z)
+
+
+def forward(layers, X):
+    """The pairs (z, a) of all layers."""
+    pairs, a = [], np.asarray(X, np.float64)
+    for layer in layers:
+        z = a @ layer.weight + (0 if layer.bias is None else layer.bias)
+        a = activate(layer, z)
+        pairs.append((z, a))
+    return pairs
+
+
+# ---- compare ---------------------------------------------------------------------
+
+
+def one_hot(y, n_out):
+    y = np.asarray(y)
+    return np.eye(n_out)[y] if y.ndim == 1 else y.astype(np.float64)
+
+
+def compare(loss, layer, z, a, y):
+    """The mean cost of a batch, and dC/dz of the last layer."""
+    n, n_out = a.shape
+    if loss == "cross_entropy":
+        y = one_hot(y, n_out)
+        return (y * surprises(z)).sum() / n, (a - y) / n
+    if loss == "binary_cross_entropy":
+        costs = np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))
+        return costs.sum() / (n * n_out), (a - y) / (n * n_out)
+    outputs = {"half_squared_error": 2, "mean_squared_error": n_out}[loss]
+    return ((a - y) ** 2).sum() / (n * outputs), derive(layer, a, 2 * (a - y) / (n * outputs))
+
+
+def n_right(loss, z, a, y):
+    """What was predicted right: samples, or outputs for binary cross entropy."""
+    if loss == "cross_entropy":
+        return (a.argmax(axis=1) == one_hot(y, a.shape[1]).argmax(axis=1)).sum()
+    return ((z > 0) == (y > 0.5)).sum() if loss == "binary_cross_entropy" else 0
+
+
+# ---- blame -----------------------------------------------------------------------
+
+
+def derive(layer, a, d_a):
+    """dC/dz from dC/da."""
+    if layer.activation == "softmax":
+        return a * (d_a - (d_a * a).sum(axis=1, keepdims=True))
+    slopes = {
+        "identity": lambda a: 1,
+        "relu": lambda a: a > 0,
+        "leaky_relu": lambda a: np.where(a > 0, 1, layer.slope),
+        "sigmoid": lambda a: a * (1 - a),
+        "tanh": lambda a: 1 - a**2,
+    }
+    return d_a * slopes[layer.activation](a)
+
+
+def backward(layers, X, pairs, d_z):
+    """(dC/dW, dC/db) of every layer, and dC/dx."""
+    gradients = []
+    below = [np.asarray(X, np.float64), *(a for _, a in pairs)]
+    for i in range(len(layers) - 1, -1, -1):
+        gradients.insert(0, (below[i].T @ d_z, d_z.sum(axis=0)))
+        d_a = d_z @ layers[i].weight.T
+        d_z = derive(layers[i - 1], below[i], d_a) if i else d_a
+    return gradients, d_z
+
+
+# ---- correct ---------------------------------------------------------------------
+
+
+class SGD:
+    """w <- w - learning_rate * step, for any number of arrays; keeps their velocities."""
+
+    def __init__(self, learning_rate, momentum=0.0, nesterov=False, weight_decay=0.0):
+        self.spec = learning_rate, momentum, nesterov, weight_decay
+        self.velocities = {}
+
+    def correct(self, name, w, g):
+        learning_rate, momentum, nesterov, weight_decay = self.spec
+        g = g + weight_decay * w
+        v = self.velocities[name] = momentum * self.velocities.get(name, 0) + g
+        w -= learning_rate * (g + momentum * v if nesterov else v)
+
+
+def train_step(layers, loss, optimizer, X, y):
+    """One step in place; returns the mean cost."""
+    pairs = forward(layers, X)
+    cost, d_z = compare(loss, layers[-1], *pairs[-1], y)
+    gradients, _ = backward(layers, X, pairs, d_z)
+    for i, (layer, (d_weight, d_bias)) in enumerate(zip(layers, gradients, strict=True)):
+        optimizer.correct((i, "weight"), layer.weight, d_weight)
+        if layer.bias is not None:
+            optimizer.correct((i, "bias"), layer.bias, d_bias)
+    return cost
+
+
+# ---- the compiled kernels, called directly -----------------------------------------
+
+
+def parameters(model):
+    """The views of all weights and biases."""
+    return [p for layer in model.layers for p in (layer.weight, layer.bias) if p is not None]
+
+
+def kernels(variant, dtype):
+    return importlib.import_module(f"fastbackprop._kernels.{variant}_{dtype}")
+
+
+def loss_spec(loss, n_out):
+    """(the kernel's name, fused, n times the constant in the gradient, that in the cost)."""
+    return {
+        "half_squared_error": ("squared_error", False, 1.0, 0.5),
+        "mean_squared_error": ("squared_error", False, 2.0 / n_out, 1.0 / n_out),
+        "cross_entropy": ("cross_entropy", True, 1.0, 1.0),
+        "binary_cross_entropy": ("binary_cross_entropy", True, 1.0 / n_out, 1.0 / n_out),
+    }[loss]
+
+
+class Kernels:
+    """One variant's kernels with the twin's layers; what isn't written yet is NaN."""
+
+    def __init__(self, variant, dtype, layers):
+        self.dtype = np.dtype(dtype)
+        self.parameters = Parameters([(*x.weight.shape, x.bias is not None) for x in layers], self.dtype)
+        self.places = self.parameters.places
+        for layer, place in zip(layers, self.places, strict=True):
+            place.weight(self.parameters.values)[...] = layer.weight
+            if place.has_bias:
+                place.bias(self.parameters.values)[...] = layer.bias
+        self.network = kernels(variant, dtype).Network(
+            [
+                (p.n_in, p.n_out, p.offset, p.has_bias, x.activation, x.slope)
+                for x, p in zip(layers, self.places, strict=True)
+            ],
+            self.parameters.values,
+        )
+
+    def spoiled(self, size):
+        """NaN, aligned as the kernels want it."""
+        array = aligned_empty(size, self.dtype)
+        array.fill(np.nan)
+        return array
+
+    def scratch(self):
+        return self.spoiled(self.network.predict_scratch_size)
+
+    def spoil_scratch(self, capacity):
+        """New scratch for training, with a fence behind it that must stay NaN."""
+        size = self.network.scratch_size(capacity)
+        memory = self.spoiled(size + 64)
+        self.network.set_scratch(capacity, memory[:size])
+        return memory[size:]
+
+    def cast(self, x):
+        return np.ascontiguousarray(x, self.dtype)
+
+    def predict(self, X):
+        out = np.full((len(X), self.places[-1].n_out), np.nan, self.dtype)
+        self.network.predict(self.cast(X), out, self.scratch())
+        return out
+
+    def forward(self, X):
+        """(z, a) of the last layer."""
+        z, a = np.full((2, len(X), self.places[-1].n_out), np.nan, self.dtype)
+        self.network.forward(self.cast(X), a, z)
+        return z, a
+
+    def backward(self, d_out, is_d_z=False):
+        """The gradients, as one buffer, and dC/dx."""
+        gradients = self.spoiled(self.parameters.values.size)
+        d_x = np.full((len(d_out), self.places[0].n_in), np.nan, self.dtype)
+        self.network.backward(self.cast(d_out), is_d_z, gradients, d_x)
+        return gradients, d_x
+
+    def targets(self, y):
+        """Y as the kernels want it: (values, labels), one of them None."""
+        y = np.asarray(y)
+        return (None, y.astype(np.int64)) if y.ndim == 1 else (self.cast(y), None)
+
+    def train(self, loss, optimizer, X, y, velocity=None, order=None, batch_size=None, span=None):
+        """All steps of the rows in span; returns (outcome, cost, n_right, start, layer)."""
+        first, last = span or (0, len(X))
+        spec, snapshot = loss_spec(loss, self.places[-1].n_out), self.spoiled(2 * self.parameters.values.size)
+        return self.network.train(
+            self.cast(X), *self.targets(y), order, first, last, batch_size or len(X),
+            spec, optimizer, velocity, snapshot, 0.0, 0,
+        )  # fmt: skip
+
+    def evaluate(self, loss, X, y):
+        spec = loss_spec(loss, self.places[-1].n_out)
+        return self.network.evaluate(self.cast(X), *self.targets(y), spec, self.scratch(), 0.0, 0)
+
+    def zeros(self):
+        return aligned_zeros(self.parameters.values.size, self.dtype)
+
+    def padding(self, buffer):
+        """What lies behind the rows of all layers."""
+        rows = [buffer[p.offset : p.end].reshape(-1, p.row)[:, p.n_out :].ravel() for p in self.places]
+        return np.concatenate(rows)

@@ -1,0 +1,111 @@
+"""Ten losses and a digest that must never change: a change of arithmetic shows here first.
+
+Who changes the arithmetic on purpose prints the new ones with
+``trainings_on`` and says so in the changelog.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reference import DTYPES, VARIANTS, kernels, parameters
+
+import fastbackprop as fb
+
+
+def integer_data(n, n_columns, dtype):
+    """Numbers in [0, 1] by a formula in whole numbers: the same everywhere."""
+    i, j = np.ogrid[:n, :n_columns]
+    return ((i * 37 + j * 17 + i * j) % 101 / 101).astype(dtype)
+
+
+def digest(model):
+    return hashlib.sha256(b"".join(p.tobytes() for p in parameters(model))).hexdigest()
+
+
+def train(dtype, widths, activation, output, loss, sgd, epochs=10, n=50):
+    """A little training by the public names: its losses, digest and some predictions."""
+    model = fb.mlp(widths, activation=activation, output_activation=output, seed=0, dtype=dtype)
+    X, y = integer_data(n, widths[0], dtype), integer_data(n, widths[-1], dtype)
+    if loss == "cross_entropy":
+        y = y.argmax(axis=1)
+    trainer = fb.Trainer(model, loss, fb.SGD(**sgd), batch_size=8, seed=0)
+    losses = trainer.fit(X, y, epochs=epochs).loss
+    return {"losses": losses, "digest": digest(model), "predictions": model.predict(X[:3]).ravel().tolist()}
+
+
+MOMENTUM = {"learning_rate": 0.05, "momentum": 0.9}
+TRAININGS = {
+    "softmax": ((5, 17, 33, 4), "relu", "softmax", "cross_entropy", MOMENTUM),
+    "sigmoid": ((7, 20, 3), "tanh", "sigmoid", "binary_cross_entropy", {**MOMENTUM, "nesterov": True}),
+    "identity": ((3, 9, 2), "leaky_relu", "identity", "half_squared_error", {"learning_rate": 0.05}),
+    "tanh": ((60, 100, 5), "sigmoid", "tanh", "mean_squared_error", {**MOMENTUM, "weight_decay": 1e-3}),
+}
+
+
+def run_python(code, variant, *, check=True):
+    """A fresh interpreter with these kernels forced."""
+    environment = {**os.environ, "FASTBACKPROP_KERNELS": variant, "PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=check)
+
+
+@cache
+def trainings_on(variant):
+    """{(dtype, name): what train returned}, from a process that uses this variant."""
+    names = [(dtype, name) for dtype in DTYPES for name in TRAININGS]
+    code = f"import json, test_golden as r; print(json.dumps([r.train(d, *r.TRAININGS[n]) for d, n in {names}]))"
+    return dict(zip(names, json.loads(run_python(code, variant).stdout), strict=True))
+
+
+GOLDEN = {
+    "float32": (
+        [
+            "0x1.65d11a8ae147bp+0",
+            "0x1.515fe70a3d70ap+0",
+            "0x1.7dad8cd47ae14p-1",
+            "0x1.112d0e9051eb8p-1",
+            "0x1.db1c41cf3d70ap-2",
+            "0x1.cd7c24505c28fp-2",
+            "0x1.28e25b097ae14p-2",
+            "0x1.d8339ec27c28fp-3",
+            "0x1.ee6f00c17ae14p-3",
+            "0x1.41c929b0ff0a4p-1",
+        ],
+        "2fa2e558f69584c4ac2f19854ae160ca7b8fe6b7d467db576f3f52c5a49ba313",
+    ),
+    "float64": (
+        [
+            "0x1.65d11ae6637b7p+0",
+            "0x1.515fe77166f6cp+0",
+            "0x1.7dad8d42908a8p-1",
+            "0x1.112d0ddb92456p-1",
+            "0x1.db1c447b0d6b1p-2",
+            "0x1.cd7c2e17508dbp-2",
+            "0x1.28e25ecad8a1dp-2",
+            "0x1.d833ae80b4869p-3",
+            "0x1.ee6f11b0add8ap-3",
+            "0x1.41c93c7956a71p-1",
+        ],
+        "73feb45130cced130d6caac49d248d1025dc157f57c61197b5af842bca3e2e6f",
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_ten_losses_and_the_weights_are_what_they_always_were(variant, dtype):
+    """To the last bit with FMA; without it the losses agree to 1e-5 relative (float64: 1e-12)."""
+    losses, digest = GOLDEN[dtype]
+    got = trainings_on(variant)[dtype, "softmax"]
+    if kernels(variant, dtype).has_fma:
+        assert [x.hex() for x in got["losses"]] == losses
+        assert got["digest"] == digest
+    else:
+        expected = [float.fromhex(x) for x in losses]
+        assert got["losses"] == pytest.approx(expected, rel=1e-5 if dtype == "float32" else 1e-12, abs=0)
