@@ -4,6 +4,7 @@ predict (forward) -> compare (loss) -> blame (backward, gradient) -> correct (up
 """
 
 from fastbackprop._activations import LeakyReLU
+from fastbackprop._builders import load, mlp
 from fastbackprop._dispatch import kernel_info
 from fastbackprop._errors import DivergenceError, FastbackpropError, ModelFileError
 from fastbackprop._history import History
@@ -19,7 +20,7 @@ from fastbackprop._initializers import (
 )
 from fastbackprop._layers import Dense
 from fastbackprop._losses import BinaryCrossEntropy, CrossEntropy, HalfSquaredError, MeanSquaredError
-from fastbackprop._model import Sequential, load, mlp
+from fastbackprop._model import Sequential
 from fastbackprop._optimizers import SGD
 from fastbackprop._trainer import Trainer
 

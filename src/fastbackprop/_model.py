@@ -1,6 +1,5 @@
 """Sequential: a network of dense layers. predict and blame, by hand or in one call."""
 
-import itertools
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,16 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fastbackprop._activations import Activation
 from fastbackprop._buffers import Parameters, aligned_empty
 from fastbackprop._dispatch import DTYPES, kernels
-from fastbackprop._errors import ModelFileError
 from fastbackprop._layers import Dense, WeightAndBias
 from fastbackprop._output import Output, OutputGradient
-from fastbackprop._storage import read_model_file, write_model_file
-from fastbackprop._validation import as_matrix, as_numeric, check_choice, check_integer, check_out, check_seed
+from fastbackprop._storage import write_model_file
+from fastbackprop._validation import as_matrix, as_numeric, check_choice, check_out, check_seed
 
-__all__ = ["Sequential", "load", "mlp"]
+__all__ = ["Sequential", "check_layers", "rebuild"]
 
 
 class Sequential:
@@ -54,7 +51,7 @@ class Sequential:
     """
 
     def __init__(self, layers: Sequence[Dense], *, seed: int | None = None, dtype: Any = "float32") -> None:
-        layers = _check_layers(layers)
+        layers = check_layers(layers)
         seed = check_seed(seed)
         dtype = check_choice("dtype", _dtype_name(dtype), DTYPES)
         generator = np.random.PCG64(seed)
@@ -314,7 +311,7 @@ class Sequential:
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         arrays = [(layer.weight.copy(), None if layer.bias is None else layer.bias.copy()) for layer in self._layers]
-        return _rebuild, (type(self), [_detached(x) for x in self._layers], self._dtype.name, arrays)
+        return rebuild, (type(self), [_detached(x) for x in self._layers], self._dtype.name, arrays)
 
 
 def _dtype_name(dtype: Any) -> Any:
@@ -331,14 +328,14 @@ def _detached(layer: Dense) -> Dense:
     return copy
 
 
-def _rebuild(cls: type[Sequential], layers: list[Dense], dtype: str, arrays: list[WeightAndBias]) -> Sequential:
+def rebuild(cls: type[Sequential], layers: list[Dense], dtype: str, arrays: list[WeightAndBias]) -> Sequential:
     """The model of these layers with these weights: for pickle, deepcopy and load."""
     model = cls.__new__(cls)
     model._assemble(layers, dtype, arrays)
     return model
 
 
-def _check_layers(layers: Any) -> list[Dense]:
+def check_layers(layers: Any) -> list[Dense]:
     """Refuse layers that can't make a network, naming the first that doesn't fit."""
     if not isinstance(layers, Iterable) or isinstance(layers, str):
         raise TypeError(f"layers must be a sequence of Dense, got {layers!r}.")
@@ -360,103 +357,3 @@ def _check_layers(layers: Any) -> list[Dense]:
         if layer.activation == "softmax" and i < len(layers) - 1:
             raise ValueError(f"Only the last layer may have activation 'softmax', got layers[{i}] {layer!r}.")
     return layers
-
-
-def mlp(
-    widths: Sequence[int],
-    *,
-    activation: str | Activation = "relu",
-    output_activation: str | Activation = "identity",
-    bias: bool = True,
-    weight_init: Any = "auto",
-    seed: int | None = None,
-    dtype: Any = "float32",
-) -> Sequential:
-    """Make a multilayer perceptron: the short way to a Sequential of Dense.
-
-    Parameters
-    ----------
-    widths : sequence of int
-        Inputs, hidden widths, outputs; at least two.
-    activation : str or Activation, default="relu"
-        Of the hidden layers.
-    output_activation : str or Activation, default="identity"
-        Of the last layer.
-    bias : bool, default=True
-        Whether layers have a bias.
-    weight_init : str, Initializer or float, default="auto"
-        Of all layers.
-    seed : int or None, default=None
-        Of the initial weights.
-    dtype : {"float32", "float64"}, default="float32"
-        Of weights, inputs and outputs.
-
-    Returns
-    -------
-    Sequential
-
-    Raises
-    ------
-    ValueError, TypeError
-        As Dense and Sequential.
-
-    Examples
-    --------
-    >>> import fastbackprop as fb
-    >>> fb.mlp([784, 128, 10], activation="relu", output_activation="softmax", seed=0)
-    Sequential(784-128-10, relu softmax, float32, 101,770 parameters)
-    """
-    if isinstance(widths, str) or not isinstance(widths, Iterable):
-        raise TypeError(f"widths must be a sequence of at least 2 integers, got {widths!r}.")
-    widths = list(widths)
-    if len(widths) < 2:
-        raise ValueError(f"widths must be a sequence of at least 2 integers, got {widths!r}.")
-    widths = [check_integer(f"widths[{i}]", width) for i, width in enumerate(widths)]
-    last = len(widths) - 2
-    layers = [
-        Dense(n_in, n_out, output_activation if i == last else activation, bias=bias, weight_init=weight_init)
-        for i, (n_in, n_out) in enumerate(itertools.pairwise(widths))
-    ]
-    return Sequential(layers, seed=seed, dtype=dtype)
-
-
-def load(path: str | os.PathLike[str]) -> Sequential:
-    """Read a model that ``Sequential.save`` wrote; nothing in the file is executed.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-
-    Returns
-    -------
-    Sequential
-        Predicts the same bits as the model that was saved.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ModelFileError
-        If it isn't a model file, is damaged, or comes from a newer version.
-    """
-    tensors, description = read_model_file(path)
-    try:
-        layers, arrays = [], []
-        for i, x in enumerate(description["layers"]):
-            activation = Activation(x["activation"], float(x["slope"]))
-            layers.append(Dense(x["n_in"], x["n_out"], activation, bias=x["bias"]))
-            shape = x["n_in"], x["n_out"]
-            weight = tensors.pop(f"layers.{i}.weight")
-            bias = tensors.pop(f"layers.{i}.bias") if x["bias"] else None
-            if weight.shape != shape or (bias is not None and bias.shape != shape[1:]):
-                raise ValueError(f"layer {i} and its weights have different shapes")
-            if any(x is not None and x.dtype.name != description["dtype"] for x in (weight, bias)):
-                raise ValueError(f"layer {i} is not {description['dtype']}")
-            arrays.append((weight, bias))
-        if tensors:
-            raise ValueError(f"no layer for {', '.join(tensors)}")
-        dtype = check_choice("dtype", description["dtype"], DTYPES)
-        return _rebuild(Sequential, _check_layers(layers), dtype, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ModelFileError(f"{path} is damaged: its description and its weights don't fit ({error}).") from error

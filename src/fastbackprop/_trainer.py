@@ -1,6 +1,5 @@
 """Trainer: the four steps over many batches, one call of the kernels for many steps."""
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from fastbackprop._history import History
 from fastbackprop._losses import Loss, Targets, as_loss
 from fastbackprop._model import Sequential
 from fastbackprop._optimizers import SGD, as_optimizer
+from fastbackprop._progress import show_progress
 from fastbackprop._validation import as_matrix, as_numeric, check_integer, check_seed, check_true_false, same_length
 
 __all__ = ["Trainer"]
@@ -181,7 +181,7 @@ class Trainer:
             validation = self._data(*validation_data, check_finite, names=("validation X", "validation y"))
         if on_epoch_end is not None and not callable(on_epoch_end):
             raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}.")
-        bar = _progress_bar(progress_bar, epochs * len(rows))
+        bar = show_progress(progress_bar, epochs * len(rows))
         order = np.empty(len(rows), np.int64) if shuffle else None
         history = History()
         with self._model._exclusively(), bar:
@@ -372,29 +372,3 @@ def _shown(history: History) -> str:
     }
     prefix = "val. " if history.validation_loss else ""
     return ", ".join(f"{prefix}{name} {values[-1]:.4f}" for name, values in figures.items() if values)
-
-
-class _NoBar:
-    """What stands in for a progress bar where none is wanted: costs nothing, imports nothing."""
-
-    def __enter__(self) -> "_NoBar":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def update(self, n: int) -> None:
-        """Show nothing."""
-
-    def set_postfix_str(self, text: str, refresh: bool) -> None:
-        """Show nothing."""
-
-
-def _progress_bar(wanted: bool | None, total: int) -> Any:
-    if wanted is None:
-        wanted = sys.stderr is not None and sys.stderr.isatty()
-    if not check_true_false("progress_bar", wanted):
-        return _NoBar()
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit=" samples", unit_scale=True, desc="training", dynamic_ncols=True)

@@ -61,7 +61,6 @@ typedef uint64_t real_bits;
 #  define FBP_EXPONENT_BIAS 1023
 #  define FBP_INTEGER_MAGIC 4503599627370496.0        /* 2^52: spacing 1 */
 #  define FBP_SMALLEST_NORMAL 2.2250738585072014e-308
-#  define FBP_PICK(float_version, double_version) double_version
 #else
 typedef float real;
 typedef uint32_t real_bits;
@@ -70,13 +69,11 @@ typedef uint32_t real_bits;
 #  define FBP_EXPONENT_BIAS 127
 #  define FBP_INTEGER_MAGIC 8388608.0f                /* 2^23: spacing 1 */
 #  define FBP_SMALLEST_NORMAL 1.17549435e-38f
-#  define FBP_PICK(float_version, double_version) float_version
 #endif
 
 #define FBP_ALIGNMENT 64
 #define FBP_BLOCK ((int)(64 / sizeof(real)))          /* lanes of a fixed sum */
-
-FBP_FN real real_from_bits(real_bits b) { real x; memcpy(&x, &b, sizeof x); return x; }
+#define FBP_LANES ((int)(sizeof(vec) / sizeof(real))) /* lanes of a vector */
 
 /* ---- AVX-512 ------------------------------------------------------------ */
 
@@ -103,26 +100,12 @@ typedef __mmask16 vmask;
 #  define FBP_SHIFT(op, i) _mm512_##op##_epi32(i, 23)
 #  define FBP_SET_BITS(b) _mm512_set1_epi32((int)(b))
 #endif
-#define FBP_LANES ((int)(sizeof(vec) / sizeof(real)))
 
-FBP_FN vec v_zero(void) { return FBP_V(setzero)(); }
-FBP_FN vec v_set1(real x) { return FBP_V(set1)(x); }
-FBP_FN vec v_load(const real *p) { return FBP_V(load)(p); }
-FBP_FN void v_store(real *p, vec x) { FBP_V(store)(p, x); }
-FBP_FN vec v_add(vec a, vec b) { return FBP_V(add)(a, b); }
-FBP_FN vec v_sub(vec a, vec b) { return FBP_V(sub)(a, b); }
-FBP_FN vec v_mul(vec a, vec b) { return FBP_V(mul)(a, b); }
-FBP_FN vec v_div(vec a, vec b) { return FBP_V(div)(a, b); }
-FBP_FN vec v_max(vec a, vec b) { return FBP_V(max)(a, b); }
-FBP_FN vec v_min(vec a, vec b) { return FBP_V(min)(a, b); }
 FBP_FN vec v_fma(vec a, vec b, vec c) { return FBP_V(fmadd)(a, b, c); }
 FBP_FN vec v_fnma(vec a, vec b, vec c) { return FBP_V(fnmadd)(a, b, c); }
 FBP_FN vec v_round(vec x) { return FBP_V(roundscale)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 FBP_FN vec v_and(vec a, vec b) { return FBP_FROM_BITS(_mm512_and_si512(FBP_BITS(a), FBP_BITS(b))); }
 FBP_FN vec v_or(vec a, vec b) { return FBP_FROM_BITS(_mm512_or_si512(FBP_BITS(a), FBP_BITS(b))); }
-FBP_FN vec v_from_bits(real_bits b) { return FBP_FROM_BITS(FBP_SET_BITS(b)); }
-FBP_FN vec v_mantissa_to_exponent(vec x) { return FBP_FROM_BITS(FBP_SHIFT(slli, FBP_BITS(x))); }
-FBP_FN vec v_exponent_to_mantissa(vec x) { return FBP_FROM_BITS(FBP_SHIFT(srli, FBP_BITS(x))); }
 #ifdef FBP_FLOAT64
 FBP_FN vmask v_less(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 FBP_FN vmask fbp_first(ptrdiff_t n) { return (vmask)(n >= 8 ? 0xff : n <= 0 ? 0 : (1u << n) - 1u); }
@@ -161,26 +144,12 @@ typedef __m256 vec;
 #  define FBP_SET_BITS(b) _mm256_set1_epi32((int)(b))
 #endif
 typedef vec vmask;
-#define FBP_LANES ((int)(sizeof(vec) / sizeof(real)))
 
-FBP_FN vec v_zero(void) { return FBP_V(setzero)(); }
-FBP_FN vec v_set1(real x) { return FBP_V(set1)(x); }
-FBP_FN vec v_load(const real *p) { return FBP_V(load)(p); }
-FBP_FN void v_store(real *p, vec x) { FBP_V(store)(p, x); }
-FBP_FN vec v_add(vec a, vec b) { return FBP_V(add)(a, b); }
-FBP_FN vec v_sub(vec a, vec b) { return FBP_V(sub)(a, b); }
-FBP_FN vec v_mul(vec a, vec b) { return FBP_V(mul)(a, b); }
-FBP_FN vec v_div(vec a, vec b) { return FBP_V(div)(a, b); }
-FBP_FN vec v_max(vec a, vec b) { return FBP_V(max)(a, b); }
-FBP_FN vec v_min(vec a, vec b) { return FBP_V(min)(a, b); }
 FBP_FN vec v_fma(vec a, vec b, vec c) { return FBP_V(fmadd)(a, b, c); }
 FBP_FN vec v_fnma(vec a, vec b, vec c) { return FBP_V(fnmadd)(a, b, c); }
 FBP_FN vec v_round(vec x) { return FBP_V(round)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 FBP_FN vec v_and(vec a, vec b) { return FBP_V(and)(a, b); }
 FBP_FN vec v_or(vec a, vec b) { return FBP_V(or)(a, b); }
-FBP_FN vec v_from_bits(real_bits b) { return FBP_FROM_BITS(FBP_SET_BITS(b)); }
-FBP_FN vec v_mantissa_to_exponent(vec x) { return FBP_FROM_BITS(FBP_SHIFT(slli, FBP_BITS(x))); }
-FBP_FN vec v_exponent_to_mantissa(vec x) { return FBP_FROM_BITS(FBP_SHIFT(srli, FBP_BITS(x))); }
 FBP_FN vmask v_less(vec a, vec b) { return FBP_V(cmp)(a, b, _CMP_LT_OQ); }
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(blendv)(no, yes, m); }
 
@@ -219,26 +188,12 @@ typedef __m128 vec;
 #  define FBP_SET_BITS(b) _mm_set1_epi32((int)(b))
 #endif
 typedef vec vmask;
-#define FBP_LANES ((int)(sizeof(vec) / sizeof(real)))
 
-FBP_FN vec v_zero(void) { return FBP_V(setzero)(); }
-FBP_FN vec v_set1(real x) { return FBP_V(set1)(x); }
-FBP_FN vec v_load(const real *p) { return FBP_V(load)(p); }
-FBP_FN void v_store(real *p, vec x) { FBP_V(store)(p, x); }
-FBP_FN vec v_add(vec a, vec b) { return FBP_V(add)(a, b); }
-FBP_FN vec v_sub(vec a, vec b) { return FBP_V(sub)(a, b); }
-FBP_FN vec v_mul(vec a, vec b) { return FBP_V(mul)(a, b); }
-FBP_FN vec v_div(vec a, vec b) { return FBP_V(div)(a, b); }
-FBP_FN vec v_max(vec a, vec b) { return FBP_V(max)(a, b); }
-FBP_FN vec v_min(vec a, vec b) { return FBP_V(min)(a, b); }
-FBP_FN vec v_fma(vec a, vec b, vec c) { return v_add(v_mul(a, b), c); }
-FBP_FN vec v_fnma(vec a, vec b, vec c) { return v_sub(c, v_mul(a, b)); }
+FBP_FN vec v_fma(vec a, vec b, vec c) { return FBP_V(add)(FBP_V(mul)(a, b), c); }
+FBP_FN vec v_fnma(vec a, vec b, vec c) { return FBP_V(sub)(c, FBP_V(mul)(a, b)); }
 FBP_FN vec v_round(vec x) { return FBP_V(round)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 FBP_FN vec v_and(vec a, vec b) { return FBP_V(and)(a, b); }
 FBP_FN vec v_or(vec a, vec b) { return FBP_V(or)(a, b); }
-FBP_FN vec v_from_bits(real_bits b) { return FBP_FROM_BITS(FBP_SET_BITS(b)); }
-FBP_FN vec v_mantissa_to_exponent(vec x) { return FBP_FROM_BITS(FBP_SHIFT(slli, FBP_BITS(x))); }
-FBP_FN vec v_exponent_to_mantissa(vec x) { return FBP_FROM_BITS(FBP_SHIFT(srli, FBP_BITS(x))); }
 FBP_FN vmask v_less(vec a, vec b) { return FBP_V(cmplt)(a, b); }
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(blendv)(no, yes, m); }
 #define FBP_FIRST_BY_COPY
@@ -247,6 +202,7 @@ FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(blendv)(no, yes, m)
 
 #elif defined(__aarch64__) || defined(_M_ARM64)
 #include <arm_neon.h>
+#define FBP_NEON
 #define FBP_ISA "baseline"
 #define FBP_HAS_FMA 1
 #define FBP_TILE_ROWS 6
@@ -272,7 +228,6 @@ typedef uint32x4_t vmask;
 #  define FBP_SHIFT(op, i) op##q_n_u32(i, 23)
 #  define FBP_SET_BITS(b) vdupq_n_u32(b)
 #endif
-#define FBP_LANES ((int)(sizeof(vec) / sizeof(real)))
 
 FBP_FN vec v_zero(void) { return FBP_N(vdup)(0); }
 FBP_FN vec v_set1(real x) { return FBP_N(vdup)(x); }
@@ -298,6 +253,24 @@ FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(vbsl)(m, yes, no); 
 
 #else
 #error "fastbackprop's kernels need x86-64-v2 (SSE4.2) or aarch64 (NEON)"
+#endif
+
+/* ---- what is written alike on all of x86 ------------------------------------- */
+
+#if !defined(FBP_NEON)
+FBP_FN vec v_zero(void) { return FBP_V(setzero)(); }
+FBP_FN vec v_set1(real x) { return FBP_V(set1)(x); }
+FBP_FN vec v_load(const real *p) { return FBP_V(load)(p); }
+FBP_FN void v_store(real *p, vec x) { FBP_V(store)(p, x); }
+FBP_FN vec v_add(vec a, vec b) { return FBP_V(add)(a, b); }
+FBP_FN vec v_sub(vec a, vec b) { return FBP_V(sub)(a, b); }
+FBP_FN vec v_mul(vec a, vec b) { return FBP_V(mul)(a, b); }
+FBP_FN vec v_div(vec a, vec b) { return FBP_V(div)(a, b); }
+FBP_FN vec v_max(vec a, vec b) { return FBP_V(max)(a, b); }
+FBP_FN vec v_min(vec a, vec b) { return FBP_V(min)(a, b); }
+FBP_FN vec v_from_bits(real_bits b) { return FBP_FROM_BITS(FBP_SET_BITS(b)); }
+FBP_FN vec v_mantissa_to_exponent(vec x) { return FBP_FROM_BITS(FBP_SHIFT(slli, FBP_BITS(x))); }
+FBP_FN vec v_exponent_to_mantissa(vec x) { return FBP_FROM_BITS(FBP_SHIFT(srli, FBP_BITS(x))); }
 #endif
 
 /* ---- what all of them share ------------------------------------------------ */

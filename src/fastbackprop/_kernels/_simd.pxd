@@ -3,7 +3,6 @@
 
 cdef extern from "_simd.h" nogil:
     ctypedef double real
-    ctypedef unsigned long long real_bits
     ctypedef struct vec:
         pass
     ctypedef struct vmask:
