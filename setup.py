@@ -13,13 +13,16 @@ IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 
 # Appended to the compiler's own flags, for kernel modules only. Contraction is off
 # so that an FMA stands where the kernels write one and nowhere else.
-GCC = ["-O1", "-g"] if DEBUG else ["-O3"]
+GCC = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
+V2 = ["-msse4.2", "-mpopcnt", "-mcx16"]  # one by one: older compilers don't know x86-64-v2
+V3 = [*V2, "-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c", "-mlzcnt", "-mmovbe"]
+V4 = [*V3, "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 FLAGS = {
     "unix": {
         "all": [*GCC, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-Wno-unused-function"],
-        "baseline": ["-march=x86-64-v2"] if IS_X86_64 else [],
-        "x86_64_v3": ["-march=x86-64-v3"],
-        "x86_64_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+        "baseline": V2 if IS_X86_64 else [],
+        "x86_64_v3": V3,
+        "x86_64_v4": V4,
     },
     "msvc": {
         "all": ["/Od" if DEBUG else "/O2", "/fp:precise"],
@@ -28,6 +31,9 @@ FLAGS = {
         "x86_64_v4": ["/arch:AVX512"],
     },
 }
+# One architecture at a time: a universal2 Python would compile each file for both.
+if sys.platform == "darwin":
+    os.environ.setdefault("ARCHFLAGS", f"-arch {platform.machine()}")
 VARIANTS = ["baseline", "x86_64_v3", "x86_64_v4"] if IS_X86_64 else ["baseline"]
 MACROS = [("FBP_DEBUG", "1")] if DEBUG else []
 BUILD = "build/debug" if DEBUG else "build/release"  # or one would reuse the other's objects

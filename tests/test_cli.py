@@ -1,5 +1,6 @@
 """The command line, as a user would call it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def test_digits_are_whole_and_their_parts_apart():
         ([], "required"),
         (["nonsense"], "invalid choice"),
         (["demo", "--epochs", "0"], "at least 1"),
-        (["demo", "--epochs", "many"], "invalid"),
+        (["demo", "--epochs", "many"], "must be an integer of at least 1, got many"),
         (["demo", "--seed", "-1"], "at least 0"),
     ],
 )
@@ -88,3 +89,20 @@ def test_the_command_is_installed():
     command = Path(sys.executable).parent / ("fastbackprop.exe" if sys.platform == "win32" else "fastbackprop")
     done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == f"fastbackprop {fb.__version__}"
+
+
+def test_kernels_that_do_not_exist_are_an_error_in_one_sentence():
+    environment = {**os.environ, "FASTBACKPROP_KERNELS": "foo"}
+    command = [sys.executable, "-m", "fastbackprop", "demo"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"fastbackprop: FASTBACKPROP_KERNELS must be one of .*, got 'foo'\.\n", done.stderr)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break differently there")
+def test_a_reader_that_has_enough_is_no_error():
+    # The first print fills the pipe's buffer only when flushed: unbuffered, it breaks at once.
+    command = [sys.executable, "-u", "-m", "fastbackprop", "demo", "--epochs", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""

@@ -249,9 +249,9 @@ def test_a_bad_argument_is_named_with_what_it_must_be(case):
     check_refused(error, words, call)
 
 
-UNFIT = [("cross_entropy", "identity", 2, "'softmax', got 'identity'; that one goes with loss 'half_squared_error'"),
-         ("cross_entropy", "sigmoid", 2, "got 'sigmoid'; that one goes with loss 'binary_cross_entropy'"),
-         ("binary_cross_entropy", "softmax", 2, "'sigmoid', got 'softmax'; that one goes with loss 'cross_entropy'"),
+UNFIT = [("cross_entropy", "identity", 2, "got 'identity'; make it 'softmax', or take loss 'half_squared_error' or"),
+         ("cross_entropy", "sigmoid", 2, "got 'sigmoid'; make it 'softmax', or take loss 'binary_cross_entropy',"),
+         ("binary_cross_entropy", "softmax", 2, "got 'softmax'; make it 'sigmoid', or take loss 'cross_entropy',"),
          ("cross_entropy", "softmax", 1, "at least 2 outputs, got 1; for two classes in one output use")]  # fmt: skip
 
 
@@ -336,7 +336,7 @@ def test_the_four_words_out_of_order_are_refused():
 FIT_ARGUMENTS = {
     "shuffle": (1, TypeError, "shuffle must be True or False, got 1."),
     "progress_bar": ("yes", TypeError, "progress_bar must be True or False, got 'yes'."),
-    "validation_data": (GOOD_X, TypeError, "validation_data must be a tuple (X, y), got ndarray."),
+    "validation_data": (GOOD_X, TypeError, "validation_data must be a tuple (X, y), got ndarray of"),
     "on_epoch_end": (3, TypeError, "got 3"),
 }
 

@@ -50,11 +50,15 @@ NETS = {
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows gives SIGINT to a process by other means")
 @pytest.mark.parametrize("net", NETS)
 def test_ctrl_c_ends_a_fit_soon(net):
-    run = subprocess.run([sys.executable, "-c", FIT, repr(NETS[net])], capture_output=True, text=True, timeout=60)
-    assert run.returncode == 0, run.stderr
-    latency, n_epochs = run.stdout.split()
-    print(f"{net}: {1000 * float(latency):.0f} ms after {n_epochs} epochs")
-    assert float(latency) < 1  # 0.2 s on a quiet machine
+    limit = 1.0 if net == "large batch" else 0.2  # one step of it is the unit, and may take longer
+    for _ in range(5):  # on a busy machine the process may have to wait for its turn
+        run = subprocess.run([sys.executable, "-c", FIT, repr(NETS[net])], capture_output=True, text=True, timeout=60)
+        assert run.returncode == 0, run.stderr
+        latency, n_epochs = run.stdout.split()
+        print(f"{net}: {1000 * float(latency):.0f} ms after {n_epochs} epochs")
+        if float(latency) < limit:
+            return
+    pytest.fail(f"Ctrl-C took {latency} s in the best of 5 tries")
 
 
 class InterruptAt:
@@ -64,7 +68,7 @@ class InterruptAt:
         self.left = n
 
     def __call__(self, frame, event, argument):
-        if not frame.f_code.co_filename.endswith(("_trainer.py", "_model.py")):
+        if not frame.f_code.co_filename.endswith(("_trainer.py", "_model.py", "_optimizers.py")):
             return None
         if event == "line":
             self.left -= 1

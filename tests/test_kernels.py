@@ -132,15 +132,19 @@ def test_updates_agree_with_the_twin_over_several_steps(variant, dtype, optimize
     net = Kernels(variant, dtype, [Layer(W[:7, :19], B[:19])])
     w, velocity = net.parameters.values, net.zeros() if OPTIMIZERS[optimizer][1] else None
     sgd, true = SGD(*OPTIMIZERS[optimizer]), w.astype(np.float64)
+    snapshot = np.full(2 * w.size, np.nan, dtype)
     for step in range(10):
         gradient = net.zeros()
         gradient[:] = np.resize(X[step], gradient.size)
-        assert kernels(variant, dtype).correct(w, gradient, velocity, OPTIMIZERS[optimizer]) is True
+        assert kernels(variant, dtype).correct(w, gradient, velocity, OPTIMIZERS[optimizer], snapshot) == -1
         sgd.correct("w", true, gradient.astype(np.float64))
         # Velocities stay below 10, weights below 10: a few roundings a step.
         assert_near(w, true, 40 * (step + 1) * np.finfo(dtype).eps, optimizer, step)
-    gradient[5] = np.nan
-    assert kernels(variant, dtype).correct(w, gradient, velocity, OPTIMIZERS[optimizer]) is False
+    gradient[37] = np.nan
+    before = w.tobytes(), None if velocity is None else velocity.tobytes()
+    at = kernels(variant, dtype).correct(w, gradient, velocity, OPTIMIZERS[optimizer], snapshot)
+    assert at <= 37 < at + 16  # the vector that it is in
+    assert before == (w.tobytes(), None if velocity is None else velocity.tobytes())  # nothing has changed
 
 
 def deep_net(hidden, last, bias=True, widths=(5, 17, 33, 16, 4)):

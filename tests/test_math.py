@@ -7,6 +7,8 @@ import pytest
 import reference as twin
 from reference import DTYPES, VARIANTS, Kernels, Layer, kernels
 
+import fastbackprop as fb
+
 # Units in the last place, just above the largest errors that were found, in float32 by
 # trying every number of the range that matters: exp 1.046, log 0.840, log1p 1.231,
 # tanh 2.554, sigmoid 2.402; in float64, sampled, up to 2.564 for tanh. FMA or not, the
@@ -199,3 +201,23 @@ def test_cross_entropies_and_softmax_are_stable_for_logits_of_ten_thousand(varia
         assert outcome == 0
         assert abs(total - 5 * cost) <= eps * 5 * cost, loss
         assert abs(net.places[0].bias(net.parameters.values) + d_z.sum(axis=0)).max() <= eps, loss
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_soft_labels_of_saturated_rows_cost_what_the_logits_say(dtype):
+    """-sum y log p with p that underflows: once a row, the logits are summed."""
+    n = 1000
+    z = np.linspace(-1e4, 1e4, n).astype(dtype)
+    layer = fb.Dense(1, n, "softmax", weight_init=z[None], bias=False)
+    trainer = fb.Trainer(fb.Sequential([layer], dtype=dtype), "cross_entropy")
+    y = np.full((1, n), 1 / n)
+    expected = np.mean(z.max() + np.log(np.exp(np.float64(z) - z.max()).sum()) - np.float64(z))
+    assert trainer.evaluate([[1.0]], y)["loss"] == pytest.approx(expected, rel=n * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if kernels(v, "float32").has_fma])
+def test_relu_keeps_the_sign_of_zero_alike_everywhere(variant):
+    net = Kernels(variant, "float32", [Layer(np.array([[-1e-30]]), None, "relu")])
+    out = net.predict(np.array([[1e-30]]))
+    assert out[0, 0] == 0
+    assert np.signbit(out[0, 0])

@@ -1,5 +1,7 @@
 """Sequential, Dense and mlp: shapes, views, seeds, and forward and backward by hand."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -233,3 +235,32 @@ def test_a_loss_of_ones_own_is_learned():
         model.backward(np.sign(error) / len(x))
         sgd.step(model)
     assert min(costs) < 0.2 * costs[0]
+
+
+def test_a_copy_of_a_layer_begins_with_its_weights():
+    model = fb.mlp([3, 4, 2], seed=1)
+    model.layers[0].bias = [1, 2, 3, 4]
+    other = fb.Sequential([copy.deepcopy(model.layers[0]), fb.Dense(4, 5)])
+    assert other.layers[0].weight.tobytes() == model.layers[0].weight.tobytes()
+    assert other.layers[0].bias.tolist() == [1, 2, 3, 4]
+
+
+def test_assigned_gradients_are_gradients():
+    model = fb.Sequential([fb.Dense(1, 1, bias=False, weight_init=3.0)])
+    model.layers[0].weight_gradient = [[2.0]]
+    fb.SGD(0.5).step(model)
+    assert model.layers[0].weight[0, 0] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("loss", "y_hat", "y", "words"),
+    [
+        (fb.CrossEntropy(), [[5.0, -3.0]], [0], "rows that sum to 1, as a softmax layer gives"),
+        (fb.CrossEntropy(), [[1.0]], [0], "at least 2 outputs"),
+        (fb.BinaryCrossEntropy(), [[0.5], [5.0]], [0, 1], "from 0 to 1, as a sigmoid layer gives, got 5.0 at row 1"),
+        (fb.MeanSquaredError(), np.ones((2, 0)), np.ones((2, 0)), "at least one column"),
+    ],
+)
+def test_a_loss_by_hand_refuses_what_its_activation_cannot_give(loss, y_hat, y, words):
+    with pytest.raises(ValueError, match=words):
+        loss(y_hat, y)

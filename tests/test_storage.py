@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -245,3 +246,28 @@ def test_training_goes_on_with_the_same_bits_from_a_copy(how, momentum):
     for one, two in zip(trainer.model.layers, other.model.layers, strict=True):
         assert one.weight.tobytes() == two.weight.tobytes()
         assert one.bias.tobytes() == two.bias.tobytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need rights there")
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    fb.mlp([2, 1], seed=0).save(link)
+    assert link.is_symlink()
+    assert fb.load(target).n_in == 2
+
+
+def test_paths_that_cannot_be_written_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"folder that is there, got .*nowhere"):
+        fb.mlp([2, 1]).save(tmp_path / "nowhere" / "m")
+    with pytest.raises(IsADirectoryError, match="got the directory"):
+        fb.mlp([2, 1]).save(tmp_path)
+
+
+def test_weights_that_are_not_finite_are_kept_as_they_are(tmp_path):
+    model = fb.mlp([2, 1], seed=0)
+    model.layers[0].weight[0, 0] = np.nan
+    model.save(tmp_path / "m")
+    for other in (fb.load(tmp_path / "m"), copy.deepcopy(model)):
+        assert np.isnan(other.layers[0].weight[0, 0])

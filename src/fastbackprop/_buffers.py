@@ -94,6 +94,7 @@ class Parameters:
         self.values = aligned_zeros(self.places[-1].end, dtype)
         self.has_blame = False  # whether a backward has filled the gradients
         self._gradients: np.ndarray | None = None
+        self._snapshot: np.ndarray | None = None
 
     @property
     def gradients(self) -> np.ndarray:
@@ -102,7 +103,13 @@ class Parameters:
             self._gradients = aligned_zeros(self.values.size, self.values.dtype)
         return self._gradients
 
-    def first_layer_not_finite(self) -> int:
-        """The index of the first layer that holds NaN or infinity."""
-        finite = [np.isfinite(self.values[place.offset : place.end]).all() for place in self.places]
-        return finite.index(False)
+    @property
+    def snapshot(self) -> np.ndarray:
+        """Room for a copy of the values and of one optimizer state, for steps that go wrong."""
+        if self._snapshot is None:
+            self._snapshot = aligned_empty(2 * self.values.size, self.values.dtype)
+        return self._snapshot
+
+    def layer_at(self, offset: int) -> int:
+        """The index of the layer that an offset into the values belongs to."""
+        return next(i for i, place in enumerate(self.places) if offset < place.end)

@@ -1,10 +1,11 @@
 """The command line: ``fastbackprop demo``."""
 
 import argparse
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def _confusion(y: np.ndarray, predicted: np.ndarray, X: np.ndarray) -> str:
     example = next(i for i in wrong if (y[i], predicted[i]) == (true, read))
     article = {8: "an"}
     names = f"{article.get(true, 'a')} {true} read as {article.get(read, 'a')} {read}"
-    times = "once" if count == 1 else f"{count} times"
+    times = {1: "once", 2: "twice"}.get(count, f"{count} times")
     return f"Most frequent confusion: {names}, {times}. For instance this {true}:\n{_picture(X[example])}"
 
 
@@ -84,18 +85,15 @@ def demo(epochs: int, seed: int) -> None:
     print(NEXT.format(other=info["supported"][-1]))
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {text}")
-    return value
+def _at_least(least: int) -> Callable[[str], int]:
+    """A type for argparse: whole numbers of at least this."""
 
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, got {text}")
+        return int(text)
 
-def _not_negative(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be an integer of at least 0, got {text}")
-    return value
+    return number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,15 +116,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     help_demo = "train on 1,797 bundled handwritten digits: about a second"
     parser_demo = commands.add_parser("demo", help=help_demo, description=f"Demo: {help_demo}.")
-    parser_demo.add_argument("--epochs", type=_positive, default=30, help="passes over the data (default: 30)")
-    parser_demo.add_argument("--seed", type=_not_negative, default=0, help="of weights and shuffling (default: 0)")
+    parser_demo.add_argument("--epochs", type=_at_least(1), default=30, help="passes over the data (default: 30)")
+    parser_demo.add_argument("--seed", type=_at_least(0), default=0, help="of weights and shuffling (default: 0)")
     given = parser.parse_args(arguments)
     try:
         demo(given.epochs, given.seed)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
-    except fb.FastbackpropError as error:
+    except BrokenPipeError:
+        # Whoever read the output (head, say) has enough; nothing more may be flushed to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (fb.FastbackpropError, ImportError) as error:
         print(f"fastbackprop: {error}", file=sys.stderr)
         return 1
     return 0

@@ -66,7 +66,14 @@ class History:
         Returns
         -------
         str
+
+        Raises
+        ------
+        IndexError
+            If there is no such epoch.
         """
+        if not -len(self) <= epoch < len(self):
+            raise IndexError(f"epoch must be one of the {len(self)} in the history, got {epoch}.")
         number = epoch % len(self) + 1
         cells = [f"{values[epoch]:{width}{form}}" for values, (_, width, form) in self._columns()]
         return "  ".join([f"{number:5d}", *cells])

@@ -156,6 +156,7 @@ class Dense:
     @weight_gradient.setter
     def weight_gradient(self, value: Any) -> None:
         self._assign("weight_gradient", self.weight_gradient, value)
+        self._own().has_blame = True
 
     @property
     def bias_gradient(self) -> np.ndarray | None:
@@ -166,6 +167,7 @@ class Dense:
     @bias_gradient.setter
     def bias_gradient(self, value: Any) -> None:
         self._assign("bias_gradient", self.bias_gradient, value)
+        self._own().has_blame = True
 
     def _attach(self, parameters: Parameters, index: int) -> None:
         self._parameters = parameters
@@ -184,8 +186,12 @@ class Dense:
         return arrays[0], arrays[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy of a layer is a layer on its own."""
-        return {**self.__dict__, "_parameters": None, "_index": 0}
+        """A copy of a layer is a layer on its own, which begins with the same weights."""
+        state = {**self.__dict__, "_parameters": None, "_index": 0}
+        if self._parameters is not None:
+            state["_weight_init"] = self.weight.astype(np.float64)
+            state["_bias_init"] = None if self.bias is None else self.bias.astype(np.float64)
+        return state
 
     def __repr__(self) -> str:
         parts = [f"{self._n_in}, {self._n_out}"]

@@ -58,11 +58,11 @@ class Loss:
     def _check_fits(self, activation: str, n_out: int) -> None:
         """Refuse a last layer that this loss can't come behind."""
         if self.activation is not None and activation != self.activation:
-            fits = {"softmax": "'cross_entropy'", "sigmoid": "'binary_cross_entropy'"}.get(activation)
-            other = f"{fits} or 'half_squared_error'" if fits else "'half_squared_error'"
+            fits = {"softmax": "'cross_entropy', ", "sigmoid": "'binary_cross_entropy', "}.get(activation, "")
             raise ValueError(
-                f"loss {self.name!r} must come behind a last layer with activation {self.activation!r}, "
-                f"got {activation!r}; that one goes with loss {other}."
+                f"loss {self.name!r} must come behind a last layer with activation {self.activation!r}, got "
+                f"{activation!r}; make it {self.activation!r}, or take loss {fits}'half_squared_error' or "
+                "'mean_squared_error'."
             )
 
     def _targets(
@@ -103,6 +103,9 @@ class Loss:
         )  # fmt: skip
         return Targets(values, None)
 
+    def _check_range(self, y_hat: np.ndarray) -> None:
+        """Refuse a plain y_hat that can't come from the activation this loss needs."""
+
     def _logits(self, y_hat: np.ndarray) -> np.ndarray:
         """Z that belongs to y_hat, where y_hat is all there is."""
         return y_hat
@@ -140,10 +143,15 @@ class Loss:
         n, n_out = prediction.shape
         if n == 0:
             raise ValueError("y_hat must have at least one row, got 0.")
+        if n_out == 0:
+            raise ValueError("y_hat must have at least one column, got 0.")
         z = None
         if isinstance(y_hat, Output) and y_hat.activation is not None:
             self._check_fits(y_hat.activation, n_out)
             z = y_hat.z
+        else:
+            self._check_fits(self.activation or "identity", n_out)
+            self._check_range(prediction)
         targets = self._targets(y, n_out, dtype, one_row=one_row)
         same_length(prediction, targets, "y_hat")
         z = self._logits(prediction) if z is None else z.reshape(n, n_out)
@@ -200,8 +208,8 @@ class CrossEntropy(Loss):
     """C = mean over samples of -sum y log y_hat, behind a softmax layer.
 
     y is integer labels (n,), or one-hot or probabilities (n, n_out). In training the
-    two are fused: dC/dz = (y_hat - y) / n, and the cost comes from z, so logits of
-    +-10,000 are fine.
+    two are fused: dC/dz = (y_hat - y) / n, and where y_hat underflows the cost comes
+    from z, so logits of +-10,000 are fine.
 
     Examples
     --------
@@ -245,6 +253,15 @@ class CrossEntropy(Loss):
                 row = array.reshape(values.shape)[wrong[0]]
                 raise ValueError(f"{name} must have rows that are one-hot or sum to 1, got {row} at row {wrong[0]}.")
         return targets
+
+    def _check_range(self, y_hat: np.ndarray) -> None:
+        """Refuse logits: rows must sum to 1."""
+        wrong = np.flatnonzero((y_hat < 0).any(axis=1) | (abs(y_hat.sum(axis=1) - 1) > 1e-3))
+        if len(wrong):
+            row = y_hat[wrong[0]]
+            raise ValueError(
+                f"y_hat must have rows that sum to 1, as a softmax layer gives, got {row} at row {wrong[0]}."
+            )
 
     def _logits(self, y_hat: np.ndarray) -> np.ndarray:
         """Return log y_hat: softmax gives y_hat back."""
@@ -290,6 +307,13 @@ class BinaryCrossEntropy(Loss):
             at = np.argwhere((values < 0) | (values > 1))[0]
             raise ValueError(f"{name} must be from 0 to 1, got {values[tuple(at)]} at row {at[0]}, column {at[1]}.")
         return targets
+
+    def _check_range(self, y_hat: np.ndarray) -> None:
+        """Refuse logits: numbers must be from 0 to 1."""
+        wrong = np.argwhere((y_hat < 0) | (y_hat > 1))
+        if len(wrong):
+            (i, j), got = wrong[0], y_hat[tuple(wrong[0])]
+            raise ValueError(f"y_hat must be from 0 to 1, as a sigmoid layer gives, got {got} at row {i}, column {j}.")
 
     def _logits(self, y_hat: np.ndarray) -> np.ndarray:
         """log(y_hat / (1 - y_hat)): sigmoid gives y_hat back."""

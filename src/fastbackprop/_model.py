@@ -71,9 +71,9 @@ class Sequential:
         )
         for index, layer in enumerate(layers):
             layer._attach(self._parameters, index)
-            layer.weight = arrays[index][0]
-            if layer.has_bias:
-                layer.bias = arrays[index][1]
+            layer.weight[...] = arrays[index][0]
+            if layer.bias is not None:
+                layer.bias[...] = arrays[index][1]
         self._capacity = 0
         self._forward_shape: tuple[int, ...] | None = None
         self._idle_scratch: list[np.ndarray] = []
@@ -191,7 +191,8 @@ class Sequential:
         -------
         ndarray of shape (n, n_out) or (n_out,)
             The predictions y_hat. Behind sigmoid or softmax it is read-only and remembers z, so that
-            a loss can be as exact as in training.
+            a loss can be as exact as in training; a slice or copy of it is a plain array
+            and forgets z, which costs digits where a probability is nearly 0 or 1.
 
         Raises
         ------
@@ -324,7 +325,7 @@ def _dtype_name(dtype: Any) -> Any:
 
 def _detached(layer: Dense) -> Dense:
     copy = Dense.__new__(Dense)
-    copy.__dict__.update(layer.__getstate__())
+    copy.__dict__.update(layer.__dict__, _parameters=None, _index=0)
     return copy
 
 

@@ -22,8 +22,8 @@ class SGD:
     With momentum, v <- momentum v + dC/dw and w <- w - learning_rate v; with
     Nesterov's, w <- w - learning_rate (dC/dw + momentum v) (Sutskever et al. 2013,
     in the form of PyTorch's SGD). Weight decay adds weight_decay * w to dC/dw, for
-    biases too. The velocity of a model is kept by the optimizer, one per model; a pickled
-    Trainer takes it along, a pickled SGD doesn't.
+    biases too. The velocity of a model is kept by the optimizer, one per model; a copied or
+    pickled Trainer takes it along, a copied or pickled SGD doesn't.
 
     Parameters
     ----------
@@ -111,21 +111,25 @@ class SGD:
         Raises
         ------
         RuntimeError
-            If there was no ``backward`` yet.
+            If there was no ``backward`` yet, or another thread trains the model.
+        TypeError
+            If model is not a Sequential.
         DivergenceError
             If a weight would stop being finite; then nothing has changed.
         """
-        parameters: Parameters = model._parameters
+        if not hasattr(model, "_exclusively"):
+            raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
+        with model._exclusively():
+            self._step(model._parameters)
+
+    def _step(self, parameters: "Parameters") -> None:
         if not parameters.has_blame:
             raise RuntimeError("optimizer.step must follow model.backward, got a model without gradients.")
         velocity = self._velocity(parameters)
         values, kernel = parameters.values, kernels(parameters.values.dtype.name)
-        before = values.copy(), None if velocity is None else velocity.copy()
-        if not kernel.correct(values, parameters.gradients, velocity, self._spec()):
-            wrong = parameters.first_layer_not_finite()
-            values[:] = before[0]
-            if velocity is not None:
-                velocity[:] = before[1]
+        at = kernel.correct(values, parameters.gradients, velocity, self._spec(), parameters.snapshot)
+        if at >= 0:
+            wrong = parameters.layer_at(at)
             raise DivergenceError(
                 f"The step would make weights of model.layers[{wrong}] infinite or NaN; "
                 f"they were left as they are. Try a smaller learning rate than {self._learning_rate:g}.",

@@ -40,7 +40,11 @@ def write_model_file(path: str | os.PathLike[str], tensors: dict[str, np.ndarray
     """
     from safetensors.numpy import save
 
-    target = Path(path)
+    target = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
+    if target.is_dir():
+        raise IsADirectoryError(f"path must be a file, got the directory {str(path)!r}.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"path must be in a folder that is there, got {str(path)!r}.")
     metadata = {
         "format": "fastbackprop",
         "version": str(FORMAT_VERSION),

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from fastbackprop._buffers import aligned_empty
 from fastbackprop._dispatch import kernels
 from fastbackprop._errors import DivergenceError
 from fastbackprop._history import History
@@ -80,9 +79,9 @@ class Trainer:
         self._optimizer = as_optimizer(optimizer)
         self._batch_size = check_integer("batch_size", batch_size)
         self._loss._check_fits(model.layers[-1].activation, model.n_out)
-        self._generator = np.random.PCG64(check_seed(seed))
+        # Keyed apart from the weights, which may well be drawn from the same seed.
+        self._generator = np.random.PCG64(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
         self._n_steps = 0
-        self._snapshot: np.ndarray | None = None
         self.history = History()
 
     @property
@@ -127,6 +126,7 @@ class Trainer:
         y: Any,
         *,
         epochs: int = 1,
+        batch_size: int | None = None,
         validation_data: tuple[Any, Any] | None = None,
         shuffle: bool = True,
         progress_bar: bool | None = None,
@@ -144,6 +144,8 @@ class Trainer:
             else numbers, (n,) for one output.
         epochs : int, default=1
             How often each sample is used.
+        batch_size : int, optional
+            Instead of the trainer's, for this fit.
         validation_data : tuple (X, y), optional
             Evaluated after each epoch.
         shuffle : bool, default=True
@@ -153,7 +155,8 @@ class Trainer:
         on_epoch_end : callable, optional
             Called with the history after each epoch.
         check_finite : bool, default=True
-            Whether NaN and infinity are looked for in the data.
+            Whether NaN and infinity are looked for in the data, and values of y
+            outside of what the loss allows; labels are always checked.
 
         Returns
         -------
@@ -172,12 +175,16 @@ class Trainer:
             At Ctrl-C, after the step in hand; model and trainer can go on.
         """
         epochs = check_integer("epochs", epochs)
+        size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
         shuffle = check_true_false("shuffle", shuffle)
         rows, targets = self._data(X, y, check_finite)
         validation = None
         if validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-                raise TypeError(f"validation_data must be a tuple (X, y), got {type(validation_data).__name__}.")
+                got = f"{type(validation_data).__name__} of {np.size(validation_data)}"
+                if isinstance(validation_data, tuple | list):
+                    got = f"{len(validation_data)} items"
+                raise TypeError(f"validation_data must be a tuple (X, y), got {got}.")
             validation = self._data(*validation_data, check_finite, names=("validation X", "validation y"))
         if on_epoch_end is not None and not callable(on_epoch_end):
             raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}.")
@@ -192,7 +199,7 @@ class Trainer:
                         # From the same start each time: two fits of one epoch are a fit of two.
                         order[:] = np.arange(len(order))
                         kernels(rows.dtype.name).shuffle(order, self._generator.random_raw(len(order)))
-                    self._epoch(rows, targets, order, epoch, history, bar.update, validation)
+                    self._epoch(rows, targets, order, epoch, size, history, bar.update, validation)
                     bar.set_postfix_str(f"epoch {epoch}, " + _shown(history), refresh=False)
                     if on_epoch_end is not None:
                         on_epoch_end(history)
@@ -206,13 +213,14 @@ class Trainer:
         targets: Targets,
         order: np.ndarray | None,
         epoch: int,
+        size: int,
         history: History,
         done: Callable[[int], object],
         validation: tuple[np.ndarray, Targets] | None,
     ) -> None:
         """One pass over the data, with its line in the history."""
         start = time.perf_counter()
-        n, size = len(rows), self._batch_size
+        n = len(rows)
         per_call = size * max(1, int(OPERATIONS_PER_CALL / self._operations(size)))
         cost, n_right = 0.0, 0
         for first in range(0, n, per_call):
@@ -246,12 +254,10 @@ class Trainer:
         """Steps over the rows [first, last), in one call of the kernels."""
         model, parameters = self._model, self._model._parameters
         velocity = self._optimizer._velocity(parameters)
-        if self._snapshot is None:
-            self._snapshot = aligned_empty((1 if velocity is None else 2) * parameters.values.size, model.dtype)
         with model._training(min(batch_size, last - first)) as network:
             outcome, cost, n_right, start, layer = network.train(
                 rows, targets.values, targets.labels, order, first, last, batch_size,
-                self._loss._spec(model.n_out), self._optimizer._spec(), velocity, self._snapshot, cost, n_right,
+                self._loss._spec(model.n_out), self._optimizer._spec(), velocity, parameters.snapshot, cost, n_right,
             )  # fmt: skip
         if outcome:
             batch = start // batch_size + 1 if epoch is not None else self._n_steps + 1
@@ -292,7 +298,8 @@ class Trainer:
         y : array-like
             As in ``fit``; for one sample (n_out,), or one label.
         check_finite : bool, default=True
-            Whether NaN and infinity are looked for in the data.
+            Whether NaN and infinity are looked for in the data, and values of y
+            outside of what the loss allows; labels are always checked.
 
         Returns
         -------
@@ -318,7 +325,8 @@ class Trainer:
         X, y : array-like
             As in ``fit``.
         check_finite : bool, default=True
-            Whether NaN and infinity are looked for in the data.
+            Whether NaN and infinity are looked for in the data, and values of y
+            outside of what the loss allows; labels are always checked.
 
         Returns
         -------
@@ -351,7 +359,7 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         velocity = self._optimizer._velocity(self._model._parameters)
-        return {**self.__dict__, "_snapshot": None, "velocity": velocity}
+        return {**self.__dict__, "velocity": velocity}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         kept = state.pop("velocity")

@@ -37,6 +37,8 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> str:
 
     near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.5) if isinstance(value, str) else []
     hint = f" Did you mean {near[0]!r}?" if near else ""
+    if isinstance(value, type):
+        hint = f" Did you mean {value.__name__}()?"
     error = ValueError if isinstance(value, str) else TypeError
     raise error(f"{what} must be one of {', '.join(map(repr, known))}, got {value!r}.{hint}")
 
@@ -182,7 +184,8 @@ def as_labels(what: str, value: np.ndarray, n_classes: int) -> np.ndarray:
         raise ValueError(
             f"{what} must hold labels from 0 to {n_classes - 1} (n_out - 1), got {array[at]} at index {at}."
         )
-    return np.ascontiguousarray(array, dtype=np.int64)
+    # Always a copy: the kernels index with labels, so nobody may change them in between.
+    return np.array(array, dtype=np.int64)
 
 
 def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

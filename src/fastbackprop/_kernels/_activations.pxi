@@ -20,7 +20,7 @@ cdef inline void activate(
             j = i * row + v * LANES
             x = v_load(z + j)
             if kind == RELU:
-                x = v_max(zero, x)                            # NaN stays NaN
+                x = v_select(v_less(x, zero), zero, x)        # -0 and NaN stay what they are
             elif kind == LEAKY_RELU:
                 x = v_select(v_less(x, zero), v_mul(x, v_slope), x)
             elif kind == SIGMOID:

@@ -32,22 +32,48 @@ cdef inline real squared_error_row(
     return sum_of_lanes(parts)
 
 
-cdef inline real surprise(const real* z, const real* p, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
+cdef struct Normalizer:                          # of one row: log sum e^z = largest + log_total
+    bint known                                   # only few rows need it
+    real largest
+    real log_total
+
+
+cdef inline void normalize(
+    const real* z, Py_ssize_t n, Py_ssize_t row, Normalizer* normalizer,
+) noexcept nogil:
+    cdef vec parts[VECTORS_PER_BLOCK]
+    cdef vec largest, e
+    cdef Py_ssize_t b, j, k
+    normalizer.largest = max_of_row(z, n)
+    largest = v_set1(normalizer.largest)
+    for k in range(VECTORS_PER_BLOCK):
+        parts[k] = v_zero()
+    for b in range(row // BLOCK):
+        for k in range(VECTORS_PER_BLOCK):
+            j = b * BLOCK + k * LANES
+            e = v_exp(v_sub(v_load(z + j), largest))
+            parts[k] = v_add(parts[k], v_first(e, n - j))
+    normalizer.log_total = scalar_log(sum_of_lanes(parts))
+    normalizer.known = True
+
+
+cdef inline real surprise(
+    const real* z, const real* p, Py_ssize_t j, Py_ssize_t n, Py_ssize_t row,
+    Normalizer* normalizer,                      # IN/OUT, shared by all j of a row
+) noexcept nogil:
     """-log p_j; where p_j is too small to say, from the logits: log sum e^(z - z_j)."""
-    cdef real largest, total
-    cdef Py_ssize_t k
     if p[j] >= SMALLEST_NORMAL:
         return -scalar_log(p[j])
-    largest = max_of_row(z, n)
-    total = 0
-    for k in range(n):
-        total = total + v_get_first(v_exp(v_set1(z[k] - largest)))
-    return (largest - z[j]) + scalar_log(total)
+    if not normalizer.known:
+        normalize(z, n, row, normalizer)
+    return (normalizer.largest - z[j]) + normalizer.log_total
 
 
 cdef inline bint is_first_largest(const real* p, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
-    """Whether argmax p = j; among equals the first counts, as for numpy.argmax."""
+    """Whether argmax p = j; among equals the first counts; with NaN nothing does."""
     cdef Py_ssize_t k
+    if p[j] != p[j]:
+        return False
     for k in range(n):
         if p[k] > p[j] or (p[k] == p[j] and k < j):
             return False
@@ -64,6 +90,8 @@ cdef inline real cross_entropy_label_row(
 ) noexcept nogil:
     """-log p_label and the fused gradient (p - onehot) gradient_scale."""
     cdef Py_ssize_t b, j
+    cdef Normalizer normalizer
+    normalizer.known = False
     fbp_assert(0 <= label < n)
     n_right[0] += is_first_largest(p, label, n)
     if delta != NULL:
@@ -71,7 +99,7 @@ cdef inline real cross_entropy_label_row(
             j = b * LANES
             v_store(delta + j, v_mul(v_load(p + j), v_set1(loss.gradient_scale)))
         delta[label] = (p[label] - 1) * loss.gradient_scale
-    return surprise(z, p, label, n)
+    return surprise(z, p, label, n, row, &normalizer)
 
 
 cdef inline real cross_entropy_row(
@@ -84,13 +112,15 @@ cdef inline real cross_entropy_row(
 ) noexcept nogil:
     """-sum_j y_j log p_j and the fused gradient (p - y) gradient_scale."""
     cdef real cost = 0
+    cdef Normalizer normalizer
     cdef Py_ssize_t b, j
     cdef Py_ssize_t label = 0
+    normalizer.known = False
     for j in range(n):
         if y[j] > y[label]:
             label = j
         if y[j] != 0:
-            cost += y[j] * surprise(z, p, j, n)
+            cost += y[j] * surprise(z, p, j, n, row, &normalizer)
     n_right[0] += is_first_largest(p, label, n)
     if delta != NULL:
         for b in range(row // LANES):
@@ -127,7 +157,7 @@ cdef inline real binary_cross_entropy_row(
                 x = v_mul(v_sub(v_load(p + j), t), v_set1(loss.gradient_scale))
                 v_store(delta + j, v_first(x, n - j))
     for j in range(n):
-        n_right[0] += (z[j] > 0) == (y[j] > <real>0.5)
+        n_right[0] += z[j] == z[j] and (z[j] > 0) == (y[j] > <real>0.5)
     return sum_of_lanes(parts)
 
 

@@ -3,9 +3,7 @@
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax")
 LOSSES = ("squared_error", "cross_entropy", "binary_cross_entropy")
-OUTCOMES = ("fine", "loss_not_finite", "weights_not_finite")
 
-ROW_MULTIPLE = BLOCK             # every row of weights is padded to a multiple of this
 dtype = DTYPE.decode()
 variant = ISA.decode()
 has_fma = bool(HAS_FMA)
@@ -275,17 +273,31 @@ def compare(
     return cost
 
 
-def correct(real[::1] parameters, const real[::1] gradients, real[::1] velocity, tuple update_spec):
-    """One update of all parameters; returns whether all are still finite."""
+def correct(
+    real[::1] parameters, const real[::1] gradients, real[::1] velocity, tuple update_spec, real[::1] snapshot,
+):
+    """One update of all parameters, or none.
+
+    Returns -1, or where the first would not have been finite: then nothing has changed.
+    """
     cdef Update update = update_from(update_spec)
-    cdef real* v = &velocity[0] if update.momentum != 0 else &parameters[0]
+    cdef Py_ssize_t size = parameters.shape[0]
+    cdef real* w = &parameters[0]
+    cdef real* v = &velocity[0] if update.momentum != 0 else w
     cdef Py_ssize_t i, at
-    cdef bint finite = True
+    cdef Py_ssize_t wrong = -1
+    fbp_assert(gradients.shape[0] == size and snapshot.shape[0] >= 2 * size)
     with nogil:
-        for i in range(parameters.shape[0] // LANES):
+        memcpy(&snapshot[0], w, size * sizeof(real))
+        memcpy(&snapshot[0] + size, v, size * sizeof(real))
+        for i in range(size // LANES):
             at = i * LANES
-            finite &= correct_tile(&update, &gradients[0] + at, LANES, &parameters[0] + at, v + at, LANES, 1, 1)
-    return finite
+            if not correct_tile(&update, &gradients[0] + at, LANES, w + at, v + at, LANES, 1, 1) and wrong < 0:
+                wrong = at
+        if wrong >= 0:
+            memcpy(v, &snapshot[0] + size, size * sizeof(real))
+            memcpy(w, &snapshot[0], size * sizeof(real))
+    return wrong
 
 
 def first_nonfinite(const real[::1] x):

@@ -18,7 +18,7 @@
      d) Only operations that IEEE 754 defines exactly: no reciprocal estimates.
      e) v_max and v_min give back a NaN that stands in their second argument.
 
-   This header and _atomics.h are the only places for compiler extensions.    */
+   This header (and _cpuid.h) is the only place for compiler extensions.      */
 
 #ifndef FBP_SIMD_H
 #define FBP_SIMD_H
@@ -33,6 +33,7 @@
    those is inlined for certain. Cython has set CYTHON_INLINE by now and uses it
    for all that follows. */
 #if defined(_MSC_VER) && !defined(__clang__)
+#  pragma fp_contract(off)                             /* older ones fuse under /fp:precise */
 #  define FBP_INLINE __forceinline
 #else
 #  define FBP_INLINE inline __attribute__((always_inline))
@@ -121,7 +122,7 @@ FBP_FN vec v_load_first(const real *p, ptrdiff_t n) { return FBP_V(maskz_loadu)(
 
 #elif defined(__AVX2__)
 #if !defined(__FMA__) && !defined(_MSC_VER)
-#error "AVX2 without FMA is not a variant: compile x86_64_v3 with -march=x86-64-v3"
+#error "AVX2 without FMA is not a variant: compile x86_64_v3 with -mfma"
 #endif
 #include <immintrin.h>
 #define FBP_ISA "x86_64_v3"
