@@ -396,3 +396,12 @@ def test_optimizer_step_waits_for_no_other_training_but_refuses():
     assert refused == [True]
     with pytest.raises(TypeError, match="model must be a Sequential, got int"):
         sgd.step(3)
+
+
+@pytest.mark.parametrize("label", [2, [2], np.int8(2), 2.0])
+def test_one_sample_takes_its_label_alone_or_in_a_list(label):
+    costs = []
+    for y in (label, [0, 0, 1]):
+        trainer = fb.Trainer(fb.mlp([2, 3], output_activation="softmax", seed=0), "cross_entropy")
+        costs.append(trainer.step([0.5, 0.25], y))
+    assert costs[0] == costs[1]
