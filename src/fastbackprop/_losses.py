@@ -241,10 +241,8 @@ class CrossEntropy(Loss):
     ) -> Targets:
         """Check y, integer labels or probabilities: see Loss._targets."""
         array = as_numeric(name, y, f"hold integer labels from 0 to {n_out - 1}, or probabilities")
-        if one_row:
-            is_labels = array.size == 1  # one label, or [label]
-        else:
-            is_labels = array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1)
+        # Of one sample: label or [label]; of many: (n,) or (n, 1).
+        is_labels = array.size == 1 if one_row else array.ndim == 1 or array.shape[1:] == (1,)
         if is_labels:
             return Targets(None, as_labels(name, array, n_out))
         targets = super()._targets(y, n_out, dtype, name=name, one_row=one_row, check_finite=check_finite)
