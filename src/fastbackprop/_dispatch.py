@@ -75,8 +75,8 @@ def chosen_variant() -> str:
 
 
 @cache
-def kernels(dtype: str) -> Any:
-    """The kernel module for ``"float32"`` or ``"float64"``; imported on first use."""
+def kernels(dtype: object) -> Any:
+    """The kernel module for float32 or float64, by name or as a dtype; imported on first use."""
     return importlib.import_module(f"fastbackprop._kernels.{chosen_variant()}_{dtype}")
 
 

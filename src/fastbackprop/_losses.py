@@ -158,7 +158,7 @@ class Loss:
         a = padded_rows(prediction)
         delta = aligned_zeros(a.size, dtype).reshape(a.shape)
         spec = self._spec(n_out)
-        total = kernels(dtype.name).compare(spec, padded_rows(z), a, targets.values, targets.labels, delta, n_out)
+        total = kernels(dtype).compare(spec, padded_rows(z), a, targets.values, targets.labels, delta, n_out)
         gradient = np.ascontiguousarray(delta[:, :n_out])
         if self.activation is None:
             return total / n, gradient.reshape(array.shape)

@@ -126,7 +126,7 @@ class SGD:
         if not parameters.has_blame:
             raise RuntimeError("optimizer.step must follow model.backward, got a model without gradients.")
         velocity = self._velocity(parameters)
-        values, kernel = parameters.values, kernels(parameters.values.dtype.name)
+        values, kernel = parameters.values, kernels(parameters.values.dtype)
         at = kernel.correct(values, parameters.gradients, velocity, self._spec(), parameters.snapshot)
         if at >= 0:
             wrong = parameters.layer_at(at)

@@ -198,7 +198,7 @@ class Trainer:
                     if order is not None:
                         # From the same start each time: two fits of one epoch are a fit of two.
                         order[:] = np.arange(len(order))
-                        kernels(rows.dtype.name).shuffle(order, self._generator.random_raw(len(order)))
+                        kernels(rows.dtype).shuffle(order, self._generator.random_raw(len(order)))
                     self._epoch(rows, targets, order, epoch, size, history, bar.update, validation)
                     bar.set_postfix_str(f"epoch {epoch}, " + _shown(history), refresh=False)
                     if on_epoch_end is not None:

@@ -106,7 +106,7 @@ def as_numeric(what: str, value: Any, must: str = "be an array of real numbers")
 
 def _check_finite(what: str, converted: np.ndarray, given: np.ndarray) -> None:
     """Refuse NaN and infinity, naming the first; also what overflowed in conversion."""
-    at = kernels(converted.dtype.name).first_nonfinite(converted.reshape(-1))
+    at = kernels(converted.dtype).first_nonfinite(converted.reshape(-1))
     if at < 0:
         return
     place = np.unravel_index(at, given.shape)
