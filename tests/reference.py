@@ -15,6 +15,7 @@ from fastbackprop._dispatch import built_variants, missing_features
 DTYPES = ("float32", "float64")
 VARIANTS = [variant for variant in built_variants() if not missing_features(variant)]
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax")
+HIDDEN = tuple(name for name in ACTIVATIONS if name != "softmax")
 
 
 @dataclass

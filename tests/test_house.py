@@ -120,6 +120,13 @@ def test_examples_in_docstrings_run():
     assert failed == 0
 
 
+def test_python_and_the_kernels_name_the_same_activations():
+    from fastbackprop import _activations, _dispatch
+
+    for dtype in _dispatch.DTYPES:
+        assert _dispatch.kernels(dtype).ACTIVATIONS == _activations.ACTIVATIONS
+
+
 def test_import_needs_nothing_optional():
     code = (
         "import sys, fastbackprop; "

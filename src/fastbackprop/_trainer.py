@@ -120,6 +120,14 @@ class Trainer:
         same_length(rows, targets, x_name, y_name)
         return rows, targets
 
+    def _validation(self, pair: Any, check_finite: bool) -> tuple[np.ndarray, Targets]:
+        """validation_data in the kernels' form, or a complaint that names it."""
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            got = f"{len(pair)} items" if isinstance(pair, tuple | list) else type(pair).__name__
+            raise TypeError(f"validation_data must be a tuple (X, y), got {got}.")
+        X, y = pair
+        return self._data(X, y, check_finite, names=("validation X", "validation y"))
+
     def fit(
         self,
         X: Any,
@@ -178,14 +186,7 @@ class Trainer:
         size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
         shuffle = check_true_false("shuffle", shuffle)
         rows, targets = self._data(X, y, check_finite)
-        validation = None
-        if validation_data is not None:
-            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-                got = f"{type(validation_data).__name__} of {np.size(validation_data)}"
-                if isinstance(validation_data, tuple | list):
-                    got = f"{len(validation_data)} items"
-                raise TypeError(f"validation_data must be a tuple (X, y), got {got}.")
-            validation = self._data(*validation_data, check_finite, names=("validation X", "validation y"))
+        validation = None if validation_data is None else self._validation(validation_data, check_finite)
         if on_epoch_end is not None and not callable(on_epoch_end):
             raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}.")
         bar = show_progress(progress_bar, epochs * len(rows))
