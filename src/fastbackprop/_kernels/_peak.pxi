@@ -5,15 +5,20 @@ cdef real chains_of_fma(Py_ssize_t n) noexcept nogil:
     cdef vec sums[TILE_ROWS * TILE_VECTORS]
     cdef vec x = v_set1(0.5)
     cdef Py_ssize_t k
-    cdef int i
-    for i in range(TILE_ROWS * TILE_VECTORS):
-        sums[i] = v_set1(i)
+    cdef vec total = v_zero()
+    cdef int i, j
+    # Two short loops, as in the tile: one long one would not be unrolled into registers.
+    for i in range(TILE_ROWS):
+        for j in range(TILE_VECTORS):
+            sums[i * TILE_VECTORS + j] = v_set1(i)
     for k in range(n):
-        for i in range(TILE_ROWS * TILE_VECTORS):
-            sums[i] = v_fma(x, sums[i], x)
-    for i in range(1, TILE_ROWS * TILE_VECTORS):
-        sums[0] = v_add(sums[0], sums[i])
-    return v_get_first(sums[0])
+        for i in range(TILE_ROWS):
+            for j in range(TILE_VECTORS):
+                sums[i * TILE_VECTORS + j] = v_fma(x, x, sums[i * TILE_VECTORS + j])
+    for i in range(TILE_ROWS):
+        for j in range(TILE_VECTORS):
+            total = v_add(total, sums[i * TILE_VECTORS + j])
+    return v_get_first(total)
 
 
 def multiply_adds(Py_ssize_t n):
