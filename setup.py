@@ -47,7 +47,7 @@ def kernel(variant: str, dtype: str) -> Extension:
         [f"{KERNELS}/{variant}_{dtype}.pyx"],
         include_dirs=[KERNELS],
         define_macros=MACROS + ([("FBP_FLOAT64", "1")] if dtype == "float64" else []),
-        depends=[f"{KERNELS}/_simd.h"],
+        depends=[f"{KERNELS}/_simd.h", f"{KERNELS}/_atomics.h"],
     )
 
 

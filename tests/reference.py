@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastbackprop._buffers import Parameters, aligned_empty, aligned_zeros
+from fastbackprop._buffers import Parameters, aligned_empty, aligned_zeros, row_length
 from fastbackprop._dispatch import built_variants, missing_features
+from fastbackprop._threads import run
 
 DTYPES = ("float32", "float64")
 VARIANTS = [variant for variant in built_variants() if not missing_features(variant)]
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax")
+KEEPS_Z = ("identity", "sigmoid", "softmax")  # the kernels keep z of the last layer; else a takes its place
 HIDDEN = tuple(name for name in ACTIVATIONS if name != "softmax")
 
 
@@ -181,13 +183,14 @@ class Kernels:
 
     def __init__(self, variant, dtype, layers):
         self.dtype = np.dtype(dtype)
+        self.kernels = kernels(variant, dtype)
         self.parameters = Parameters([(*x.weight.shape, x.bias is not None) for x in layers], self.dtype)
         self.places = self.parameters.places
         for layer, place in zip(layers, self.places, strict=True):
             place.weight(self.parameters.values)[...] = layer.weight
             if place.has_bias:
                 place.bias(self.parameters.values)[...] = layer.bias
-        self.network = kernels(variant, dtype).Network(
+        self.network = self.kernels.Network(
             [
                 (p.n_in, p.n_out, p.offset, p.has_bias, x.activation, x.slope)
                 for x, p in zip(layers, self.places, strict=True)
@@ -201,9 +204,6 @@ class Kernels:
         array.fill(np.nan)
         return array
 
-    def scratch(self):
-        return self.spoiled(self.network.predict_scratch_size)
-
     def spoil_scratch(self, capacity):
         """New scratch for training, with a fence behind it that must stay NaN."""
         size = self.network.scratch_size(capacity)
@@ -214,22 +214,28 @@ class Kernels:
     def cast(self, x):
         return np.ascontiguousarray(x, self.dtype)
 
-    def predict(self, X):
+    def predict(self, X, n_threads=1):
         out = np.full((len(X), self.places[-1].n_out), np.nan, self.dtype)
-        self.network.predict(self.cast(X), out, self.scratch())
+        scratch = self.spoiled(n_threads * self.network.predict_scratch_size)
+        work = self.kernels.PredictionWork(self.network, self.cast(X), out, scratch, n_threads=n_threads)
+        run(work, n_threads)
         return out
 
     def forward(self, X):
         """(z, a) of the last layer."""
         z, a = np.full((2, len(X), self.places[-1].n_out), np.nan, self.dtype)
-        self.network.forward(self.cast(X), a, z)
+        self.x = self.cast(X)  # the network looks at it again in backward
+        self.network.forward(self.x, a, z)
         return z, a
 
     def backward(self, d_out, is_d_z=False):
         """The gradients, as one buffer, and dC/dx."""
         gradients = self.spoiled(self.parameters.values.size)
         d_x = np.full((len(d_out), self.places[0].n_in), np.nan, self.dtype)
-        self.network.backward(self.cast(d_out), is_d_z, gradients, d_x)
+        row = row_length(self.places[0].n_in, self.dtype)
+        scratch = self.spoiled(self.network.backward_scratch_size + len(d_out) * row)
+        scratch[: self.network.backward_scratch_size] = 0
+        self.network.backward(self.cast(d_out), is_d_z, gradients, d_x, scratch)
         return gradients, d_x
 
     def targets(self, y):
@@ -237,18 +243,27 @@ class Kernels:
         y = np.asarray(y)
         return (None, y.astype(np.int64)) if y.ndim == 1 else (self.cast(y), None)
 
-    def train(self, loss, optimizer, X, y, velocity=None, order=None, batch_size=None, span=None):
+    def train(
+        self, loss, optimizer, X, y, velocity=None, order=None, batch_size=None, span=None, n_threads=1, crowded=False
+    ):
         """All steps of the rows in span; returns (outcome, cost, n_right, start, layer)."""
         first, last = span or (0, len(X))
-        spec, snapshot = loss_spec(loss, self.places[-1].n_out), self.spoiled(2 * self.parameters.values.size)
-        return self.network.train(
-            self.cast(X), *self.targets(y), order, first, last, batch_size or len(X),
-            spec, optimizer, velocity, snapshot, 0.0, 0,
+        work = self.kernels.TrainingWork(
+            self.network, self.cast(X), *self.targets(y), order, first, last, batch_size or len(X),
+            loss_spec(loss, self.places[-1].n_out), optimizer, velocity, 0.0, 0, n_threads, crowded,
         )  # fmt: skip
+        return run(work, n_threads)
 
-    def evaluate(self, loss, X, y):
+    def evaluate(self, loss, X, y, n_threads=1):
+        """The sum of the costs, and what was right."""
+        scratch = self.spoiled(n_threads * self.network.predict_scratch_size)
+        costs = np.full(len(X), np.nan, self.dtype)
         spec = loss_spec(loss, self.places[-1].n_out)
-        return self.network.evaluate(self.cast(X), *self.targets(y), spec, self.scratch(), 0.0, 0)
+        work = self.kernels.PredictionWork(
+            self.network, self.cast(X), None, scratch, *self.targets(y), spec, costs, n_threads
+        )
+        n_right = run(work, n_threads)
+        return self.kernels.sum_costs(costs, 0.0), n_right
 
     def zeros(self):
         return aligned_zeros(self.parameters.values.size, self.dtype)

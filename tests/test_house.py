@@ -21,6 +21,7 @@ FLOORS = [
     "_dispatch",
     "_errors",
     "_validation",
+    "_threads",
     "_buffers",
     "_output",
     "_digits",

@@ -2,7 +2,8 @@
 
 All weights and biases of a model are one array, and so are the gradients and each
 optimizer state: update, clip, save are one loop over one array. Rows are padded with
-zeros to 64 bytes, so that kernels have no tails in ``n_out``.
+zeros to 64 bytes, so that kernels have no tails in ``n_out``; rows whose length is a
+multiple of 1 KB get 64 bytes more, since the caches would keep only a few of them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Parameters", "Place", "aligned_empty", "aligned_zeros", "padded", "padded_rows", "places"]
+__all__ = ["Parameters", "Place", "aligned_empty", "aligned_zeros", "padded_rows", "places", "row_length"]
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -29,16 +30,21 @@ def aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:
     return array
 
 
-def padded(n: int, dtype: np.dtype) -> int:
-    """``n`` rounded up to whole cache lines, in numbers of this dtype."""
-    multiple = ALIGNMENT // dtype.itemsize
-    return -(-n // multiple) * multiple
+def row_length(n: int, dtype: np.dtype) -> int:
+    """Numbers from one row of ``n`` to the next: whole cache lines, and spread over the cache.
+
+    Addresses 4 KB apart (and in smaller numbers 2 or 1 KB) share one place of the
+    first cache; a column of a matrix with such rows would push itself out.
+    """
+    line = ALIGNMENT // dtype.itemsize
+    width = -(-n // line) * line
+    return width + line if width * dtype.itemsize % 1024 == 0 else width
 
 
 def padded_rows(array: np.ndarray) -> np.ndarray:
     """Return a copy of a 2-D array in the kernels' form: aligned rows, zeros behind."""
     rows, columns = array.shape
-    width = padded(columns, array.dtype)
+    width = row_length(columns, array.dtype)
     copy = aligned_zeros(rows * width, array.dtype).reshape(rows, width)
     copy[:, :columns] = array
     return copy
@@ -73,7 +79,7 @@ def places(shapes: Iterable[tuple[int, int, bool]], dtype: np.dtype) -> Iterator
     """Yield one place after the other for layers of (n_in, n_out, has_bias)."""
     offset = 0
     for n_in, n_out, has_bias in shapes:
-        place = Place(offset, n_in, n_out, padded(n_out, dtype), has_bias)
+        place = Place(offset, n_in, n_out, row_length(n_out, dtype), has_bias)
         yield place
         offset = place.end
 
@@ -109,6 +115,20 @@ class Parameters:
         if self._snapshot is None:
             self._snapshot = aligned_empty(2 * self.values.size, self.values.dtype)
         return self._snapshot
+
+    def save(self, state: np.ndarray | None) -> None:
+        """Copy the values, and an optimizer's state where there is one."""
+        size = self.values.size
+        self.snapshot[:size] = self.values
+        if state is not None:
+            self.snapshot[size:] = state
+
+    def restore(self, state: np.ndarray | None) -> None:
+        """Put back what ``save`` copied."""
+        size = self.values.size
+        self.values[:] = self.snapshot[:size]
+        if state is not None:
+            state[:] = self.snapshot[size:]
 
     def layer_at(self, offset: int) -> int:
         """The index of the layer that an offset into the values belongs to."""

@@ -158,7 +158,8 @@ class Loss:
         a = padded_rows(prediction)
         delta = aligned_zeros(a.size, dtype).reshape(a.shape)
         spec = self._spec(n_out)
-        total = kernels(dtype).compare(spec, padded_rows(z), a, targets.values, targets.labels, delta, n_out)
+        costs = np.zeros(n + 64, dtype)  # room behind the last, for whole vectors
+        total = kernels(dtype).compare(spec, padded_rows(z), a, targets.values, targets.labels, delta, n_out, costs)
         gradient = np.ascontiguousarray(delta[:, :n_out])
         if self.activation is None:
             return total / n, gradient.reshape(array.shape)

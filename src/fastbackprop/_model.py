@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from fastbackprop._buffers import Parameters, aligned_empty
+from fastbackprop._buffers import Parameters, aligned_empty, aligned_zeros, row_length
 from fastbackprop._dispatch import DTYPES, kernels
 from fastbackprop._layers import Dense, WeightAndBias
 from fastbackprop._output import Output, OutputGradient
 from fastbackprop._storage import write_model_file
+from fastbackprop._threads import check_n_threads, run, share_of_work
 from fastbackprop._validation import as_matrix, as_numeric, check_choice, check_out, check_seed
 
 __all__ = ["Sequential", "check_layers", "rebuild"]
@@ -77,6 +78,8 @@ class Sequential:
         self._capacity = 0
         self._forward_shape: tuple[int, ...] | None = None
         self._idle_scratch: list[np.ndarray] = []
+        self._forward_rows: np.ndarray | None = None
+        self._backward_scratch: np.ndarray | None = None
         # Reentrant, so that a fit can hold it over all its steps.
         self._in_training = threading.RLock()
 
@@ -110,7 +113,9 @@ class Sequential:
             "X", X, self._dtype, self.n_in, "the model's n_in", may_be_row=may_be_row, check_finite=check_finite
         )
 
-    def predict(self, X: Any, *, out: np.ndarray | None = None, check_finite: bool = True) -> np.ndarray:
+    def predict(
+        self, X: Any, *, out: np.ndarray | None = None, check_finite: bool = True, n_threads: int | None = None
+    ) -> np.ndarray:
         """Predict: the outputs for each row of X.
 
         Parameters
@@ -121,6 +126,9 @@ class Sequential:
             C-contiguous, of the model's dtype: gets the result, and is returned.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in X.
+        n_threads : int, optional
+            How many threads share the rows. None takes FASTBACKPROP_NUM_THREADS or
+            OMP_NUM_THREADS, else as many as the work is worth; the result is the same.
 
         Returns
         -------
@@ -140,17 +148,25 @@ class Sequential:
         result = np.empty(shape, self._dtype) if out is None else check_out(out, shape, self._dtype)
         if out is not None and np.may_share_memory(rows, result):
             rows = rows.copy()
-        with self._scratch() as scratch:
-            self._network.predict(rows, result.reshape(len(rows), self.n_out), scratch)
+        threads = share_of_work(check_n_threads(n_threads), 2.0 * len(rows) * self.n_parameters)
+        with self._scratch(threads[0]) as scratch:
+            matrix = result.reshape(len(rows), self.n_out)
+            work = kernels(self._dtype).PredictionWork(
+                self._network, rows, matrix, scratch, n_threads=threads[0], crowded=threads[1]
+            )
+            run(work, threads[0])
         return result
 
     @contextmanager
-    def _scratch(self) -> Iterator[np.ndarray]:
+    def _scratch(self, n_threads: int) -> Iterator[np.ndarray]:
         """Scratch for one call of predict or evaluate; kept for the next."""
+        size = n_threads * self._network.predict_scratch_size
         try:
             scratch = self._idle_scratch.pop()
         except IndexError:
-            scratch = aligned_empty(self._network.predict_scratch_size, self._dtype)
+            scratch = aligned_empty(0, self._dtype)
+        if scratch.size < size:
+            scratch = aligned_empty(size, self._dtype)
         try:
             yield scratch
         finally:
@@ -206,7 +222,9 @@ class Sequential:
         y_hat = np.empty((len(rows), self.n_out), self._dtype)
         z = np.empty_like(y_hat)
         with self._training(len(rows)) as network:
-            network.forward(rows, y_hat, z)
+            # A copy: the caller may change X before backward reads it again.
+            self._forward_rows = rows.copy() if np.may_share_memory(rows, X) else rows
+            network.forward(self._forward_rows, y_hat, z)
             self._forward_shape = (self.n_out,) if X.ndim == 1 else y_hat.shape
         y_hat, z = y_hat.reshape(self._forward_shape), z.reshape(self._forward_shape)
         last = self._layers[-1].activation
@@ -244,10 +262,18 @@ class Sequential:
         d_out = as_matrix("d_y_hat", given, self._dtype, self.n_out, "the model's n_out", may_be_row=True)
         d_x = np.empty((len(d_out), self.n_in), self._dtype)
         with self._training(len(d_out)) as network:
-            network.backward(d_out, is_d_z, self._parameters.gradients, d_x)
+            scratch = self._zeros_for_backward(len(d_out))
+            network.backward(d_out, is_d_z, self._parameters.gradients, d_x, scratch)
             self._parameters.has_blame = True
             self._forward_shape = shape
         return d_x.reshape(-1) if len(shape) == 1 else d_x
+
+    def _zeros_for_backward(self, n_rows: int) -> np.ndarray:
+        """W^T of the first layer and dC/dx, which only the loop by hand needs."""
+        size = self._network.backward_scratch_size + n_rows * row_length(self.n_in, self._dtype)
+        if self._backward_scratch is None or self._backward_scratch.size < size:
+            self._backward_scratch = aligned_zeros(size, self._dtype)
+        return self._backward_scratch
 
     def summary(self) -> str:
         """Return the layers as a table.

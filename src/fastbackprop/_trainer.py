@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,16 +13,39 @@ from fastbackprop._losses import Loss, Targets, as_loss
 from fastbackprop._model import Sequential
 from fastbackprop._optimizers import SGD, as_optimizer
 from fastbackprop._progress import show_progress
+from fastbackprop._threads import check_n_threads, run, share_of_work
 from fastbackprop._validation import as_matrix, as_numeric, check_integer, check_seed, check_true_false, same_length
 
 __all__ = ["Trainer"]
 
 # Between two visits to Python (for Ctrl-C, for the progress bar) the kernels do at
-# most about this many operations: 2 ms near the peak of a core, 0.1 s far below it.
-OPERATIONS_PER_CALL = 2e8
+# most about this many operations: 10 ms near the peak of a core, 0.2 s far below it.
+OPERATIONS_PER_CALL = 1e9
+# The weights are copied every so many operations: a step that goes wrong is undone by
+# repeating those since the last copy, to the same bits.
+OPERATIONS_PER_SNAPSHOT = 2e10
 # ... where each layer counts as this many more for each batch and row: its overhead.
 OVERHEAD_PER_LAYER = 2000
 OVERHEAD_PER_ROW = 200
+
+
+WEIGHTS_NOT_FINITE = 2  # of the kernels' enum Outcome
+
+
+class _Data(NamedTuple):
+    """What steps are made of: rows and targets, in this order or their own, so many at a time."""
+
+    rows: np.ndarray
+    targets: Targets
+    order: np.ndarray | None
+    batch_size: int
+
+
+class _Sums(NamedTuple):
+    """Over the samples so far."""
+
+    cost: float
+    n_right: int
 
 
 class Trainer:
@@ -41,6 +64,10 @@ class Trainer:
         Samples in a step of ``fit``; a last batch may be shorter.
     seed : int or None, default=None
         Of the shuffling; None takes one from the operating system.
+    n_threads : int or None, default=None
+        How many threads share the work. None takes FASTBACKPROP_NUM_THREADS or
+        OMP_NUM_THREADS, else as many as a batch is worth, at most the CPUs that the
+        process may use. The weights come out the same to the last bit.
 
     Attributes
     ----------
@@ -71,6 +98,7 @@ class Trainer:
         *,
         batch_size: int = 32,
         seed: int | None = None,
+        n_threads: int | None = None,
     ) -> None:
         if not isinstance(model, Sequential):
             raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
@@ -81,6 +109,7 @@ class Trainer:
         self._loss._check_fits(model.layers[-1].activation, model.n_out)
         # Keyed apart from the weights, which may well be drawn from the same seed.
         self._generator = np.random.PCG64(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
+        self._n_threads = check_n_threads(n_threads)
         self._n_steps = 0
         self.history = History()
 
@@ -200,7 +229,7 @@ class Trainer:
                         # From the same start each time: two fits of one epoch are a fit of two.
                         order[:] = np.arange(len(order))
                         kernels(rows.dtype).shuffle(order, self._generator.random_raw(len(order)))
-                    self._epoch(rows, targets, order, epoch, size, history, bar.update, validation)
+                    self._epoch(_Data(rows, targets, order, size), epoch, history, bar.update, validation)
                     bar.set_postfix_str(f"epoch {epoch}, " + _shown(history), refresh=False)
                     if on_epoch_end is not None:
                         on_epoch_end(history)
@@ -210,27 +239,19 @@ class Trainer:
 
     def _epoch(
         self,
-        rows: np.ndarray,
-        targets: Targets,
-        order: np.ndarray | None,
+        data: "_Data",
         epoch: int,
-        size: int,
         history: History,
         done: Callable[[int], object],
         validation: tuple[np.ndarray, Targets] | None,
     ) -> None:
         """One pass over the data, with its line in the history."""
         start = time.perf_counter()
-        n = len(rows)
-        per_call = size * max(1, int(OPERATIONS_PER_CALL / self._operations(size)))
-        cost, n_right = 0.0, 0
-        for first in range(0, n, per_call):
-            last = min(first + per_call, n)
-            cost, n_right = self._train(rows, targets, order, first, last, size, cost, n_right, epoch)
-            done(last - first)
+        n = len(data.rows)
+        sums = self._steps(data, epoch, done)
         seconds = time.perf_counter() - start
-        history.loss.append(cost / n)
-        accuracy = self._accuracy(n_right, n)
+        history.loss.append(sums.cost / n)
+        accuracy = self._accuracy(sums.n_right, n)
         if accuracy is not None:
             history.accuracy.append(accuracy)
         if validation is not None:
@@ -240,31 +261,53 @@ class Trainer:
                 history.validation_accuracy.append(checked["accuracy"])
         history.seconds.append(seconds)  # last: see History._drop_unfinished
 
-    def _train(
+    def _steps(self, data: "_Data", epoch: int | None, done: Callable[[int], object] | None = None) -> "_Sums":
+        """All steps over the data, a few milliseconds to a call; the last finite weights stay."""
+        n, size = len(data.rows), data.batch_size
+        operations = self._operations(min(size, n))
+        per_call = size * max(1, int(OPERATIONS_PER_CALL / operations))
+        per_snapshot = size * max(1, int(OPERATIONS_PER_SNAPSHOT / operations))
+        settings = self._optimizer._spec()  # once: the learning rate of an epoch is that of its start
+        velocity = self._optimizer._velocity(self._model._parameters)
+        sums = _Sums(0.0, 0)
+        saved = -per_snapshot
+        with self._model._training(min(size, n)):
+            for first in range(0, n, per_call):
+                if first - saved >= per_snapshot:
+                    self._model._parameters.save(velocity)
+                    saved = first
+                last = min(first + per_call, n)
+                outcome, cost, n_right, start, layer = self._call(data, first, last, settings, velocity, sums)
+                if outcome:
+                    if outcome == WEIGHTS_NOT_FINITE:
+                        self._model._parameters.restore(velocity)
+                        for again in range(saved, start, per_call):
+                            self._call(data, again, min(again + per_call, start), settings, velocity, sums)
+                    batch = start // size + 1 if epoch is not None else self._n_steps + 1
+                    raise self._divergence(outcome != WEIGHTS_NOT_FINITE, epoch, batch, layer)
+                sums = _Sums(cost, n_right)
+                self._n_steps += -(-(last - first) // size)
+                if done is not None:
+                    done(last - first)
+        return sums
+
+    def _call(
         self,
-        rows: np.ndarray,
-        targets: Targets,
-        order: np.ndarray | None,
+        data: "_Data",
         first: int,
         last: int,
-        batch_size: int,
-        cost: float,
-        n_right: int,
-        epoch: int | None,
-    ) -> tuple[float, int]:
+        settings: tuple[float, float, bool, float],
+        velocity: np.ndarray | None,
+        sums: "_Sums",
+    ) -> Any:
         """Steps over the rows [first, last), in one call of the kernels."""
-        model, parameters = self._model, self._model._parameters
-        velocity = self._optimizer._velocity(parameters)
-        with model._training(min(batch_size, last - first)) as network:
-            outcome, cost, n_right, start, layer = network.train(
-                rows, targets.values, targets.labels, order, first, last, batch_size,
-                self._loss._spec(model.n_out), self._optimizer._spec(), velocity, parameters.snapshot, cost, n_right,
-            )  # fmt: skip
-        if outcome:
-            batch = start // batch_size + 1 if epoch is not None else self._n_steps + 1
-            raise self._divergence(outcome == 1, epoch, batch, layer)
-        self._n_steps += -(-(last - first) // batch_size)
-        return cost, n_right
+        model, targets = self._model, data.targets
+        n_threads, crowded = share_of_work(self._n_threads, self._operations(min(data.batch_size, last - first)))
+        work = kernels(model.dtype).TrainingWork(
+            model._network, data.rows, targets.values, targets.labels, data.order, first, last, data.batch_size,
+            self._loss._spec(model.n_out), settings, velocity, sums.cost, sums.n_right, n_threads, crowded,
+        )  # fmt: skip
+        return run(work, n_threads)
 
     def _divergence(self, is_loss: bool, epoch: int | None, batch: int, layer: int) -> DivergenceError:
         what = "The loss stopped being finite" if is_loss else "A step would have made weights infinite or NaN"
@@ -314,9 +357,7 @@ class Trainer:
         """
         X = as_numeric("X", X)
         rows, targets = self._data(X, y, check_finite, one_row=X.ndim == 1)
-        n = len(rows)
-        cost, _ = self._train(rows, targets, None, 0, n, n, 0.0, 0, None)
-        return cost / n
+        return self._steps(_Data(rows, targets, None, len(rows)), None).cost / len(rows)
 
     def evaluate(self, X: Any, y: Any, *, check_finite: bool = True) -> dict[str, float]:
         """Compare the model's predictions with y, without training.
@@ -343,15 +384,20 @@ class Trainer:
         return self._evaluate(*self._data(X, y, check_finite))
 
     def _evaluate(self, rows: np.ndarray, targets: Targets) -> dict[str, float]:
-        spec = self._loss._spec(self._model.n_out)
+        model, spec = self._model, self._loss._spec(self._model.n_out)
         per_call = max(1, int(OPERATIONS_PER_CALL / self._operations(64))) * 64
-        cost, n_right = 0.0, 0
-        with self._model._scratch() as scratch:
+        n_threads, crowded = share_of_work(self._n_threads, 2.0 * min(per_call, len(rows)) * model.n_parameters)
+        costs = np.empty(min(per_call, len(rows)), rows.dtype)
+        cost, n_right, kernel = 0.0, 0, kernels(rows.dtype)
+        with model._scratch(n_threads) as scratch:
             for first in range(0, len(rows), per_call):
-                part = targets[first : first + per_call]
-                cost, n_right = self._model._network.evaluate(
-                    rows[first : first + per_call], part.values, part.labels, spec, scratch, cost, n_right
-                )
+                part, these = targets[first : first + per_call], costs[: len(rows) - first]
+                work = kernel.PredictionWork(
+                    model._network, rows[first : first + per_call], None, scratch,
+                    part.values, part.labels, spec, these, n_threads, crowded,
+                )  # fmt: skip
+                n_right += run(work, n_threads)
+                cost = kernel.sum_costs(these, cost)
         result = {"loss": cost / len(rows)}
         accuracy = self._accuracy(n_right, len(rows))
         if accuracy is not None:

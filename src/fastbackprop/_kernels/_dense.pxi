@@ -1,4 +1,4 @@
-# The three products of a dense layer, each made of one register tile.
+# The three products of a dense layer, each made of one kind of register tile.
 #
 #   a) predict   z       = a_prev W + b       (rows of the batch, n_in deep)
 #      blame     d_prev  = delta W^T          (rows of the batch, n_out deep; W^T is packed)
@@ -7,205 +7,377 @@
 #      rank-1 update per step: a vector of the right-hand rows times one broadcast
 #      number per left-hand row. Nothing is summed across lanes, so each element is
 #      one chain of FMAs over k = 0, 1, 2 ... whatever the tile's size: the same bits.
-#   c) The left operand is walked with two strides, so that a_prev^T is read in place.
+#   c) Rows of a_prev come as pointers: those of the data are read where they lie.
 #   d) Rows of W, a and delta are padded to whole vectors: no tails in n_out. Fewer
 #      rows than TILE_ROWS are done by tiles of 4, 2 and 1 rows.
-#   e) What follows a product (activation, its derivative, the update) is done on
-#      the finished tile while it is in the first-level cache.
+#   e) What follows a product (activation, its derivative, the update) is done in the
+#      accumulators, before they are stored; only exp and its kin wait for the stored tile.
 
-cdef inline void tile(
-    const int rows, const int vectors,                           # constants where it is called
+cdef enum:
+    WIDE_VECTORS = 8             # of a tile with one row, whose chains would else be too few
+
+cdef inline void add_rows(
+    const int rows, const int vectors,           # constants where it is called, here and below
     Py_ssize_t depth,
-    const real* left, Py_ssize_t left_row, Py_ssize_t left_step,  # IN (rows, depth)
-    const real* right, Py_ssize_t right_step,                    # IN (depth, vectors)
-    const real* start,                                           # IN (vectors,) or NULL for zeros
-    real* out, Py_ssize_t out_row,                               # OUT (rows, vectors)
+    const real** left,                           # IN (rows,) pointers to (depth,)
+    const real* right, Py_ssize_t right_row,     # IN (depth, vectors)
+    vec* sums,                                   # IN/OUT (rows, vectors)
 ) noexcept nogil:
-    """out = start + left right, for rows x vectors accumulators."""
-    cdef vec sums[TILE_ROWS * TILE_VECTORS]
-    cdef vec r[TILE_VECTORS]
+    """sums += left right."""
+    cdef vec r[WIDE_VECTORS]
     cdef vec x
     cdef int i, j
     cdef Py_ssize_t k
-    for j in range(vectors):
-        x = v_load(start + j * LANES) if start != NULL else v_zero()
-        for i in range(rows):
-            sums[i * vectors + j] = x
     for k in range(depth):
         for j in range(vectors):
             r[j] = v_load(right + j * LANES)
         for i in range(rows):
-            x = v_set1(left[i * left_row])
+            x = v_set1(left[i][k])
             for j in range(vectors):
                 sums[i * vectors + j] = v_fma(x, r[j], sums[i * vectors + j])
-        left += left_step
-        right += right_step
-    for i in range(rows):
+        right += right_row
+
+
+cdef inline void add_columns(
+    const int rows, const int vectors,
+    Py_ssize_t depth,
+    const real** left, Py_ssize_t column,        # IN (depth,) pointers to (.. column + rows)
+    const real* right, Py_ssize_t right_row,     # IN (depth, vectors)
+    vec* sums,                                   # IN/OUT (rows, vectors)
+) noexcept nogil:
+    """sums += left^T right, for the columns from ``column`` on."""
+    cdef vec r[TILE_VECTORS]
+    cdef vec x
+    cdef const real* here
+    cdef int i, j
+    cdef Py_ssize_t k
+    for k in range(depth):
+        here = left[k] + column
         for j in range(vectors):
-            v_store(out + i * out_row + j * LANES, sums[i * vectors + j])
-
-
-cdef inline int tile_height(Py_ssize_t rows_left) noexcept nogil:
-    """The tallest tile that fits: TILE_ROWS, 4, 2 or 1."""
-    if rows_left >= TILE_ROWS:
-        return TILE_ROWS
-    return 4 if rows_left >= 4 else 2 if rows_left >= 2 else 1
-
-
-cdef inline void tile_of_width(
-    const int vectors, int rows, Py_ssize_t depth,
-    const real* left, Py_ssize_t left_row, Py_ssize_t left_step,
-    const real* right, Py_ssize_t right_step, const real* start,
-    real* out, Py_ssize_t out_row,
-) noexcept nogil:
-    if rows >= TILE_ROWS:
-        tile(TILE_ROWS, vectors, depth, left, left_row, left_step, right, right_step, start, out, out_row)
-    elif rows == 4:
-        tile(4, vectors, depth, left, left_row, left_step, right, right_step, start, out, out_row)
-    elif rows == 2:
-        tile(2, vectors, depth, left, left_row, left_step, right, right_step, start, out, out_row)
-    else:
-        tile(1, vectors, depth, left, left_row, left_step, right, right_step, start, out, out_row)
-
-
-cdef void any_tile(
-    int rows, int vectors, Py_ssize_t depth,
-    const real* left, Py_ssize_t left_row, Py_ssize_t left_step,
-    const real* right, Py_ssize_t right_step, const real* start,
-    real* out, Py_ssize_t out_row,
-) noexcept nogil:
-    """The one place where the tile of each size is compiled."""
-    fbp_assert(<size_t>right % (LANES * sizeof(real)) == 0)
-    fbp_assert(<size_t>out % (LANES * sizeof(real)) == 0)
-    if vectors >= TILE_VECTORS:
-        tile_of_width(TILE_VECTORS, rows, depth, left, left_row, left_step, right, right_step, start, out, out_row)
-    elif VECTORS_PER_BLOCK == 1 and vectors == 2:    # with more, every row is whole tiles wide
-        tile_of_width(2, rows, depth, left, left_row, left_step, right, right_step, start, out, out_row)
-    elif VECTORS_PER_BLOCK == 1:
-        tile_of_width(1, rows, depth, left, left_row, left_step, right, right_step, start, out, out_row)
+            r[j] = v_load(right + j * LANES)
+        for i in range(rows):
+            x = v_set1(here[i])
+            for j in range(vectors):
+                sums[i * vectors + j] = v_fma(x, r[j], sums[i * vectors + j])
+        right += right_row
 
 
 cdef inline int tile_width(Py_ssize_t reals_left) noexcept nogil:
-    """In vectors, of a row that has this many reals to go."""
-    return <int>min(reals_left // LANES, <Py_ssize_t>TILE_VECTORS)
+    """In vectors, of a row that has this many reals to go; 2 and 2 rather than 3 and 1."""
+    cdef Py_ssize_t vectors = reals_left // LANES
+    if VECTORS_PER_BLOCK > 1:                    # every row is whole tiles wide
+        return TILE_VECTORS
+    if vectors == TILE_VECTORS + 1:
+        return TILE_VECTORS - 1
+    return <int>min(vectors, <Py_ssize_t>TILE_VECTORS)
+
+
+# ---- predict ---------------------------------------------------------------------
+
+cdef inline void predict_tile(
+    const int rows, const int vectors,
+    const Layer* layer, int kind,                # activation for the accumulators
+    const real** x,                              # IN (rows,) pointers
+    real* z,                                     # OUT (rows, row), both from this tile on
+    Py_ssize_t j,                                # column where the tile begins
+) noexcept nogil:
+    cdef vec sums[TILE_ROWS * TILE_VECTORS]
+    cdef const real* left[TILE_ROWS]
+    cdef vec y
+    cdef int i, v
+    for v in range(vectors):
+        y = v_load(layer.bias + j + v * LANES) if layer.bias != NULL else v_zero()
+        for i in range(rows):
+            sums[i * vectors + v] = y
+    for i in range(rows):
+        left[i] = x[i]
+    add_rows(rows, vectors, layer.n_in, left, layer.weight + j, layer.row, sums)
+    if kind == RELU:
+        for i in range(rows):
+            for v in range(vectors):
+                sums[i * vectors + v] = v_relu(sums[i * vectors + v])
+    elif kind == LEAKY_RELU:
+        y = v_set1(layer.slope)
+        for i in range(rows):
+            for v in range(vectors):
+                sums[i * vectors + v] = leaky(sums[i * vectors + v], y)
+    for i in range(rows):
+        for v in range(vectors):
+            v_store(z + i * layer.row + j + v * LANES, sums[i * vectors + v])
+
+
+cdef inline void predict_panel(
+    const int vectors, const Layer* layer, int kind, const real** x, real* z, Py_ssize_t n, Py_ssize_t j,
+) noexcept nogil:
+    """One panel of columns for all rows."""
+    cdef Py_ssize_t i = 0
+    while i + TILE_ROWS <= n:
+        predict_tile(TILE_ROWS, vectors, layer, kind, x + i, z + i * layer.row, j)
+        i += TILE_ROWS
+    if TILE_ROWS > 4 and i + 4 <= n:
+        predict_tile(4, vectors, layer, kind, x + i, z + i * layer.row, j)
+        i += 4
+    if i + 2 <= n:
+        predict_tile(2, vectors, layer, kind, x + i, z + i * layer.row, j)
+        i += 2
+    if i < n:
+        predict_tile(1, vectors, layer, kind, x + i, z + i * layer.row, j)
 
 
 cdef void dense_forward(
     const Layer* layer,
-    const real* x, Py_ssize_t x_row,             # IN (n, n_in)
+    const real** x,                              # IN (n,) pointers to (n_in,)
     real* z, real* a,                            # OUT (n, row); may be the same
     Py_ssize_t n,
 ) noexcept nogil:
     """z = x W + b and a = act(z)."""
-    cdef Py_ssize_t row = layer.row
-    cdef Py_ssize_t i, j
-    cdef int rows, vectors
-    cdef int kind = IDENTITY if layer.activation == SOFTMAX else layer.activation
-    j = 0
-    while j < row:
-        vectors = tile_width(row - j)
-        i = 0
-        while i < n:
-            rows = tile_height(n - i)
-            any_tile(rows, vectors, layer.n_in, x + i * x_row, x_row, 1, layer.weight + j, row,
-                     layer.bias + j if layer.bias != NULL else NULL, z + i * row + j, row)
-            activate(kind, layer.slope, z + i * row + j, a + i * row + j, row, rows, vectors)
-            i += rows
+    cdef Py_ssize_t i, j = 0
+    cdef int vectors
+    cdef bint in_tile = layer.activation in (IDENTITY, RELU, LEAKY_RELU) and z == a
+    cdef int kind = layer.activation if in_tile else IDENTITY
+    if n == 1 and TILE_VECTORS < WIDE_VECTORS:
+        while j + WIDE_VECTORS * LANES <= layer.width:
+            predict_tile(1, WIDE_VECTORS, layer, kind, x, z, j)
+            j += WIDE_VECTORS * LANES
+        if j + 4 * LANES <= layer.width:
+            predict_tile(1, 4, layer, kind, x, z, j)
+            j += 4 * LANES
+    while j < layer.width:
+        vectors = tile_width(layer.width - j)
+        if vectors == TILE_VECTORS:
+            predict_panel(TILE_VECTORS, layer, kind, x, z, n, j)
+        elif VECTORS_PER_BLOCK == 1 and vectors == 2:
+            predict_panel(2, layer, kind, x, z, n, j)
+        elif VECTORS_PER_BLOCK == 1:
+            predict_panel(1, layer, kind, x, z, n, j)
         j += vectors * LANES
     if layer.activation == SOFTMAX:
         for i in range(n):
-            softmax_row(z + i * row, a + i * row, layer.n_out, row)
+            softmax_row(z + i * layer.row, a + i * layer.row, layer.n_out, layer.width)
+    elif not in_tile:
+        for i in range(n):
+            activate_row(layer.activation, layer.slope, z + i * layer.row, a + i * layer.row, layer.width)
 
 
-cdef void pack_transposed(const Layer* layer, real* panel) noexcept nogil:
-    """panel = W^T, (n_out, row_in), with zeros in the padding."""
-    cdef Py_ssize_t b, i, j, j0, row_in = layer.row_in
-    # A block of columns at a time: one cache line of W per row is read whole.
-    for b in range(layer.row // BLOCK):
-        j0 = b * BLOCK
-        for i in range(layer.n_in):
-            for j in range(j0, min(j0 + BLOCK, layer.n_out)):
-                panel[j * row_in + i] = layer.weight[i * layer.row + j]
-        for j in range(j0, min(j0 + BLOCK, layer.n_out)):
-            for i in range(layer.n_in, row_in):
-                panel[j * row_in + i] = 0
+# ---- blame -----------------------------------------------------------------------
+
+cdef void pack_transposed(const Layer* layer, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Columns [first, last) of layer.transposed = W^T.
+
+    Four rows of W^T are written at a time for a cache line of columns: so each line
+    of both is touched once, also where many of them share a place in the cache.
+    """
+    cdef Py_ssize_t i, j, k, end
+    cdef Py_ssize_t line = first
+    while line < last:
+        end = min(line + BLOCK, last)
+        for j in range(0, layer.n_out, 4):
+            i = line
+            while i + 4 <= end:
+                transpose_4x4(layer.weight + i * layer.row + j, layer.row,
+                              layer.transposed + j * layer.row_in + i, layer.row_in)
+                i += 4
+            while i < end:
+                for k in range(4):
+                    layer.transposed[(j + k) * layer.row_in + i] = layer.weight[i * layer.row + j + k]
+                i += 1
+        line = end
+
+
+cdef inline void blame_tile(
+    const int rows, const int vectors,
+    const Layer* layer,
+    int kind, real slope,                        # activation of the layer below
+    const real* delta,                           # IN (rows, row)
+    const real* a_prev,                          # IN (rows, row_in); not read for IDENTITY
+    real* delta_prev,                            # OUT (rows, row_in)
+    Py_ssize_t j,                                # column of a_prev and delta_prev
+) noexcept nogil:
+    cdef vec sums[TILE_ROWS * TILE_VECTORS]
+    cdef const real* left[TILE_ROWS]
+    cdef vec v_slope = v_set1(slope)
+    cdef vec a
+    cdef int i, v
+    for i in range(rows):
+        left[i] = delta + i * layer.row
+        for v in range(vectors):
+            sums[i * vectors + v] = v_zero()
+    add_rows(rows, vectors, layer.n_out, left, layer.transposed + j, layer.row_in, sums)
+    for i in range(rows):
+        for v in range(vectors):
+            if kind != IDENTITY:
+                a = v_load(a_prev + i * layer.row_in + j + v * LANES)
+                sums[i * vectors + v] = derived(kind, v_slope, a, sums[i * vectors + v])
+            v_store(delta_prev + i * layer.row_in + j + v * LANES, sums[i * vectors + v])
+
+
+cdef inline void blame_panel(
+    const int vectors, const Layer* layer, int kind, real slope,
+    const real* delta, const real* a, real* out, Py_ssize_t n, Py_ssize_t j,
+) noexcept nogil:
+    cdef Py_ssize_t i = 0, row = layer.row, row_in = layer.row_in
+    while i + TILE_ROWS <= n:
+        blame_tile(TILE_ROWS, vectors, layer, kind, slope, delta + i * row, a + i * row_in, out + i * row_in, j)
+        i += TILE_ROWS
+    if TILE_ROWS > 4 and i + 4 <= n:
+        blame_tile(4, vectors, layer, kind, slope, delta + i * row, a + i * row_in, out + i * row_in, j)
+        i += 4
+    if i + 2 <= n:
+        blame_tile(2, vectors, layer, kind, slope, delta + i * row, a + i * row_in, out + i * row_in, j)
+        i += 2
+    if i < n:
+        blame_tile(1, vectors, layer, kind, slope, delta + i * row, a + i * row_in, out + i * row_in, j)
 
 
 cdef void dense_backward(
-    const Layer* layer, const real* panel,       # IN W^T of pack_transposed
+    const Layer* layer,                          # with W^T as packed
     const real* delta,                           # IN (n, row): dC/dz of this layer
     int kind, real slope, const real* a_prev,    # IN the layer below: its activation, (n, row_in)
     real* delta_prev,                            # OUT (n, row_in): dC/dz of the layer below
     Py_ssize_t n,
 ) noexcept nogil:
     """delta_prev = (delta W^T) act'(z_prev)."""
-    cdef Py_ssize_t row = layer.row, row_in = layer.row_in
-    cdef Py_ssize_t i, j
-    cdef int rows, vectors
-    j = 0
-    while j < row_in:
-        vectors = tile_width(row_in - j)
-        i = 0
-        while i < n:
-            rows = tile_height(n - i)
-            any_tile(rows, vectors, layer.n_out, delta + i * row, row, 1, panel + j, row_in,
-                     NULL, delta_prev + i * row_in + j, row_in)
-            derive(kind, slope, a_prev + i * row_in + j, delta_prev + i * row_in + j, row_in, rows, vectors)
-            i += rows
+    cdef Py_ssize_t j = 0
+    cdef int vectors
+    # Whatever a_prev is, its address is computed, though not read for IDENTITY.
+    cdef const real* a = a_prev if kind != IDENTITY else delta_prev
+    while j < layer.width_in:
+        vectors = tile_width(layer.width_in - j)
+        if vectors == TILE_VECTORS:
+            blame_panel(TILE_VECTORS, layer, kind, slope, delta, a, delta_prev, n, j)
+        elif VECTORS_PER_BLOCK == 1 and vectors == 2:
+            blame_panel(2, layer, kind, slope, delta, a, delta_prev, n, j)
+        elif VECTORS_PER_BLOCK == 1:
+            blame_panel(1, layer, kind, slope, delta, a, delta_prev, n, j)
         j += vectors * LANES
 
 
-cdef void column_sums(
-    const real* delta, Py_ssize_t n, Py_ssize_t row,    # IN (n, row)
-    real* out, int vectors,                             # OUT (vectors,)
+# ---- correct ---------------------------------------------------------------------
+
+cdef struct Correction:                          # what a tile of weights needs to know
+    const real** x                               # (depth,) pointers to rows of a_prev
+    const real* delta                            # (depth, row)
+    Py_ssize_t depth                             # samples in the batch
+    const Update* update                         # NULL: gradients are wanted instead
+    real* velocity                               # of this layer, (n_in + 1, row)
+    real* gradient                               # likewise
+    vec wrong                                    # zero as long as all new weights are finite
+
+
+cdef inline void finish_gradient(
+    const int rows, const int vectors,
+    const Layer* layer, Correction* c, const vec* sums, Py_ssize_t at,
 ) noexcept nogil:
+    """From dC/dw in registers: correct the weights from ``at`` on, or write the gradient there."""
+    cdef real* w = layer.weight + at
+    cdef vec rate, x
+    cdef int i, v
+    if c.update == NULL:
+        for i in range(rows):
+            for v in range(vectors):
+                v_store(c.gradient + at + i * layer.row + v * LANES, sums[i * vectors + v])
+        return
+    rate = v_set1(c.update.learning_rate)
+    for i in range(rows):
+        for v in range(vectors):
+            x = v_load(w + v * LANES)
+            if c.update.is_plain:
+                x = v_fnma(rate, sums[i * vectors + v], x)
+            else:
+                x = corrected(c.update, x, sums[i * vectors + v], c.velocity + at + i * layer.row + v * LANES)
+            v_store(w + v * LANES, x)
+            c.wrong = v_fma(x, v_zero(), c.wrong)     # 0 x is NaN for inf and NaN
+        w += layer.row
+
+
+cdef inline void correct_tile(
+    const int rows, const int vectors, const Layer* layer, Correction* c, Py_ssize_t i, Py_ssize_t j,
+) noexcept nogil:
+    """The weights from row i and column j on."""
+    cdef vec sums[TILE_ROWS * TILE_VECTORS]
+    cdef int k, v
+    for k in range(rows):                        # nested: a loop of 24 would not be unrolled
+        for v in range(vectors):
+            sums[k * vectors + v] = v_zero()
+    add_columns(rows, vectors, c.depth, c.x, i, c.delta + j, layer.row, sums)
+    finish_gradient(rows, vectors, layer, c, sums, i * layer.row + j)
+
+
+cdef inline void correct_rows(
+    const int rows, const Layer* layer, Correction* c, Py_ssize_t i,
+) noexcept nogil:
+    cdef Py_ssize_t j = 0
+    cdef int vectors
+    while j < layer.width:
+        vectors = tile_width(layer.width - j)
+        if vectors == TILE_VECTORS:
+            correct_tile(rows, TILE_VECTORS, layer, c, i, j)
+        elif VECTORS_PER_BLOCK == 1 and vectors == 2:
+            correct_tile(rows, 2, layer, c, i, j)
+        elif VECTORS_PER_BLOCK == 1:
+            correct_tile(rows, 1, layer, c, i, j)
+        j += vectors * LANES
+
+
+cdef inline void bias_panel(const int vectors, const Layer* layer, Correction* c, Py_ssize_t j) noexcept nogil:
     """dC/db = sum of delta over the batch, sample by sample."""
-    cdef vec total
-    cdef Py_ssize_t i
-    cdef int j
-    for j in range(vectors):
-        total = v_zero()
-        for i in range(n):
-            total = v_add(total, v_load(delta + i * row + j * LANES))
-        v_store(out + j * LANES, total)
+    cdef vec sums[TILE_VECTORS]
+    cdef const real* delta = c.delta + j
+    cdef Py_ssize_t k
+    cdef int v
+    for v in range(vectors):
+        sums[v] = v_zero()
+    for k in range(c.depth):
+        for v in range(vectors):
+            sums[v] = v_add(sums[v], v_load(delta + v * LANES))
+        delta += layer.row
+    finish_gradient(1, vectors, layer, c, sums, layer.n_in * layer.row + j)
+
+
+cdef void correct_bias(const Layer* layer, Correction* c) noexcept nogil:
+    cdef Py_ssize_t j = 0
+    cdef int vectors
+    while j < layer.width:
+        vectors = tile_width(layer.width - j)
+        if vectors == TILE_VECTORS:
+            bias_panel(TILE_VECTORS, layer, c, j)
+        elif VECTORS_PER_BLOCK == 1 and vectors == 2:
+            bias_panel(2, layer, c, j)
+        elif VECTORS_PER_BLOCK == 1:
+            bias_panel(1, layer, c, j)
+        j += vectors * LANES
 
 
 cdef bint dense_correct(
     const Layer* layer,
-    const real* x, Py_ssize_t x_row,             # IN (n, n_in): a_prev
+    const real** x,                              # IN (n,) pointers to (n_in,): rows of a_prev
     const real* delta,                           # IN (n, row): dC/dz
     const Update* update, real* velocity,        # IN, IN/OUT: where update is not NULL
     real* gradient,                              # OUT (n_in + 1, row): where it is
     Py_ssize_t n,
+    Py_ssize_t first, Py_ssize_t last,           # rows of W; the bias goes with row 0
 ) noexcept nogil:
     """dC/dW = a_prev^T delta and dC/db: written to gradient, or at once into the weights.
 
-    Returns whether all the weights are still finite.
+    Returns whether all of the new weights are finite.
     """
-    cdef Tile buffer
-    cdef real* local = buffer.reals
-    cdef Py_ssize_t row = layer.row, local_row = TILE_VECTORS * LANES
-    cdef Py_ssize_t i, j
-    cdef int rows, vectors
-    cdef bint finite = True
-    j = 0
-    while j < row:
-        vectors = tile_width(row - j)
-        i = 0
-        while i < layer.n_in:
-            rows = tile_height(layer.n_in - i)
-            if update == NULL:
-                any_tile(rows, vectors, n, x + i, 1, x_row, delta + j, row, NULL, gradient + i * row + j, row)
-            else:
-                any_tile(rows, vectors, n, x + i, 1, x_row, delta + j, row, NULL, local, local_row)
-                finite &= correct_tile(update, local, local_row, layer.weight + i * row + j,
-                                       velocity + i * row + j, row, rows, vectors)
-            i += rows
-        if layer.bias != NULL and update == NULL:
-            column_sums(delta + j, n, row, gradient + layer.n_in * row + j, vectors)
-        elif layer.bias != NULL:
-            column_sums(delta + j, n, row, local, vectors)
-            finite &= correct_tile(update, local, local_row, layer.bias + j,
-                                   velocity + layer.n_in * row + j, row, 1, vectors)
-        j += vectors * LANES
-    return finite
+    cdef Correction c
+    cdef Py_ssize_t i = first
+    c.x, c.delta, c.depth = x, delta, n
+    c.update, c.velocity, c.gradient = update, velocity, gradient
+    c.wrong = v_zero()
+    # Row by row of tiles, so that a few columns of a_prev stay in the nearest cache.
+    while i + TILE_ROWS <= last:
+        correct_rows(TILE_ROWS, layer, &c, i)
+        i += TILE_ROWS
+    if TILE_ROWS > 4 and i + 4 <= last:
+        correct_rows(4, layer, &c, i)
+        i += 4
+    if i + 2 <= last:
+        correct_rows(2, layer, &c, i)
+        i += 2
+    if i < last:
+        correct_rows(1, layer, &c, i)
+    if first == 0 and layer.bias != NULL:
+        correct_bias(layer, &c)
+    return all_zero(c.wrong)

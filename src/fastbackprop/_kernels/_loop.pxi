@@ -1,104 +1,115 @@
 # predict, compare, blame, correct: for one batch, then for many. All that runs
 # without the GIL between two visits to Python is here.
 #
-#   a) A batch goes forward through all layers, its rows are compared, and the blame
-#      goes back through all layers before any weight is corrected: every delta is
-#      made with the weights of before the step.
-#   b) Nothing is allocated: the plan points into scratch that Python sized once.
-#   c) Costs are summed in double, sample by sample, in the order of the samples.
-#   d) A step that would leave a weight that isn't finite is undone: the weights from
-#      the start of the call are put back and the good steps are done again, which
-#      gives the same bits as before, since all here is deterministic.
-
-cdef struct Progress:
-    double cost                  # sum of the costs of all samples so far
-    Py_ssize_t n_right           # samples (or outputs) classified right so far
-    int outcome                  # of enum Outcome
-    Py_ssize_t start             # where outcome isn't FINE: the first row of that batch
-    Py_ssize_t layer             # ... and the layer where it shows first
+#   a) Rows of a batch go forward through all layers, are compared, and their blame
+#      goes back through all layers, before any weight is corrected: every delta is
+#      made with the weights of before the step. Then each layer's weights are
+#      corrected, and packed transposed for the blame of the next step.
+#   b) Rows don't need each other, and neither do rows of a layer's weights: so any
+#      number of threads may share them out (run_step knows one, the functions below
+#      Chunks several), to the same bits.
+#   c) Nothing is allocated: the plan points into scratch that Python sized once.
+#   d) Costs are summed in double, sample by sample, in the order of the samples.
 
 cdef struct Rows:
     const real* x                # (n, n_in of the first layer)
     const int64_t* order         # which row is the i-th, or NULL for 0, 1, 2 ...
 
+cdef struct Progress:
+    double cost                  # sum of the costs of all samples so far
+    int64_t n_right              # samples (or outputs) classified right so far
+    int64_t outcome              # of enum Outcome
+    Py_ssize_t start             # the first row of the batch at work
+    Py_ssize_t n                 # its rows
+    int64_t layer                # where outcome isn't FINE: where it shows first
 
-cdef const real* gather(const Plan* plan, const Rows* rows, Py_ssize_t start, Py_ssize_t n) noexcept nogil:
-    """The rows of one batch, one behind the other: copied only where they are shuffled."""
-    cdef Py_ssize_t i, n_in = plan.layers[0].n_in
-    if rows.order == NULL:
-        return rows.x + start * n_in
-    for i in range(n):
-        memcpy(plan.x + i * n_in, rows.x + rows.order[start + i] * n_in, n_in * sizeof(real))
-    return plan.x
+cdef struct Training:                            # steps over the rows [first, last)
+    Plan* plan
+    Rows rows
+    Loss loss
+    double gradient_factor
+    Update update
+    real* velocity
+    Py_ssize_t first
+    Py_ssize_t last
+    Py_ssize_t batch_size
+    Progress progress
+    Py_ssize_t rows_per_chunk                    # of the batch, and of weights
 
 
-cdef void forward_batch(const Plan* plan, const real* x, Py_ssize_t n) noexcept nogil:
+cdef inline bint is_copied(const Layer* first) noexcept nogil:
+    """Whether rows of the data lie as rows of scratch never do: a multiple of 1 KB apart."""
+    return first.row_in > first.width_in and first.n_in == first.width_in
+
+
+cdef void point_at_rows(
+    const Plan* plan, const Rows* rows, Py_ssize_t start, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """Inputs [first, last) of the batch from ``start``: where they lie, or copied.
+
+    Rows whose addresses share few places in the cache are copied to where they don't.
+    """
+    cdef const Layer* layer = plan.layers
+    cdef Py_ssize_t i
+    cdef const real* x
+    for i in range(first, last):
+        x = rows.x + (start + i if rows.order == NULL else rows.order[start + i]) * layer.n_in
+        if is_copied(layer):
+            memcpy(plan.x + i * layer.row_in, x, layer.n_in * sizeof(real))
+            x = plan.x + i * layer.row_in
+        layer.inputs[i] = x
+
+
+cdef void forward_rows(const Plan* plan, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """predict, and keep what blame needs: a of every layer, z of the last."""
-    cdef Py_ssize_t i, x_row = plan.layers[0].n_in
+    cdef Py_ssize_t i
     cdef const Layer* layer
-    fbp_assert(n <= plan.capacity)
+    fbp_assert(last <= plan.capacity)
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
-        dense_forward(layer, x, x_row, layer.z, layer.a, n)
-        x, x_row = layer.a, layer.row
+        dense_forward(layer, layer.inputs + first, layer.z + first * layer.row, layer.a + first * layer.row,
+                      last - first)
 
 
-cdef void compare_batch(
-    const Plan* plan, const Loss* loss, const int64_t* order,
-    Py_ssize_t start, Py_ssize_t n,
-    Progress* progress,                          # IN/OUT
-) noexcept nogil:
-    """The costs, and delta of the last layer."""
-    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
-    cdef Py_ssize_t i, at
-    for i in range(n):
-        at = start + i if order == NULL else order[start + i]
-        progress.cost += compare_row(loss, at, last.z + i * last.row, last.a + i * last.row,
-                                     last.delta + i * last.row, last.n_out, last.row, &progress.n_right)
-    if not loss.fused:
-        derive_last(last, n)
-
-
-cdef void derive_last(const Layer* last, Py_ssize_t n) noexcept nogil:
+cdef void derive_last(const Layer* last, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
     """From dC/dy_hat to dC/dz of the last layer, in place."""
     cdef Py_ssize_t i
-    if last.activation == SOFTMAX:
-        for i in range(n):
-            softmax_derive_row(last.a + i * last.row, last.delta + i * last.row, last.row)
-    else:
-        for i in range(n):
-            derive(last.activation, last.slope, last.a + i * last.row, last.delta + i * last.row,
-                   last.row, 1, <int>(last.row // LANES))
+    for i in range(first, end):
+        if last.activation == SOFTMAX:
+            softmax_derive_row(last.a + i * last.row, last.delta + i * last.row, last.width)
+        else:
+            derive_row(last.activation, last.slope, last.a + i * last.row, last.delta + i * last.row, last.width)
 
 
-cdef void blame_batch(const Plan* plan, Py_ssize_t n) noexcept nogil:
+cdef void backward_rows(const Plan* plan, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """delta of every layer from that of the last."""
     cdef Py_ssize_t i
     cdef const Layer* layer
     cdef const Layer* below
     for i in range(plan.n_layers - 1, 0, -1):
         layer, below = &plan.layers[i], &plan.layers[i - 1]
-        pack_transposed(layer, plan.panel)
-        dense_backward(layer, plan.panel, layer.delta, below.activation, below.slope, below.a, below.delta, n)
+        dense_backward(layer, layer.delta + first * layer.row, below.activation, below.slope,
+                       below.a + first * below.row, below.delta + first * below.row, last - first)
 
 
-cdef Py_ssize_t correct_batch(
-    const Plan* plan, const real* x, Py_ssize_t n,
-    const Update* update, real* velocity,        # where the weights are to be corrected
-    real* gradients,                             # where update is NULL: the gradients are wanted
+cdef Py_ssize_t blame_rows(
+    const Training* job, const Loss* loss, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """Gradients of all layers; returns the first layer with weights not finite, or -1."""
-    cdef Py_ssize_t i, x_row = plan.layers[0].n_in
-    cdef Py_ssize_t wrong = -1
-    cdef const Layer* layer
-    for i in range(plan.n_layers):
-        layer = &plan.layers[i]
-        if update == NULL:
-            dense_correct(layer, x, x_row, layer.delta, NULL, NULL, gradients + layer.offset, n)
-        elif not dense_correct(layer, x, x_row, layer.delta, update, velocity + layer.offset, NULL, n) and wrong < 0:
-            wrong = i
-        x, x_row = layer.a, layer.row
-    return wrong
+    """predict, compare and blame for rows [first, last) of the batch; returns what was right."""
+    cdef const Plan* plan = job.plan
+    cdef const Layer* out = &plan.layers[plan.n_layers - 1]
+    cdef Py_ssize_t n_right = 0
+    cdef Batch batch
+    point_at_rows(plan, &job.rows, job.progress.start, first, last)
+    forward_rows(plan, first, last)
+    batch.n, batch.n_out, batch.width, batch.row = last - first, out.n_out, out.width, out.row
+    batch.z, batch.a, batch.delta = out.z + first * out.row, out.a + first * out.row, out.delta + first * out.row
+    batch.costs = plan.costs + first
+    compare_rows(loss, &batch, job.rows.order, job.progress.start + first, &n_right)
+    if not loss.fused:
+        derive_last(out, first, last)
+    backward_rows(plan, first, last)
+    return n_right
 
 
 cdef Py_ssize_t first_layer_not_finite(const Plan* plan, Py_ssize_t n) noexcept nogil:
@@ -114,68 +125,204 @@ cdef Py_ssize_t first_layer_not_finite(const Plan* plan, Py_ssize_t n) noexcept 
     return plan.n_layers - 1
 
 
-cdef void train_batches(
-    const Plan* plan, const Rows* rows, Loss* loss, double gradient_factor,
-    const Update* update, real* velocity,
-    Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size,
-    Progress* progress,                          # IN/OUT
-) noexcept nogil:
-    """Steps over the rows [first, last); stops at the first that isn't FINE."""
-    cdef Py_ssize_t n, start = first
-    cdef double cost_before
-    cdef const real* x
-    while start < last and progress.outcome == FINE:
-        n = min(batch_size, last - start)
-        loss.gradient_scale = <real>(gradient_factor / <double>n)
-        x = gather(plan, rows, start, n)
-        forward_batch(plan, x, n)
-        cost_before = progress.cost
-        compare_batch(plan, loss, rows.order, start, n, progress)
-        if not isfinite(progress.cost - cost_before):
-            progress.outcome = LOSS_NOT_FINITE
-            progress.layer = first_layer_not_finite(plan, n)
-        else:
-            blame_batch(plan, n)
-            progress.layer = correct_batch(plan, x, n, update, velocity, NULL)
-            if progress.layer >= 0:
-                progress.outcome = WEIGHTS_NOT_FINITE
-        if progress.outcome != FINE:
-            progress.start = start
-        start += n
+cdef void begin_step(Training* job, Py_ssize_t start) noexcept nogil:
+    job.progress.start = start
+    job.progress.n = min(job.batch_size, job.last - start)
+    job.loss.gradient_scale = <real>(job.gradient_factor / <double>job.progress.n)
+
+
+cdef bint close_blame(Training* job) noexcept nogil:
+    """Add up the costs; returns whether the step may go on."""
+    cdef Progress* progress = &job.progress
+    cdef double before = progress.cost
+    progress.cost = sum_of_costs(job.plan.costs, progress.n, before)
+    if isfinite(progress.cost - before):
+        return True
+    progress.outcome = LOSS_NOT_FINITE
+    progress.layer = first_layer_not_finite(job.plan, progress.n)
+    return False
+
+
+cdef bint has_next(const Training* job) noexcept nogil:
+    return job.progress.start + job.progress.n < job.last
+
+
+cdef bint correct_rows_of(Training* job, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Correct rows [first, last) of layer k, and pack them if there is a next step."""
+    cdef const Layer* layer = &job.plan.layers[k]
+    cdef bint finite = dense_correct(layer, layer.inputs, layer.delta, &job.update, job.velocity + layer.offset,
+                                     NULL, job.progress.n, first, last)
+    if k > 0 and has_next(job):
+        pack_transposed(layer, first, last)
+    return finite
+
+
+cdef void train_alone(Training* job) noexcept nogil:
+    """All steps, in one thread; stops at the first that isn't FINE."""
+    cdef Py_ssize_t k
+    cdef const Plan* plan = job.plan
+    for k in range(1, plan.n_layers):
+        pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
+    begin_step(job, job.first)
+    while True:
+        job.progress.n_right += blame_rows(job, &job.loss, 0, job.progress.n)
+        if not close_blame(job):
+            return
+        for k in range(plan.n_layers):
+            if not correct_rows_of(job, k, 0, plan.layers[k].n_in) and job.progress.outcome == FINE:
+                job.progress.outcome, job.progress.layer = WEIGHTS_NOT_FINITE, k
+        if job.progress.outcome != FINE or not has_next(job):
+            return
+        begin_step(job, job.progress.start + job.progress.n)
+
+
+# ---- the same, in chunks ----------------------------------------------------------
+# Phase 0 packs all weights; then each step has two phases: blame (rows of the batch)
+# and correct (rows of weights, layer by layer).
+
+cdef inline int64_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
+    return (n + size - 1) // size
+
+
+cdef int64_t training_chunks(void* job_, int64_t phase) noexcept nogil:
+    cdef const Training* job = <Training*>job_
+    cdef Py_ssize_t k
+    cdef int64_t n = 0
+    # Not from job.progress, which who closes the phase may be changing.
+    cdef Py_ssize_t start = job.first + (phase - 1) // 2 * job.batch_size
+    if phase % 2 == 1:
+        return pieces(min(job.batch_size, job.last - start), job.rows_per_chunk)
+    for k in range(job.plan.n_layers):
+        n += pieces(job.plan.layers[k].n_in, WEIGHT_ROWS)
+    return n
+
+
+cdef void training_work(void* job_, int64_t phase, int64_t chunk, int64_t member) noexcept nogil:
+    cdef Training* job = <Training*>job_
+    cdef const Plan* plan = job.plan
+    cdef Py_ssize_t k = 0, first, last, n
+    if phase % 2 == 1:
+        first = chunk * job.rows_per_chunk
+        last = min(first + job.rows_per_chunk, job.progress.n)
+        atomic_add(&job.progress.n_right, blame_rows(job, &job.loss, first, last))
+        return
+    n = pieces(plan.layers[0].n_in, WEIGHT_ROWS)
+    while chunk >= n:
+        chunk -= n
+        k += 1
+        n = pieces(plan.layers[k].n_in, WEIGHT_ROWS)
+    first = chunk * WEIGHT_ROWS
+    last = min(first + WEIGHT_ROWS, plan.layers[k].n_in)
+    if phase == 0:
+        if k > 0:
+            pack_transposed(&plan.layers[k], first, last)
+    elif not correct_rows_of(job, k, first, last):
+        note_wrong_layer(job, k)
+
+
+cdef void note_wrong_layer(Training* job, int64_t k) noexcept nogil:
+    """progress.layer = the first of the layers that any thread names."""
+    cdef int64_t known = atomic_load(&job.progress.layer)
+    while (known < 0 or k < known) and not atomic_replace(&job.progress.layer, known, k):
+        known = atomic_load(&job.progress.layer)
+
+
+cdef int64_t training_close(void* job_, int64_t phase) noexcept nogil:
+    cdef Training* job = <Training*>job_
+    if phase == 0:
+        begin_step(job, job.first)
+    elif phase % 2 == 1:
+        if not close_blame(job):
+            return THE_END
+    else:
+        if job.progress.layer >= 0:
+            job.progress.outcome = WEIGHTS_NOT_FINITE
+        if job.progress.outcome != FINE or not has_next(job):
+            return THE_END
+        begin_step(job, job.progress.start + job.progress.n)
+    return phase + 1
+
+
+# ---- predict only -------------------------------------------------------------------
+
+cdef struct Prediction:                          # predict, or evaluate where loss isn't NULL
+    const Plan* plan
+    const real* x                                # (n, n_in)
+    Py_ssize_t n
+    Py_ssize_t widest                            # row of any layer
+    real* scratch                                # 3 x (PREDICT_ROWS, widest) for each member
+    real* out                                    # OUT (n, n_out)
+    const Loss* loss
+    real* costs                                  # OUT (n,)
+    int64_t n_right
 
 
 cdef void predict_rows(
     const Plan* plan, const real* x, Py_ssize_t n,
     real* scratch,                               # 3 x (PREDICT_ROWS, widest row)
     Py_ssize_t widest,
-    const real** z, const real** a,              # OUT: of the last layer, in the scratch
+    Batch* batch,                                # OUT: z and a of the last layer, in the scratch
 ) noexcept nogil:
     """predict for at most PREDICT_ROWS rows without touching what training keeps."""
-    cdef Py_ssize_t i, x_row = plan.layers[0].n_in
+    cdef const real* inputs[PREDICT_ROWS]
+    cdef Py_ssize_t i, k
     cdef Py_ssize_t room = PREDICT_ROWS * widest
     cdef real* here = scratch
     cdef real* there = scratch + room
-    cdef const Layer* layer
-    for i in range(plan.n_layers - 1):
-        dense_forward(&plan.layers[i], x, x_row, here, here, n)
-        x, x_row = here, plan.layers[i].row
+    cdef real* z
+    cdef const Layer* layer = plan.layers
+    for i in range(n):
+        inputs[i] = x + i * layer.n_in
+    for k in range(plan.n_layers):
+        layer = &plan.layers[k]
+        z = here
+        if keeps_z(layer.activation) and k == plan.n_layers - 1:
+            z = scratch + 2 * room
+        dense_forward(layer, inputs, z, here, n)
+        batch.z, batch.a = z, here
+        for i in range(n):
+            inputs[i] = here + i * layer.row
         here, there = there, here
-    layer = &plan.layers[plan.n_layers - 1]
-    dense_forward(layer, x, x_row, here, scratch + 2 * room, n)
-    z[0], a[0] = here, scratch + 2 * room
+    batch.n, batch.n_out, batch.width, batch.row = n, layer.n_out, layer.width, layer.row
+    batch.delta = NULL
+
+
+cdef int64_t prediction_chunks(void* job_, int64_t phase) noexcept nogil:
+    return pieces((<Prediction*>job_).n, PREDICT_ROWS)
+
+
+cdef void prediction_work(void* job_, int64_t phase, int64_t chunk, int64_t member) noexcept nogil:
+    cdef Prediction* job = <Prediction*>job_
+    cdef Py_ssize_t first = chunk * PREDICT_ROWS
+    cdef Py_ssize_t n = min(<Py_ssize_t>PREDICT_ROWS, job.n - first)
+    cdef Py_ssize_t i, n_right = 0
+    cdef real costs[PREDICT_ROWS + BLOCK]
+    cdef Batch batch
+    predict_rows(job.plan, job.x + first * job.plan.layers[0].n_in, n,
+                 job.scratch + member * 3 * PREDICT_ROWS * job.widest, job.widest, &batch)
+    if job.loss != NULL:
+        batch.costs = costs
+        compare_rows(job.loss, &batch, NULL, first, &n_right)
+        memcpy(job.costs + first, costs, n * sizeof(real))
+        atomic_add(&job.n_right, n_right)
+    else:
+        for i in range(n):
+            memcpy(job.out + (first + i) * batch.n_out, batch.a + i * batch.row, batch.n_out * sizeof(real))
+
+
+cdef int64_t prediction_close(void* job, int64_t phase) noexcept nogil:
+    return THE_END
 
 
 cdef Py_ssize_t find_nonfinite(const real* x, Py_ssize_t n) noexcept nogil:
     """The index of the first NaN or infinity, or -1."""
-    cdef vec wrong = v_zero()                    # stays 0: x - x is NaN for inf and NaN
-    cdef vec one
+    cdef vec wrong = v_zero()                    # stays 0: 0 x is NaN for inf and NaN
     cdef Py_ssize_t i = 0
     while i + LANES <= n:
-        one = v_load_any(x + i)
-        wrong = v_add(wrong, v_sub(one, one))
+        wrong = v_fma(v_load_any(x + i), v_zero(), wrong)
         i += LANES
-    one = v_load_first(x + i, n - i)
-    if all_zero(v_add(wrong, v_sub(one, one))):
+    wrong = v_fma(v_load_first(x + i, n - i), v_zero(), wrong)
+    if all_zero(wrong):
         return -1
     for i in range(n):
         if not isfinite(x[i]):

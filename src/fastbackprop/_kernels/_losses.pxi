@@ -1,7 +1,24 @@
-# compare: the cost of one row of outputs and, unless delta is NULL, its gradient.
+# compare: the cost of each row of outputs and, unless delta is NULL, its gradient.
 # With loss.fused the gradient is dC/dz of the last layer (softmax with cross
 # entropy, sigmoid with binary cross entropy: both y_hat - y), else dC/dy_hat.
-# Each returns the cost of the row before cost_scale, and counts what was right.
+# Costs are before cost_scale until compare_rows is done; what was right is counted.
+
+cdef enum:
+    # Below -log of the smallest normal number of either dtype: beyond it p has lost
+    # digits, and the logits must say.
+    NEARLY_ZERO_SURPRISE = 87
+
+cdef struct Batch:                               # rows of the last layer
+    Py_ssize_t n
+    Py_ssize_t n_out
+    Py_ssize_t width
+    Py_ssize_t row
+    const real* z                                # IN (n, row)
+    const real* a                                # IN (n, row)
+    real* delta                                  # OUT (n, row) or NULL
+    real* costs                                  # OUT (n + LANES,): junk behind the last
+
+
 
 cdef inline vec load_target(const real* y, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
     """y[j:] up to y[n - 1], then zeros; nothing past the end is touched."""
@@ -10,10 +27,10 @@ cdef inline vec load_target(const real* y, Py_ssize_t j, Py_ssize_t n) noexcept 
 
 cdef inline real squared_error_row(
     const Loss* loss,
-    const real* a,                               # IN (row,)
+    const real* a,                               # IN (width,)
     const real* y,                               # IN (n,)
-    real* delta,                                 # OUT (row,) or NULL
-    Py_ssize_t n, Py_ssize_t row,
+    real* delta,                                 # OUT (width,) or NULL
+    Py_ssize_t n, Py_ssize_t width,
 ) noexcept nogil:
     """sum_j (a_j - y_j)^2 and the gradient (a - y) gradient_scale."""
     cdef vec parts[VECTORS_PER_BLOCK]
@@ -22,14 +39,14 @@ cdef inline real squared_error_row(
     cdef Py_ssize_t b, j, k
     for k in range(VECTORS_PER_BLOCK):
         parts[k] = v_zero()
-    for b in range(row // BLOCK):
+    for b in range(width // BLOCK):
         for k in range(VECTORS_PER_BLOCK):
             j = b * BLOCK + k * LANES
             error = v_first(v_sub(v_load(a + j), load_target(y, j, n)), n - j)
             parts[k] = v_fma(error, error, parts[k])
             if delta != NULL:
                 v_store(delta + j, v_mul(error, scale))
-    return sum_of_lanes(parts)
+    return v_sum_of_block(parts)
 
 
 cdef struct Normalizer:                          # of one row: log sum e^z = largest + log_total
@@ -39,75 +56,82 @@ cdef struct Normalizer:                          # of one row: log sum e^z = lar
 
 
 cdef inline void normalize(
-    const real* z, Py_ssize_t n, Py_ssize_t row, Normalizer* normalizer,
+    const real* z, Py_ssize_t n, Py_ssize_t width, Normalizer* normalizer,
 ) noexcept nogil:
     cdef vec parts[VECTORS_PER_BLOCK]
     cdef vec largest, e
     cdef Py_ssize_t b, j, k
-    normalizer.largest = max_of_row(z, n)
+    normalizer.largest = max_of_first(z, n)
     largest = v_set1(normalizer.largest)
     for k in range(VECTORS_PER_BLOCK):
         parts[k] = v_zero()
-    for b in range(row // BLOCK):
+    for b in range(width // BLOCK):
         for k in range(VECTORS_PER_BLOCK):
             j = b * BLOCK + k * LANES
             e = v_exp(v_sub(v_load(z + j), largest))
             parts[k] = v_add(parts[k], v_first(e, n - j))
-    normalizer.log_total = scalar_log(sum_of_lanes(parts))
+    normalizer.log_total = scalar_log(v_sum_of_block(parts))
     normalizer.known = True
 
 
 cdef inline real surprise(
-    const real* z, const real* p, Py_ssize_t j, Py_ssize_t n, Py_ssize_t row,
+    const real* z, const real* p, Py_ssize_t j, Py_ssize_t n, Py_ssize_t width,
     Normalizer* normalizer,                      # IN/OUT, shared by all j of a row
 ) noexcept nogil:
     """-log p_j; where p_j is too small to say, from the logits: log sum e^(z - z_j)."""
     if p[j] >= SMALLEST_NORMAL:
         return -scalar_log(p[j])
     if not normalizer.known:
-        normalize(z, n, row, normalizer)
+        normalize(z, n, width, normalizer)
     return (normalizer.largest - z[j]) + normalizer.log_total
 
 
 cdef inline bint is_first_largest(const real* p, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
-    """Whether argmax p = j; among equals the first counts; with NaN nothing does."""
-    cdef Py_ssize_t k
-    if p[j] != p[j]:
-        return False
-    for k in range(n):
-        if p[k] > p[j] or (p[k] == p[j] and k < j):
-            return False
-    return True
+    """Whether argmax p = j; among equals the first counts; NaN never does."""
+    return (max_of_first(p, n) == p[j]) & (max_of_first(p, j) < p[j])
 
 
-cdef inline real cross_entropy_label_row(
-    const Loss* loss,
-    const real* z, const real* p,                # IN (row,)
-    Py_ssize_t label,
-    real* delta,                                 # OUT (row,) or NULL
-    Py_ssize_t n, Py_ssize_t row,
+cdef inline void cross_entropy_labels(
+    const Loss* loss, const Batch* batch,
+    const int64_t* order, Py_ssize_t first,      # the batch's rows among the labels
     Py_ssize_t* n_right,
 ) noexcept nogil:
-    """-log p_label and the fused gradient (p - onehot) gradient_scale."""
-    cdef Py_ssize_t b, j
+    """-log p_label and the fused gradient (p - onehot) gradient_scale, for all rows."""
+    cdef vec scale = v_set1(loss.gradient_scale)
+    cdef const real* p
+    cdef real* delta
+    cdef Py_ssize_t i, j, label
     cdef Normalizer normalizer
-    normalizer.known = False
-    fbp_assert(0 <= label < n)
-    n_right[0] += is_first_largest(p, label, n)
-    if delta != NULL:
-        for b in range(row // LANES):
-            j = b * LANES
-            v_store(delta + j, v_mul(v_load(p + j), v_set1(loss.gradient_scale)))
-        delta[label] = (p[label] - 1) * loss.gradient_scale
-    return surprise(z, p, label, n, row, &normalizer)
+    for i in range(batch.n):
+        p = batch.a + i * batch.row
+        label = loss.labels[first + i if order == NULL else order[first + i]]
+        fbp_assert(0 <= label < batch.n_out)
+        n_right[0] += is_first_largest(p, label, batch.n_out)
+        batch.costs[i] = p[label]
+        if batch.delta != NULL:
+            delta = batch.delta + i * batch.row
+            for j in range(batch.width // LANES):
+                v_store(delta + j * LANES, v_mul(v_load(p + j * LANES), scale))
+            delta[label] = (p[label] - 1) * loss.gradient_scale
+    # A vector of logarithms for many rows; what lies behind the last row is junk.
+    i = 0
+    while i < batch.n:
+        v_store_any(batch.costs + i, v_sub(v_zero(), v_log(v_load_any(batch.costs + i))))
+        i += LANES
+    for i in range(batch.n):
+        if not batch.costs[i] < NEARLY_ZERO_SURPRISE:      # rare: see surprise()
+            label = loss.labels[first + i if order == NULL else order[first + i]]
+            normalizer.known = False
+            batch.costs[i] = surprise(batch.z + i * batch.row, batch.a + i * batch.row,
+                                      label, batch.n_out, batch.width, &normalizer)
 
 
 cdef inline real cross_entropy_row(
     const Loss* loss,
-    const real* z, const real* p,                # IN (row,)
+    const real* z, const real* p,                # IN (width,)
     const real* y,                               # IN (n,): one-hot, or probabilities
-    real* delta,                                 # OUT (row,) or NULL
-    Py_ssize_t n, Py_ssize_t row,
+    real* delta,                                 # OUT (width,) or NULL
+    Py_ssize_t n, Py_ssize_t width,
     Py_ssize_t* n_right,
 ) noexcept nogil:
     """-sum_j y_j log p_j and the fused gradient (p - y) gradient_scale."""
@@ -120,10 +144,10 @@ cdef inline real cross_entropy_row(
         if y[j] > y[label]:
             label = j
         if y[j] != 0:
-            cost += y[j] * surprise(z, p, j, n, row, &normalizer)
+            cost += y[j] * surprise(z, p, j, n, width, &normalizer)
     n_right[0] += is_first_largest(p, label, n)
     if delta != NULL:
-        for b in range(row // LANES):
+        for b in range(width // LANES):
             j = b * LANES
             v_store(delta + j, v_mul(v_sub(v_load(p + j), load_target(y, j, n)),
                                      v_set1(loss.gradient_scale)))
@@ -132,10 +156,10 @@ cdef inline real cross_entropy_row(
 
 cdef inline real binary_cross_entropy_row(
     const Loss* loss,
-    const real* z, const real* p,                # IN (row,)
+    const real* z, const real* p,                # IN (width,)
     const real* y,                               # IN (n,)
-    real* delta,                                 # OUT (row,) or NULL
-    Py_ssize_t n, Py_ssize_t row,
+    real* delta,                                 # OUT (width,) or NULL
+    Py_ssize_t n, Py_ssize_t width,
     Py_ssize_t* n_right,
 ) noexcept nogil:
     """sum_j max(z, 0) - z y + log(1 + e^-|z|), and (p - y) gradient_scale."""
@@ -145,7 +169,7 @@ cdef inline real binary_cross_entropy_row(
     cdef Py_ssize_t b, j, k
     for k in range(VECTORS_PER_BLOCK):
         parts[k] = zero
-    for b in range(row // BLOCK):
+    for b in range(width // BLOCK):
         for k in range(VECTORS_PER_BLOCK):
             j = b * BLOCK + k * LANES
             x = v_load(z + j)
@@ -158,24 +182,42 @@ cdef inline real binary_cross_entropy_row(
                 v_store(delta + j, v_first(x, n - j))
     for j in range(n):
         n_right[0] += z[j] == z[j] and (z[j] > 0) == (y[j] > <real>0.5)
-    return sum_of_lanes(parts)
+    return v_sum_of_block(parts)
 
 
-cdef inline double compare_row(
-    const Loss* loss, Py_ssize_t target,         # row of loss.targets or loss.labels
-    const real* z, const real* a,                # IN (row,)
-    real* delta,                                 # OUT (row,) or NULL
-    Py_ssize_t n, Py_ssize_t row,
+cdef void compare_rows(
+    const Loss* loss, const Batch* batch,
+    const int64_t* order, Py_ssize_t first,      # the batch's rows among the targets
     Py_ssize_t* n_right,                         # IN/OUT, for classification
 ) noexcept nogil:
-    """The cost of one sample; delta gets its gradient, n_right what was predicted right."""
+    """The costs of a batch, its delta, and what was predicted right."""
+    cdef const real* y
+    cdef const real* z
+    cdef const real* a
+    cdef real* delta
     cdef real cost
-    if loss.kind == SQUARED_ERROR:
-        cost = squared_error_row(loss, a, loss.targets + target * n, delta, n, row)
-    elif loss.kind == BINARY_CROSS_ENTROPY:
-        cost = binary_cross_entropy_row(loss, z, a, loss.targets + target * n, delta, n, row, n_right)
-    elif loss.labels != NULL:
-        cost = cross_entropy_label_row(loss, z, a, loss.labels[target], delta, n, row, n_right)
+    cdef Py_ssize_t i
+    if loss.kind == CROSS_ENTROPY and loss.labels != NULL:
+        cross_entropy_labels(loss, batch, order, first, n_right)
     else:
-        cost = cross_entropy_row(loss, z, a, loss.targets + target * n, delta, n, row, n_right)
-    return <double>(cost * loss.cost_scale)
+        for i in range(batch.n):
+            z, a = batch.z + i * batch.row, batch.a + i * batch.row
+            delta = batch.delta + i * batch.row if batch.delta != NULL else NULL
+            y = loss.targets + (first + i if order == NULL else order[first + i]) * batch.n_out
+            if loss.kind == SQUARED_ERROR:
+                cost = squared_error_row(loss, a, y, delta, batch.n_out, batch.width)
+            elif loss.kind == BINARY_CROSS_ENTROPY:
+                cost = binary_cross_entropy_row(loss, z, a, y, delta, batch.n_out, batch.width, n_right)
+            else:
+                cost = cross_entropy_row(loss, z, a, y, delta, batch.n_out, batch.width, n_right)
+            batch.costs[i] = cost
+    for i in range(batch.n):
+        batch.costs[i] *= loss.cost_scale
+
+
+cdef inline double sum_of_costs(const real* costs, Py_ssize_t n, double total) noexcept nogil:
+    """The total, carried on sample by sample."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        total += costs[i]
+    return total

@@ -9,14 +9,6 @@ variant = ISA.decode()
 has_fma = bool(HAS_FMA)
 is_debug = bool(IS_DEBUG)
 
-cdef enum:
-    PREDICT_ROWS = 64            # rows that go through the whole net together
-
-
-cdef inline real* start_of(real[::1] x) noexcept:
-    return &x[0] if x is not None and x.shape[0] > 0 else NULL
-
-
 cdef inline const real* start_of_2d(const real[:, ::1] x) noexcept:
     return &x[0, 0] if x is not None and x.shape[0] > 0 and x.shape[1] > 0 else NULL
 
@@ -30,6 +22,11 @@ cdef void spoil(real[::1] scratch) noexcept:
 
 cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
     return (n + BLOCK - 1) // BLOCK * BLOCK
+
+
+cdef inline Py_ssize_t row_length(Py_ssize_t n) noexcept nogil:
+    """From one row of n to the next: see row_length in _buffers.py."""
+    return padded(n) + (BLOCK if padded(n) * sizeof(real) % 1024 == 0 else 0)
 
 
 cdef Loss loss_from(tuple spec, const real[:, ::1] targets, const int64_t[::1] labels):
@@ -48,6 +45,7 @@ cdef Update update_from(tuple spec):
     """spec = (learning rate, momentum, nesterov, weight decay)."""
     cdef Update update
     update.learning_rate, update.momentum, update.nesterov, update.weight_decay = spec
+    update.is_plain = update.momentum == 0 and update.weight_decay == 0
     return update
 
 
@@ -85,7 +83,8 @@ cdef class Network:
         for i, (n_in, n_out, offset, has_bias, activation, slope) in enumerate(layers):
             layer = &self.plan.layers[i]
             layer.n_in, layer.n_out = n_in, n_out
-            layer.row, layer.row_in = padded(n_out), padded(n_in)
+            layer.width, layer.width_in = padded(n_out), padded(n_in)
+            layer.row, layer.row_in = row_length(n_out), row_length(n_in)
             layer.offset, layer.size = offset, (n_in + has_bias) * layer.row
             layer.activation, layer.slope = ACTIVATIONS.index(activation), slope
             layer.weight = &parameters[0] + layer.offset
@@ -96,8 +95,13 @@ cdef class Network:
 
     @property
     def predict_scratch_size(self):
-        """Reals of scratch that predict and evaluate want."""
+        """Reals of scratch that one thread wants for predict and evaluate."""
         return 3 * PREDICT_ROWS * self.widest
+
+    @property
+    def backward_scratch_size(self):
+        """Reals of scratch for backward, without its rows; they must be zero."""
+        return round_up_4(self.plan.layers[0].n_out) * self.plan.layers[0].row_in
 
     def scratch_size(self, Py_ssize_t capacity):
         """Reals of scratch for training with batches of at most ``capacity`` rows."""
@@ -115,162 +119,236 @@ cdef class Network:
 
     cdef Py_ssize_t lay_out(self, Py_ssize_t capacity, real* start):
         """Deal out the scratch (unless it is NULL); returns how much is used."""
-        cdef Py_ssize_t at = 0, panel = 0, i
+        cdef Py_ssize_t i, k, size, at = 0
         cdef Layer* layer
-        cdef bint keeps_z
-        for i in range(self.plan.n_layers):
-            layer = &self.plan.layers[i]
-            keeps_z = i == self.plan.n_layers - 1
-            panel = max(panel, layer.n_out * layer.row_in)
-            if start != NULL:
-                layer.delta = start + at
-                layer.a = layer.delta + capacity * layer.row
-                layer.z = layer.a + capacity * layer.row if keeps_z else layer.a
-            at += (3 if keeps_z else 2) * capacity * layer.row
+        cdef Layer* first = self.plan.layers
+        size = padded(capacity + LANES)
         if start != NULL:
-            self.plan.panel = start + at
-            self.plan.x = self.plan.panel + panel
-            self.plan.d_x = self.plan.x + capacity * self.plan.layers[0].row_in
-        return at + panel + 2 * capacity * self.plan.layers[0].row_in
-
-    def predict(self, const real[:, ::1] X, real[:, ::1] out, real[::1] scratch):
-        """out = the network's outputs for every row of X."""
-        cdef Py_ssize_t n = X.shape[0]
-        cdef Py_ssize_t start, i, rows
-        cdef const real* x = start_of_2d(X)
-        cdef const real* z
-        cdef const real* a
-        cdef const Layer* last = &self.plan.layers[self.plan.n_layers - 1]
-        fbp_assert(scratch.shape[0] >= 3 * PREDICT_ROWS * self.widest and out.shape[0] == n)
-        if IS_DEBUG:
-            spoil(scratch)
-        with nogil:
-            start = 0
-            while start < n:
-                rows = min(<Py_ssize_t>PREDICT_ROWS, n - start)
-                predict_rows(&self.plan, x + start * self.plan.layers[0].n_in, rows, &scratch[0], self.widest, &z, &a)
-                for i in range(rows):
-                    memcpy(&out[start + i, 0], a + i * last.row, last.n_out * sizeof(real))
-                start += rows
-
-    def evaluate(
-        self, const real[:, ::1] X, const real[:, ::1] targets, const int64_t[::1] labels,
-        tuple loss_spec, real[::1] scratch, double cost, Py_ssize_t n_right,
-    ):
-        """Add the costs of all rows to ``cost``, and what was right to ``n_right``."""
-        cdef Py_ssize_t n = X.shape[0]
-        cdef Py_ssize_t start, i, rows
-        cdef const real* x = start_of_2d(X)
-        cdef const real* z
-        cdef const real* a
-        cdef const Layer* last = &self.plan.layers[self.plan.n_layers - 1]
-        cdef Loss loss = loss_from(loss_spec, targets, labels)
-        fbp_assert(scratch.shape[0] >= 3 * PREDICT_ROWS * self.widest)
-        with nogil:
-            start = 0
-            while start < n:
-                rows = min(<Py_ssize_t>PREDICT_ROWS, n - start)
-                predict_rows(&self.plan, x + start * self.plan.layers[0].n_in, rows, &scratch[0], self.widest, &z, &a)
-                for i in range(rows):
-                    cost += compare_row(&loss, start + i, z + i * last.row, a + i * last.row, NULL,
-                                        last.n_out, last.row, &n_right)
-                start += rows
-        return cost, n_right
+            self.plan.costs = start
+        at += size
+        size = capacity * first.row_in if is_copied(first) else 0
+        if start != NULL:
+            self.plan.x = start + at
+        at += size
+        for k in range(self.plan.n_layers):
+            layer = &self.plan.layers[k]
+            size = padded((capacity * sizeof(void*) + sizeof(real) - 1) // sizeof(real))
+            if start != NULL:
+                layer.inputs = <const real**>(start + at)
+                for i in range(capacity if k > 0 else 0):
+                    layer.inputs[i] = self.plan.layers[k - 1].a + i * layer.row_in
+            at += size
+            size = capacity * layer.row
+            if start != NULL:
+                layer.delta, layer.a, layer.z = start + at, start + at + size, start + at + size
+            at += 2 * size
+            if k == self.plan.n_layers - 1 and keeps_z(layer.activation):
+                if start != NULL:
+                    layer.z = start + at
+                at += size
+            size = round_up_4(layer.n_out) * layer.row_in if k > 0 else 0
+            if start != NULL and k > 0:
+                layer.transposed = start + at
+                memset(layer.transposed, 0, size * sizeof(real))     # for its padding
+            at += size
+        return at
 
     def forward(self, const real[:, ::1] X, real[:, ::1] y_hat, real[:, ::1] z):
-        """predict for one batch, and keep what backward needs."""
+        """predict for one batch, and keep what backward needs: X must stay as it is."""
         cdef Py_ssize_t i, n = X.shape[0]
         cdef const Layer* last = &self.plan.layers[self.plan.n_layers - 1]
+        cdef Rows rows
         fbp_assert(n <= self.plan.capacity)
-        if n == 0:
-            return
-        memcpy(self.plan.x, &X[0, 0], n * X.shape[1] * sizeof(real))
+        rows.x, rows.order = start_of_2d(X), NULL
         with nogil:
-            forward_batch(&self.plan, self.plan.x, n)
+            point_at_rows(&self.plan, &rows, 0, 0, n)
+            forward_rows(&self.plan, 0, n)
         for i in range(n):
             memcpy(&y_hat[i, 0], last.a + i * last.row, last.n_out * sizeof(real))
             memcpy(&z[i, 0], last.z + i * last.row, last.n_out * sizeof(real))
 
-    def backward(self, const real[:, ::1] d_out, bint is_d_z, real[::1] gradients, real[:, ::1] d_x):
+    def backward(
+        self, const real[:, ::1] d_out, bint is_d_z, real[::1] gradients, real[:, ::1] d_x, real[::1] scratch,
+    ):
         """Blame for the batch of the last forward: all gradients, and dC/dx.
 
-        ``d_out`` is dC/dy_hat, or dC/dz of the last layer with ``is_d_z``.
+        ``d_out`` is dC/dy_hat, or dC/dz of the last layer with ``is_d_z``; ``scratch``
+        has backward_scratch_size zeros, and then a row (row_length of n_in) for each row.
         """
-        cdef Py_ssize_t i, n = d_out.shape[0]
-        cdef const Layer* first = &self.plan.layers[0]
+        cdef Py_ssize_t i, k, n = d_out.shape[0]
+        cdef Layer* first = &self.plan.layers[0]
+        cdef Layer* layer
         cdef const Layer* last = &self.plan.layers[self.plan.n_layers - 1]
+        cdef real* d_rows = &scratch[0] + round_up_4(first.n_out) * first.row_in
         fbp_assert(n <= self.plan.capacity and gradients.shape[0] == self.parameters.shape[0])
+        fbp_assert(scratch.shape[0] >= (round_up_4(first.n_out) + n) * first.row_in)
         for i in range(n):
             memset(last.delta + i * last.row, 0, last.row * sizeof(real))
             memcpy(last.delta + i * last.row, &d_out[i, 0], last.n_out * sizeof(real))
+        first.transposed = &scratch[0]
         with nogil:
             if not is_d_z:
-                derive_last(last, n)
-            blame_batch(&self.plan, n)
-            correct_batch(&self.plan, self.plan.x, n, NULL, NULL, &gradients[0])
-            pack_transposed(first, self.plan.panel)
-            dense_backward(first, self.plan.panel, first.delta, IDENTITY, 0, NULL, self.plan.d_x, n)
+                derive_last(last, 0, n)
+            for k in range(self.plan.n_layers):
+                pack_transposed(&self.plan.layers[k], 0, self.plan.layers[k].n_in)
+            backward_rows(&self.plan, 0, n)
+            for k in range(self.plan.n_layers):
+                layer = &self.plan.layers[k]
+                dense_correct(layer, layer.inputs, layer.delta, NULL, NULL, &gradients[0] + layer.offset,
+                              n, 0, layer.n_in)
+            dense_backward(first, first.delta, IDENTITY, 0, NULL, d_rows, n)
+        first.transposed = NULL
         for i in range(n):
-            memcpy(&d_x[i, 0], self.plan.d_x + i * first.row_in, first.n_in * sizeof(real))
+            memcpy(&d_x[i, 0], d_rows + i * first.row_in, first.n_in * sizeof(real))
 
-    def train(
-        self, const real[:, ::1] X, const real[:, ::1] targets, const int64_t[::1] labels,
-        const int64_t[::1] order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size,
-        tuple loss_spec, tuple update_spec, real[::1] velocity, real[::1] snapshot,
-        double cost, Py_ssize_t n_right,
-    ):
-        """Steps over the rows [first, last) of ``order``, or of X where it is None.
 
-        ``snapshot`` has room for the parameters and, with momentum, the velocity.
-        Returns the outcome, the sums carried on from ``cost`` and ``n_right``, and
-        for an outcome other than 0 the first row of that batch and the layer.
-        """
-        cdef Loss loss = loss_from(loss_spec, targets, labels)
-        cdef Update update = update_from(update_spec)
-        cdef double gradient_factor = loss_spec[2]
-        cdef real* parameters = &self.parameters[0]
-        # Without momentum nobody reads the velocity; any valid address will do.
-        cdef real* v = &velocity[0] if update.momentum != 0 else parameters
-        cdef size_t n_bytes = self.parameters.shape[0] * sizeof(real)
-        cdef Py_ssize_t n_copies = 2 if update.momentum != 0 else 1
-        cdef Rows rows
-        cdef Progress progress
-        cdef Progress again
-        fbp_assert(min(batch_size, last - first) <= self.plan.capacity and last <= X.shape[0])
-        fbp_assert(snapshot.shape[0] >= n_copies * self.parameters.shape[0])
-        rows.x = start_of_2d(X)
-        rows.order = &order[0] if order is not None else NULL
-        progress.cost, progress.n_right = cost, n_right
-        progress.outcome, progress.start, progress.layer = FINE, -1, -1
+cdef inline bint keeps_z(int activation) noexcept nogil:
+    """Whether the losses behind this activation want z too."""
+    return activation == SIGMOID or activation == SOFTMAX
+
+
+cdef inline Py_ssize_t round_up_4(Py_ssize_t n) noexcept nogil:
+    return (n + 3) // 4 * 4
+
+
+cdef class Work:
+    """A call of the kernels that several threads may share: ``run`` by the one that asks, ``help`` by others."""
+
+    cdef Team team
+    cdef object kept             # alive as long as the threads need it
+
+    def help(self):
+        """Take a share, if the work isn't over yet; for any thread but the one in ``run``."""
         with nogil:
-            memcpy(&snapshot[0], parameters, n_bytes)
-            if n_copies == 2:
-                memcpy(&snapshot[0] + self.parameters.shape[0], v, n_bytes)
-            train_batches(&self.plan, &rows, &loss, gradient_factor, &update, v,
-                          first, last, batch_size, &progress)
-            if progress.outcome == WEIGHTS_NOT_FINITE:
-                memcpy(parameters, &snapshot[0], n_bytes)
-                if n_copies == 2:
-                    memcpy(v, &snapshot[0] + self.parameters.shape[0], n_bytes)
-                again = progress
-                again.outcome = FINE
-                train_batches(&self.plan, &rows, &loss, gradient_factor, &update, v,
-                              first, progress.start, batch_size, &again)
+            help_out(&self.team)
+
+
+cdef class TrainingWork(Work):
+    """Steps over the rows [first, last) of ``order``, or of X where it is None.
+
+    Parameters
+    ----------
+    loss_spec, update_spec : tuple
+        See loss_from and update_from.
+    cost, n_right : float, int
+        The sums to carry on from.
+    n_threads, crowded : int, bool
+        How many threads may share it; whether they are more than cores.
+    """
+
+    cdef Training job
+
+    def __init__(
+        self, Network network, const real[:, ::1] X, const real[:, ::1] targets, const int64_t[::1] labels,
+        const int64_t[::1] order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size,
+        tuple loss_spec, tuple update_spec, real[::1] velocity, double cost, Py_ssize_t n_right,
+        int n_threads=1, bint crowded=False,
+    ):
+        cdef Training* job = &self.job
+        fbp_assert(min(batch_size, last - first) <= network.plan.capacity and first < last <= X.shape[0])
+        self.kept = network, X, targets, labels, order, velocity, network.scratch
+        job.plan = &network.plan
+        job.rows.x = start_of_2d(X)
+        job.rows.order = &order[0] if order is not None else NULL
+        job.loss = loss_from(loss_spec, targets, labels)
+        job.gradient_factor = loss_spec[2]
+        job.update = update_from(update_spec)
+        # Without momentum nobody reads the velocity; any valid address will do.
+        job.velocity = &velocity[0] if job.update.momentum != 0 else &network.parameters[0]
+        job.first, job.last, job.batch_size = first, last, batch_size
+        # Some chunks for each thread, of whole tiles; few enough that weights are read from nearby.
+        job.rows_per_chunk = max(MIN_ROWS, pieces(batch_size, 4 * n_threads * MIN_ROWS) * MIN_ROWS)
+        job.progress.cost, job.progress.n_right = cost, n_right
+        job.progress.outcome, job.progress.layer = FINE, -1
+        self.team.job = job
+        self.team.n_chunks, self.team.work, self.team.close = training_chunks, training_work, training_close
+        open_team(&self.team, n_threads, crowded)
+
+    def run(self):
+        """Do it; returns the outcome, the sums, and for an outcome other than 0 where it was.
+
+        That is the first row of the batch, and the layer.
+        """
+        cdef Progress* progress = &self.job.progress
+        with nogil:
+            if self.team.most > 0:
+                lead(&self.team)
+            else:
+                train_alone(&self.job)
         return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer
+
+
+cdef class PredictionWork(Work):
+    """The network's outputs for every row of X, or with a loss_spec their costs.
+
+    Parameters
+    ----------
+    out : ndarray of shape (n, n_out)
+        Gets the outputs; None for costs.
+    costs : ndarray of shape (n,)
+        Gets the cost of each row; None for outputs.
+    scratch : ndarray
+        predict_scratch_size for each thread.
+    """
+
+    cdef Prediction job
+    cdef Loss loss
+
+    def __init__(
+        self, Network network, const real[:, ::1] X, real[:, ::1] out, real[::1] scratch,
+        const real[:, ::1] targets=None, const int64_t[::1] labels=None, tuple loss_spec=None, real[::1] costs=None,
+        int n_threads=1, bint crowded=False,
+    ):
+        cdef Prediction* job = &self.job
+        fbp_assert(scratch.shape[0] >= n_threads * 3 * PREDICT_ROWS * network.widest)
+        if IS_DEBUG:
+            spoil(scratch)
+        self.kept = network, X, out, scratch, targets, labels, costs
+        job.plan, job.x, job.n = &network.plan, start_of_2d(X), X.shape[0]
+        job.widest, job.scratch = network.widest, &scratch[0]
+        job.loss, job.n_right = NULL, 0
+        if loss_spec is not None:
+            fbp_assert(costs.shape[0] == X.shape[0])
+            self.loss = loss_from(loss_spec, targets, labels)
+            job.loss = &self.loss
+            job.costs = &costs[0] if costs.shape[0] > 0 else NULL
+        else:
+            fbp_assert(out.shape[0] == X.shape[0])
+            job.out = &out[0, 0] if out.shape[0] > 0 else NULL
+        self.team.job = job
+        self.team.n_chunks, self.team.work, self.team.close = prediction_chunks, prediction_work, prediction_close
+        open_team(&self.team, n_threads, crowded)
+
+    def run(self):
+        """Do it; returns how many were right, where a loss was given."""
+        if self.job.n > 0:
+            with nogil:
+                lead(&self.team)
+        return self.job.n_right
+
+
+def sum_costs(const real[::1] costs, double total):
+    """The total, with these costs added one by one."""
+    return sum_of_costs(&costs[0], costs.shape[0], total) if costs.shape[0] > 0 else total
 
 
 def compare(
     tuple loss_spec, const real[:, ::1] z, const real[:, ::1] a,
-    const real[:, ::1] targets, const int64_t[::1] labels, real[:, ::1] delta, Py_ssize_t n_out,
+    const real[:, ::1] targets, const int64_t[::1] labels, real[:, ::1] delta, Py_ssize_t n_out, real[::1] costs,
 ):
-    """The sum of the costs of a batch, with its gradient in ``delta``; rows padded."""
+    """The sum of the costs of a batch, with its gradient in ``delta``; rows padded.
+
+    ``costs`` has room for a vector more than there are rows.
+    """
     cdef Loss loss = loss_from(loss_spec, targets, labels)
-    cdef Py_ssize_t i, n = a.shape[0], row = a.shape[1], n_right = 0
-    cdef double cost = 0
-    loss.gradient_scale = <real>(<double>loss_spec[2] / <double>n)
-    for i in range(n):
-        cost += compare_row(&loss, i, &z[i, 0], &a[i, 0], &delta[i, 0], n_out, row, &n_right)
-    return cost
+    cdef Py_ssize_t n_right = 0
+    cdef Batch batch
+    batch.n, batch.n_out, batch.width, batch.row = a.shape[0], n_out, padded(n_out), a.shape[1]
+    batch.z, batch.a, batch.delta, batch.costs = &z[0, 0], &a[0, 0], &delta[0, 0], &costs[0]
+    fbp_assert(costs.shape[0] >= batch.n + LANES)
+    loss.gradient_scale = <real>(<double>loss_spec[2] / <double>batch.n)
+    compare_rows(&loss, &batch, NULL, 0, &n_right)
+    return sum_of_costs(batch.costs, batch.n, 0)
 
 
 def correct(
@@ -286,13 +364,16 @@ def correct(
     cdef real* v = &velocity[0] if update.momentum != 0 else w
     cdef Py_ssize_t i, at
     cdef Py_ssize_t wrong = -1
+    cdef vec x
     fbp_assert(gradients.shape[0] == size and snapshot.shape[0] >= 2 * size)
     with nogil:
         memcpy(&snapshot[0], w, size * sizeof(real))
         memcpy(&snapshot[0] + size, v, size * sizeof(real))
         for i in range(size // LANES):
             at = i * LANES
-            if not correct_tile(&update, &gradients[0] + at, LANES, w + at, v + at, LANES, 1, 1) and wrong < 0:
+            x = corrected(&update, v_load(w + at), v_load(&gradients[0] + at), v + at)
+            v_store(w + at, x)
+            if wrong < 0 and not all_zero(v_mul(x, v_zero())):
                 wrong = at
         if wrong >= 0:
             memcpy(v, &snapshot[0] + size, size * sizeof(real))

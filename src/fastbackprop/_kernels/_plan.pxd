@@ -1,7 +1,9 @@
 # What the kernels know of a network: plain C structs that point into buffers which
-# Python owns. A "row" is the distance from one row to the next, in reals: n_out
-# rounded up to 64 bytes. The lanes between n_out and row are padding; those of
-# weights, biases and deltas are zero, those of activations can hold anything finite.
+# Python owns. A "width" is n_out rounded up to 64 bytes, in reals; a "row" is the
+# distance from one row to the next: the width, or 64 bytes more (see row_length in
+# _buffers.py). The lanes between n_out and width are padding; those of weights, biases
+# and deltas are zero, those of activations can hold anything finite. What lies
+# between width and row is never touched.
 
 from libc.stdint cimport int64_t
 
@@ -13,31 +15,40 @@ cdef enum Activation:            # the order of ACTIVATIONS in _network.pxi
 cdef enum LossKind:              # the order of LOSSES in _network.pxi
     SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY
 
+cdef enum:
+    PREDICT_ROWS = 64            # rows that go through the whole net together to be predicted
+    MIN_ROWS = 16                # rows of a batch in a chunk, or a multiple
+    WEIGHT_ROWS = 48             # rows of weights in a chunk: whole tiles, whole cache lines of W^T
+
 cdef enum Outcome:
     FINE, LOSS_NOT_FINITE, WEIGHTS_NOT_FINITE
 
 cdef struct Layer:
     Py_ssize_t n_in
     Py_ssize_t n_out
-    Py_ssize_t row               # n_out, padded
-    Py_ssize_t row_in            # n_in, padded
+    Py_ssize_t width             # n_out, padded
+    Py_ssize_t width_in          # n_in, padded
+    Py_ssize_t row
+    Py_ssize_t row_in
     Py_ssize_t offset            # of the weight in the buffer of all parameters
     Py_ssize_t size              # reals of weight and bias together, with padding
     int activation
     real slope                   # of leaky_relu, for z < 0
     real* weight                 # (n_in, row)
     real* bias                   # (row,), right behind the weight, or NULL
-    real* z                      # (capacity, row): the same as a, but for the last layer
+    # scratch for training:
+    const real** inputs          # (capacity,) pointers to rows of a_prev, or of the data
+    real* z                      # (capacity, row): the same as a, but before sigmoid or softmax at the end
     real* a                      # (capacity, row)
     real* delta                  # (capacity, row): dC/dz
+    real* transposed             # W^T, packed for blame: (n_out up to a multiple of 4, row_in)
 
 cdef struct Plan:
     Py_ssize_t n_layers
     Py_ssize_t capacity          # rows that the scratch has room for
     Layer* layers
-    real* x                      # (capacity, n_in of the first layer): gathered rows
-    real* panel                  # W^T of one layer, (n_out, row_in)
-    real* d_x                    # (capacity, row_in of the first layer): dC/dx
+    real* x                      # (capacity, row_in of the first layer): rows that are copied
+    real* costs                  # (capacity + LANES,): of each sample
 
 cdef struct Loss:
     int kind
@@ -48,6 +59,7 @@ cdef struct Loss:
     const int64_t* labels        # (n,)
 
 cdef struct Update:              # w <- w - learning_rate * step
+    bint is_plain                # without momentum and decay
     real learning_rate
     real momentum
     bint nesterov

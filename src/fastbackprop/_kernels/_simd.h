@@ -86,6 +86,7 @@ typedef uint32_t real_bits;
 #define FBP_TILE_VECTORS 3
 #ifdef FBP_FLOAT64
 typedef __m512d vec;
+#  define FBP_HALF __m256d
 typedef __mmask8 vmask;
 #  define FBP_V(name) _mm512_##name##_pd
 #  define FBP_BITS(x) _mm512_castpd_si512(x)
@@ -94,6 +95,7 @@ typedef __mmask8 vmask;
 #  define FBP_SET_BITS(b) _mm512_set1_epi64((long long)(b))
 #else
 typedef __m512 vec;
+#  define FBP_HALF __m256
 typedef __mmask16 vmask;
 #  define FBP_V(name) _mm512_##name##_ps
 #  define FBP_BITS(x) _mm512_castps_si512(x)
@@ -197,7 +199,6 @@ FBP_FN vec v_and(vec a, vec b) { return FBP_V(and)(a, b); }
 FBP_FN vec v_or(vec a, vec b) { return FBP_V(or)(a, b); }
 FBP_FN vmask v_less(vec a, vec b) { return FBP_V(cmplt)(a, b); }
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(blendv)(no, yes, m); }
-#define FBP_FIRST_BY_COPY
 
 /* ---- NEON ----------------------------------------------------------------- */
 
@@ -250,7 +251,6 @@ FBP_FN vec v_mantissa_to_exponent(vec x) { return FBP_FROM_BITS(FBP_SHIFT(vshl, 
 FBP_FN vec v_exponent_to_mantissa(vec x) { return FBP_FROM_BITS(FBP_SHIFT(vshr, FBP_BITS(x))); }
 FBP_FN vmask v_less(vec a, vec b) { return FBP_V(vclt)(a, b); }
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(vbsl)(m, yes, no); }
-#define FBP_FIRST_BY_COPY
 
 #else
 #error "fastbackprop's kernels need x86-64-v2 (SSE4.2) or aarch64 (NEON)"
@@ -278,29 +278,128 @@ FBP_FN vec v_exponent_to_mantissa(vec x) { return FBP_FROM_BITS(FBP_SHIFT(srli, 
 
 #define FBP_VECTORS_PER_BLOCK (FBP_BLOCK / FBP_LANES)
 
-#ifdef FBP_FIRST_BY_COPY
-FBP_FN vec v_load_first(const real *p, ptrdiff_t n) {
+/* The first n lanes of x (n may be anything), and the others of y. */
+#if defined(__AVX512F__)
+FBP_FN vec v_first_or(vec x, ptrdiff_t n, vec y) { return FBP_V(mask_mov)(y, fbp_first(n), x); }
+#elif defined(__AVX2__)
+FBP_FN vec v_first_or(vec x, ptrdiff_t n, vec y) { return FBP_V(blendv)(y, x, FBP_FROM_BITS(fbp_first(n))); }
+#else
+static const real fbp_lane_numbers[4] = {0, 1, 2, 3};
+FBP_FN vec v_first_or(vec x, ptrdiff_t n, vec y) {
+    real limit = (real)(n < 0 ? 0 : n > FBP_LANES ? FBP_LANES : n);
+    vec lanes;
+    memcpy(&lanes, fbp_lane_numbers, sizeof lanes);
+    return v_select(v_less(lanes, v_set1(limit)), x, y);
+}
+FBP_FN vec v_first(vec x, ptrdiff_t n) { return v_first_or(x, n, v_zero()); }
+FBP_FN vec v_load_first(const real *p, ptrdiff_t n) {   /* nothing behind p + n is touched */
     real lanes[FBP_LANES] = {0};
     ptrdiff_t i;
     for (i = 0; i < FBP_LANES && i < n; i++) lanes[i] = p[i];
     { vec x; memcpy(&x, lanes, sizeof x); return x; }
 }
-FBP_FN vec v_first(vec x, ptrdiff_t n) {
-    real lanes[FBP_LANES];
-    ptrdiff_t i;
-    memcpy(lanes, &x, sizeof x);
-    for (i = n < 0 ? 0 : n; i < FBP_LANES; i++) lanes[i] = 0;
-    memcpy(&x, lanes, sizeof x);
-    return x;
-}
 #endif
 
-/* Room for one tile on the stack, aligned for v_load and v_store. */
-#if defined(_MSC_VER) && !defined(__clang__)
-typedef struct { __declspec(align(64)) real reals[FBP_TILE_ROWS * FBP_TILE_VECTORS * FBP_LANES]; } fbp_tile;
+/* max(0, x), where -0 and NaN stay what they are. */
+#if defined(FBP_NEON)
+FBP_FN vec v_relu(vec x) { return v_select(v_less(x, v_zero()), v_zero(), x); }
 #else
-typedef struct { real reals[FBP_TILE_ROWS * FBP_TILE_VECTORS * FBP_LANES] __attribute__((aligned(64))); } fbp_tile;
+FBP_FN vec v_relu(vec x) { return v_max(v_zero(), x); }
 #endif
+
+/* Across the lanes of one vector: halves folded onto each other, until one is left.
+   Lane i meets lane i + width / 2, so a block of BLOCK lanes is summed in one order
+   however many vectors hold it. */
+#if defined(FBP_NEON)
+#  ifdef FBP_FLOAT64
+FBP_FN real fbp_fold_add(vec x) { return vgetq_lane_f64(x, 0) + vgetq_lane_f64(x, 1); }
+FBP_FN real fbp_fold_max(vec x) { return vmaxvq_f64(x); }
+#  else
+FBP_FN real fbp_fold_add(vec x) {
+    float32x2_t y = vadd_f32(vget_low_f32(x), vget_high_f32(x));
+    return vget_lane_f32(y, 0) + vget_lane_f32(y, 1);
+}
+FBP_FN real fbp_fold_max(vec x) { return vmaxvq_f32(x); }
+#  endif
+#else
+#  ifdef FBP_FLOAT64
+#    define FBP_FOLD_128(op, x) _mm_cvtsd_f64(_mm_##op##_sd(x, _mm_unpackhi_pd(x, x)))
+#    define FBP_FOLD_256(op, x) _mm_##op##_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1))
+#    define FBP_FOLD_512(op, x) _mm256_##op##_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd(x, 1))
+typedef __m128d fbp_128;
+FBP_FN real fbp_last_add(fbp_128 x) { return FBP_FOLD_128(add, x); }
+FBP_FN real fbp_last_max(fbp_128 x) { return FBP_FOLD_128(max, x); }
+#  else
+#    define FBP_FOLD_64(op, x) _mm_cvtss_f32(_mm_##op##_ss(x, _mm_shuffle_ps(x, x, 1)))
+#    define FBP_FOLD_128(op, x) _mm_##op##_ps(x, _mm_movehl_ps(x, x))
+#    define FBP_FOLD_256(op, x) _mm_##op##_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1))
+#    define FBP_FOLD_512(op, x) _mm256_##op##_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1))
+typedef __m128 fbp_128;
+FBP_FN real fbp_last_add(fbp_128 x) { x = FBP_FOLD_128(add, x); return FBP_FOLD_64(add, x); }
+FBP_FN real fbp_last_max(fbp_128 x) { x = FBP_FOLD_128(max, x); return FBP_FOLD_64(max, x); }
+#  endif
+#  if defined(__AVX512F__)
+FBP_FN real fbp_fold_add(vec x) {
+    FBP_HALF y = FBP_FOLD_512(add, x);
+    return fbp_last_add(FBP_FOLD_256(add, y));
+}
+FBP_FN real fbp_fold_max(vec x) {
+    FBP_HALF y = FBP_FOLD_512(max, x);
+    return fbp_last_max(FBP_FOLD_256(max, y));
+}
+#  elif defined(__AVX2__)
+FBP_FN real fbp_fold_add(vec x) { return fbp_last_add(FBP_FOLD_256(add, x)); }
+FBP_FN real fbp_fold_max(vec x) { return fbp_last_max(FBP_FOLD_256(max, x)); }
+#  else
+FBP_FN real fbp_fold_add(vec x) { return fbp_last_add(x); }
+FBP_FN real fbp_fold_max(vec x) { return fbp_last_max(x); }
+#  endif
+#endif
+
+/* The sum of one block of lanes, in parts of one vector each; parts are used up. */
+FBP_FN real v_sum_of_block(vec *parts) {
+    int i, width;
+    for (width = FBP_VECTORS_PER_BLOCK / 2; width > 0; width /= 2)
+        for (i = 0; i < width; i++) parts[i] = v_add(parts[i], parts[i + width]);
+    return fbp_fold_add(parts[0]);
+}
+/* The largest lane; of a vector with NaN anything. */
+FBP_FN real v_largest(vec x) { return fbp_fold_max(x); }
+
+/* out = the transpose of 4 x 4 numbers; aligned to 16 bytes. */
+FBP_FN void v_transpose_4x4(const real *in, ptrdiff_t in_row, real *out, ptrdiff_t out_row) {
+#ifdef FBP_FLOAT64
+    int i, j;
+    for (i = 0; i < 4; i += 2)
+        for (j = 0; j < 4; j += 2) {
+#  if defined(FBP_NEON)
+            float64x2_t x = vld1q_f64(in + i * in_row + j), y = vld1q_f64(in + (i + 1) * in_row + j);
+            vst1q_f64(out + j * out_row + i, vzip1q_f64(x, y));
+            vst1q_f64(out + (j + 1) * out_row + i, vzip2q_f64(x, y));
+#  else
+            __m128d x = _mm_load_pd(in + i * in_row + j), y = _mm_load_pd(in + (i + 1) * in_row + j);
+            _mm_store_pd(out + j * out_row + i, _mm_unpacklo_pd(x, y));
+            _mm_store_pd(out + (j + 1) * out_row + i, _mm_unpackhi_pd(x, y));
+#  endif
+        }
+#elif defined(FBP_NEON)
+    float32x4x2_t x = vzipq_f32(vld1q_f32(in), vld1q_f32(in + 2 * in_row));
+    float32x4x2_t y = vzipq_f32(vld1q_f32(in + in_row), vld1q_f32(in + 3 * in_row));
+    float32x4x2_t low = vzipq_f32(x.val[0], y.val[0]), high = vzipq_f32(x.val[1], y.val[1]);
+    vst1q_f32(out, low.val[0]);
+    vst1q_f32(out + out_row, low.val[1]);
+    vst1q_f32(out + 2 * out_row, high.val[0]);
+    vst1q_f32(out + 3 * out_row, high.val[1]);
+#else
+    __m128 a = _mm_load_ps(in), b = _mm_load_ps(in + in_row);
+    __m128 c = _mm_load_ps(in + 2 * in_row), d = _mm_load_ps(in + 3 * in_row);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_store_ps(out, a);
+    _mm_store_ps(out + out_row, b);
+    _mm_store_ps(out + 2 * out_row, c);
+    _mm_store_ps(out + 3 * out_row, d);
+#endif
+}
 
 /* The sign bit alone, and all but it. */
 FBP_FN vec fbp_sign_bit(void) { return v_from_bits((real_bits)1 << (8 * sizeof(real) - 1)); }

@@ -7,8 +7,6 @@ cdef extern from "_simd.h" nogil:
         pass
     ctypedef struct vmask:
         pass
-    ctypedef struct Tile "fbp_tile":             # a finished tile on the stack, aligned
-        real* reals
 
     enum:
         IS_DEBUG "FBP_IS_DEBUG"
@@ -33,6 +31,7 @@ cdef extern from "_simd.h" nogil:
     void v_store(real* p, vec x) noexcept
     vec v_load_first(const real* p, Py_ssize_t n) noexcept   # n lanes of p, then zeros
     vec v_first(vec x, Py_ssize_t n) noexcept                # n lanes of x, then zeros
+    vec v_first_or(vec x, Py_ssize_t n, vec y) noexcept      # n lanes of x, the others of y
     vec v_add(vec a, vec b) noexcept
     vec v_sub(vec a, vec b) noexcept
     vec v_mul(vec a, vec b) noexcept
@@ -46,6 +45,10 @@ cdef extern from "_simd.h" nogil:
     vec v_copysign(vec magnitude, vec sign) noexcept
     vmask v_less(vec a, vec b) noexcept
     vec v_select(vmask mask, vec yes, vec no) noexcept
+    vec v_relu(vec x) noexcept
+    real v_sum_of_block(vec* parts) noexcept         # of VECTORS_PER_BLOCK vectors, in one fixed order
+    real v_largest(vec x) noexcept
+    void transpose_4x4 "v_transpose_4x4"(const real* x, Py_ssize_t row, real* out, Py_ssize_t out_row) noexcept
     vec v_pow2(vec n) noexcept
     vec v_biased_exponent(vec x) noexcept
     vec v_mantissa(vec x) noexcept

@@ -20,26 +20,6 @@ cdef inline vec corrected(
     return v_fnma(v_set1(update.learning_rate), g, w)
 
 
-cdef inline bint correct_tile(
-    const Update* update,
-    const real* gradient, Py_ssize_t gradient_row,    # IN (rows, gradient_row)
-    real* weight, real* velocity, Py_ssize_t row,     # IN/OUT (rows, row)
-    int rows, int vectors,
-) noexcept nogil:
-    """Correct a tile of weights; returns whether all of them are still finite."""
-    cdef vec w
-    cdef vec wrong = v_zero()                    # stays 0: x - x is NaN for inf and NaN
-    cdef Py_ssize_t i, at
-    cdef int k
-    for i in range(rows):
-        for k in range(vectors):
-            at = i * row + k * LANES
-            w = corrected(update, v_load(weight + at), v_load(gradient + i * gradient_row + k * LANES), velocity + at)
-            v_store(weight + at, w)
-            wrong = v_add(wrong, v_sub(w, w))
-    return all_zero(wrong)
-
-
 cdef inline bint all_zero(vec x) noexcept nogil:
     cdef real lanes[LANES]
     cdef int i

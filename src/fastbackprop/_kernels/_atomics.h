@@ -1,0 +1,64 @@
+/* What threads that work together need: a few atomics, and three ways to wait.
+
+   Loads acquire, stores release, the others do both: what a thread wrote before it
+   stored or added is seen by whoever loads that value.                            */
+
+#ifndef FBP_ATOMICS_H
+#define FBP_ATOMICS_H
+
+#include <stdint.h>
+
+#if defined(_WIN32)
+#  include <windows.h>
+#else
+#  include <sched.h>
+#  include <time.h>
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#  include <intrin.h>
+static __forceinline int64_t fbp_load(volatile int64_t *p) { return _InterlockedOr64(p, 0); }
+static __forceinline void fbp_store(volatile int64_t *p, int64_t x) { _InterlockedExchange64(p, x); }
+static __forceinline int64_t fbp_add(volatile int64_t *p, int64_t x) { return _InterlockedExchangeAdd64(p, x) + x; }
+static __forceinline int fbp_replace(volatile int64_t *p, int64_t old, int64_t x) {
+    return _InterlockedCompareExchange64(p, x, old) == old;
+}
+#else
+static inline int64_t fbp_load(volatile int64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+static inline void fbp_store(volatile int64_t *p, int64_t x) { __atomic_store_n(p, x, __ATOMIC_RELEASE); }
+static inline int64_t fbp_add(volatile int64_t *p, int64_t x) { return __atomic_add_fetch(p, x, __ATOMIC_ACQ_REL); }
+static inline int fbp_replace(volatile int64_t *p, int64_t old, int64_t x) {
+    return __atomic_compare_exchange_n(p, &old, x, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+#endif
+
+/* For a few dozen cycles: another thread of this core may have them. */
+static inline void fbp_pause(void) {
+#if defined(__x86_64__) || defined(_M_X64)
+    _mm_pause();
+#elif defined(_M_ARM64) && !defined(__clang__)
+    __yield();
+#else
+    __asm__ __volatile__("yield");
+#endif
+}
+
+/* For as long as another thread wants this core. */
+static inline void fbp_yield(void) {
+#if defined(_WIN32)
+    SwitchToThread();
+#else
+    sched_yield();
+#endif
+}
+
+static inline void fbp_sleep(void) {
+#if defined(_WIN32)
+    Sleep(1);
+#else
+    struct timespec t = {0, 50000};
+    nanosleep(&t, 0);
+#endif
+}
+
+#endif

@@ -1,0 +1,121 @@
+"""How many threads share a piece of work, and the parked threads themselves.
+
+Workers are Python threads that wait in a queue, without spinning, for work of the
+kernels; they enter it once per call, without the GIL. Nobody depends on them: work
+whose helpers come late is done by the thread that asked for it (see _team.pxi). They
+belong to the process that started them: a forked child starts its own.
+"""
+
+import os
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from fastbackprop._validation import check_integer
+
+__all__ = ["available_cpus", "check_n_threads", "run", "share_of_work"]
+
+ENVIRONMENT_VARIABLES = ("FASTBACKPROP_NUM_THREADS", "OMP_NUM_THREADS")
+
+# A thread more for each so many operations between two meetings of the threads: about
+# 30 microseconds of work near the peak of a core, ten times what meeting takes.
+OPERATIONS_PER_THREAD = 3e6
+
+
+def _cgroup_quota() -> float:
+    """CPUs' worth of time that the container may use (control groups v2 and v1); inf for no limit."""
+    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        try:
+            quota, period = " ".join(Path("/sys/fs/cgroup", name).read_text() for name in files).split()
+            if float(quota) > 0:
+                return float(quota) / float(period)
+        except (OSError, ValueError):  # not there, or "max": no limit
+            continue
+    return float("inf")
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use: affinity (taskset) and the container's quota."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cpus = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    return max(1, int(min(cpus, -(-_cgroup_quota() // 1))))
+
+
+def check_n_threads(n_threads: object) -> int | None:
+    """Return the number asked for, by argument or environment variable; None leaves it to the work."""
+    if n_threads is not None:
+        return check_integer("n_threads", n_threads)
+    ours, common = (os.environ.get(name, "").strip() for name in ENVIRONMENT_VARIABLES)
+    if ours:
+        if not ours.isdecimal() or int(ours) < 1:
+            raise ValueError(f"{ENVIRONMENT_VARIABLES[0]} must be an integer of at least 1, got {ours!r}.")
+        return int(ours)
+    # OpenMP allows a list, for nested levels; what it would ignore is ignored.
+    first = common.split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None
+
+
+def share_of_work(n_threads: int | None, operations: float) -> tuple[int, bool]:
+    """Return how many threads to use, and whether they are more than CPUs.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        What ``check_n_threads`` returned.
+    operations : float
+        Floating-point operations between two meetings of the threads.
+    """
+    if n_threads == 1 or (n_threads is None and operations < 2 * OPERATIONS_PER_THREAD):
+        return 1, False
+    cpus = available_cpus()
+    if n_threads is None:
+        return max(1, min(cpus, int(operations / OPERATIONS_PER_THREAD))), False
+    return n_threads, n_threads > cpus
+
+
+class _Workers:
+    """Threads parked in a queue; more of them as they are needed."""
+
+    def __init__(self) -> None:
+        self.calls: SimpleQueue[Any] = SimpleQueue()
+        self.n_started = 0
+        self.starting = threading.Lock()
+
+    def ask(self, work: Any, n_helpers: int) -> None:
+        """Call helpers for this work; they come when they come."""
+        if self.n_started < n_helpers:
+            with self.starting:
+                while self.n_started < n_helpers:
+                    name = f"fastbackprop-{self.n_started + 1}"
+                    threading.Thread(target=_serve, args=(self.calls,), name=name, daemon=True).start()
+                    self.n_started += 1
+        for _ in range(n_helpers):
+            self.calls.put(work)
+
+
+def _serve(calls: "SimpleQueue[Any]") -> None:
+    while True:
+        work = calls.get()
+        work.help()
+        del work  # or the arrays of the last call would live as long as the worker waits
+
+
+_workers = _Workers()
+
+
+def _forget_workers() -> None:
+    """In a forked child: its threads are gone, and the queue may be locked for ever."""
+    global _workers
+    _workers = _Workers()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_workers)
+
+
+def run(work: Any, n_threads: int) -> Any:
+    """Do a Work of the kernels with this many threads; returns what its ``run`` returns."""
+    if n_threads > 1:
+        _workers.ask(work, n_threads - 1)
+    return work.run()
