@@ -203,12 +203,17 @@ cdef inline void blame_tile(
         for v in range(vectors):
             sums[i * vectors + v] = v_zero()
     add_rows(rows, vectors, layer.n_out, left, layer.transposed + j, layer.row_in, sums)
+    if kind == RELU:
+        for i in range(rows):
+            for v in range(vectors):
+                a = v_load(a_prev + i * layer.row_in + j + v * LANES)
+                sums[i * vectors + v] = derived(RELU, v_slope, a, sums[i * vectors + v])
     for i in range(rows):
         for v in range(vectors):
-            if kind != IDENTITY:
-                a = v_load(a_prev + i * layer.row_in + j + v * LANES)
-                sums[i * vectors + v] = derived(kind, v_slope, a, sums[i * vectors + v])
             v_store(delta_prev + i * layer.row_in + j + v * LANES, sums[i * vectors + v])
+    if kind != RELU and kind != IDENTITY:        # too long to be unrolled: from memory
+        for i in range(rows):
+            derive_row(kind, slope, a_prev + i * layer.row_in + j, delta_prev + i * layer.row_in + j, vectors * LANES)
 
 
 cdef inline void blame_panel(
@@ -270,24 +275,41 @@ cdef inline void finish_gradient(
 ) noexcept nogil:
     """From dC/dw in registers: correct the weights from ``at`` on, or write the gradient there."""
     cdef real* w = layer.weight + at
-    cdef vec rate, x
+    cdef real gradient[TILE_ROWS * TILE_VECTORS * LANES]
+    cdef vec wrong, rate, x
     cdef int i, v
     if c.update == NULL:
         for i in range(rows):
             for v in range(vectors):
                 v_store(c.gradient + at + i * layer.row + v * LANES, sums[i * vectors + v])
-        return
-    rate = v_set1(c.update.learning_rate)
+    elif c.update.is_plain:
+        wrong, rate = c.wrong, v_set1(c.update.learning_rate)
+        for i in range(rows):
+            for v in range(vectors):
+                x = v_fnma(rate, sums[i * vectors + v], v_load(w + i * layer.row + v * LANES))
+                v_store(w + i * layer.row + v * LANES, x)
+                wrong = v_or(wrong, v_sub(x, x))      # x - x is NaN for inf and NaN
+        c.wrong = wrong
+    else:                                        # too long to be unrolled: through memory
+        for i in range(rows):
+            for v in range(vectors):
+                v_store_any(gradient + (i * vectors + v) * LANES, sums[i * vectors + v])
+        correct_slowly(layer, c, gradient, at, rows, vectors)
+
+
+cdef void correct_slowly(
+    const Layer* layer, Correction* c, const real* gradient, Py_ssize_t at, int rows, int vectors,
+) noexcept nogil:
+    cdef vec x
+    cdef real* w
+    cdef int i, v
     for i in range(rows):
         for v in range(vectors):
-            x = v_load(w + v * LANES)
-            if c.update.is_plain:
-                x = v_fnma(rate, sums[i * vectors + v], x)
-            else:
-                x = corrected(c.update, x, sums[i * vectors + v], c.velocity + at + i * layer.row + v * LANES)
-            v_store(w + v * LANES, x)
-            c.wrong = v_fma(x, v_zero(), c.wrong)     # 0 x is NaN for inf and NaN
-        w += layer.row
+            w = layer.weight + at + i * layer.row + v * LANES
+            x = corrected(c.update, v_load(w), v_load_any(gradient + (i * vectors + v) * LANES),
+                          c.velocity + (w - layer.weight))
+            v_store(w, x)
+            c.wrong = v_or(c.wrong, v_sub(x, x))
 
 
 cdef inline void correct_tile(
@@ -303,23 +325,7 @@ cdef inline void correct_tile(
     finish_gradient(rows, vectors, layer, c, sums, i * layer.row + j)
 
 
-cdef inline void correct_rows(
-    const int rows, const Layer* layer, Correction* c, Py_ssize_t i,
-) noexcept nogil:
-    cdef Py_ssize_t j = 0
-    cdef int vectors
-    while j < layer.width:
-        vectors = tile_width(layer.width - j)
-        if vectors == TILE_VECTORS:
-            correct_tile(rows, TILE_VECTORS, layer, c, i, j)
-        elif VECTORS_PER_BLOCK == 1 and vectors == 2:
-            correct_tile(rows, 2, layer, c, i, j)
-        elif VECTORS_PER_BLOCK == 1:
-            correct_tile(rows, 1, layer, c, i, j)
-        j += vectors * LANES
-
-
-cdef inline void bias_panel(const int vectors, const Layer* layer, Correction* c, Py_ssize_t j) noexcept nogil:
+cdef inline void correct_bias(const int vectors, const Layer* layer, Correction* c, Py_ssize_t j) noexcept nogil:
     """dC/db = sum of delta over the batch, sample by sample."""
     cdef vec sums[TILE_VECTORS]
     cdef const real* delta = c.delta + j
@@ -334,18 +340,24 @@ cdef inline void bias_panel(const int vectors, const Layer* layer, Correction* c
     finish_gradient(1, vectors, layer, c, sums, layer.n_in * layer.row + j)
 
 
-cdef void correct_bias(const Layer* layer, Correction* c) noexcept nogil:
-    cdef Py_ssize_t j = 0
-    cdef int vectors
-    while j < layer.width:
-        vectors = tile_width(layer.width - j)
-        if vectors == TILE_VECTORS:
-            bias_panel(TILE_VECTORS, layer, c, j)
-        elif VECTORS_PER_BLOCK == 1 and vectors == 2:
-            bias_panel(2, layer, c, j)
-        elif VECTORS_PER_BLOCK == 1:
-            bias_panel(1, layer, c, j)
-        j += vectors * LANES
+cdef inline void correct_panel(
+    const int vectors, const Layer* layer, Correction* c, Py_ssize_t first, Py_ssize_t last, Py_ssize_t j,
+) noexcept nogil:
+    """One panel of columns, and of the bias with row 0."""
+    cdef Py_ssize_t i = first
+    while i + TILE_ROWS <= last:
+        correct_tile(TILE_ROWS, vectors, layer, c, i, j)
+        i += TILE_ROWS
+    if TILE_ROWS > 4 and i + 4 <= last:
+        correct_tile(4, vectors, layer, c, i, j)
+        i += 4
+    if i + 2 <= last:
+        correct_tile(2, vectors, layer, c, i, j)
+        i += 2
+    if i < last:
+        correct_tile(1, vectors, layer, c, i, j)
+    if first == 0 and layer.bias != NULL:
+        correct_bias(vectors, layer, c, j)
 
 
 cdef bint dense_correct(
@@ -355,29 +367,25 @@ cdef bint dense_correct(
     const Update* update, real* velocity,        # IN, IN/OUT: where update is not NULL
     real* gradient,                              # OUT (n_in + 1, row): where it is
     Py_ssize_t n,
-    Py_ssize_t first, Py_ssize_t last,           # rows of W; the bias goes with row 0
+    Py_ssize_t first, Py_ssize_t last,           # rows of W, a chunk of them; the bias goes with row 0
 ) noexcept nogil:
     """dC/dW = a_prev^T delta and dC/db: written to gradient, or at once into the weights.
 
     Returns whether all of the new weights are finite.
     """
     cdef Correction c
-    cdef Py_ssize_t i = first
+    cdef Py_ssize_t j = 0
+    cdef int vectors
     c.x, c.delta, c.depth = x, delta, n
     c.update, c.velocity, c.gradient = update, velocity, gradient
     c.wrong = v_zero()
-    # Row by row of tiles, so that a few columns of a_prev stay in the nearest cache.
-    while i + TILE_ROWS <= last:
-        correct_rows(TILE_ROWS, layer, &c, i)
-        i += TILE_ROWS
-    if TILE_ROWS > 4 and i + 4 <= last:
-        correct_rows(4, layer, &c, i)
-        i += 4
-    if i + 2 <= last:
-        correct_rows(2, layer, &c, i)
-        i += 2
-    if i < last:
-        correct_rows(1, layer, &c, i)
-    if first == 0 and layer.bias != NULL:
-        correct_bias(layer, &c)
+    while j < layer.width:
+        vectors = tile_width(layer.width - j)
+        if vectors == TILE_VECTORS:
+            correct_panel(TILE_VECTORS, layer, &c, first, last, j)
+        elif VECTORS_PER_BLOCK == 1 and vectors == 2:
+            correct_panel(2, layer, &c, first, last, j)
+        elif VECTORS_PER_BLOCK == 1:
+            correct_panel(1, layer, &c, first, last, j)
+        j += vectors * LANES
     return all_zero(c.wrong)

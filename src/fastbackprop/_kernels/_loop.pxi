@@ -147,13 +147,43 @@ cdef bint has_next(const Training* job) noexcept nogil:
     return job.progress.start + job.progress.n < job.last
 
 
-cdef bint correct_rows_of(Training* job, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+cdef void fetch_ahead(const Training* job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Columns [first, last) of the next batch's rows, from memory into the second cache.
+
+    Shuffled rows come from anywhere: without this, forward would wait for each.
+    """
+    cdef Py_ssize_t n_in = job.plan.layers[0].n_in
+    cdef Py_ssize_t next = job.progress.start + job.progress.n
+    cdef Py_ssize_t i, j
+    cdef const real* x
+    for i in range(next, min(next + job.batch_size, job.last)):
+        x = job.rows.x + (i if job.rows.order == NULL else job.rows.order[i]) * n_in
+        j = first
+        while j < last:
+            prefetch(x + j)
+            j += BLOCK
+
+
+cdef bint correct_chunk(Training* job, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Correct rows [first, last) of layer k, and pack them if there is a next step."""
     cdef const Layer* layer = &job.plan.layers[k]
-    cdef bint finite = dense_correct(layer, layer.inputs, layer.delta, &job.update, job.velocity + layer.offset,
-                                     NULL, job.progress.n, first, last)
+    cdef bint finite
+    if k == 0:
+        fetch_ahead(job, first, last)
+    finite = dense_correct(layer, layer.inputs, layer.delta, &job.update, job.velocity + layer.offset,
+                           NULL, job.progress.n, first, last)
     if k > 0 and has_next(job):
         pack_transposed(layer, first, last)
+    return finite
+
+
+cdef bint correct_layer(Training* job, Py_ssize_t k) noexcept nogil:
+    """Chunk by chunk, so that columns of a_prev and of delta stay in the nearer caches."""
+    cdef Py_ssize_t first = 0, n_in = job.plan.layers[k].n_in
+    cdef bint finite = True
+    while first < n_in:
+        finite &= correct_chunk(job, k, first, min(first + WEIGHT_ROWS, n_in))
+        first += WEIGHT_ROWS
     return finite
 
 
@@ -169,7 +199,7 @@ cdef void train_alone(Training* job) noexcept nogil:
         if not close_blame(job):
             return
         for k in range(plan.n_layers):
-            if not correct_rows_of(job, k, 0, plan.layers[k].n_in) and job.progress.outcome == FINE:
+            if not correct_layer(job, k) and job.progress.outcome == FINE:
                 job.progress.outcome, job.progress.layer = WEIGHTS_NOT_FINITE, k
         if job.progress.outcome != FINE or not has_next(job):
             return
@@ -216,7 +246,7 @@ cdef void training_work(void* job_, int64_t phase, int64_t chunk, int64_t member
     if phase == 0:
         if k > 0:
             pack_transposed(&plan.layers[k], first, last)
-    elif not correct_rows_of(job, k, first, last):
+    elif not correct_chunk(job, k, first, last):
         note_wrong_layer(job, k)
 
 

@@ -10,7 +10,7 @@ cdef real chains_of_fma(Py_ssize_t n) noexcept nogil:
     # Two short loops, as in the tile: one long one would not be unrolled into registers.
     for i in range(TILE_ROWS):
         for j in range(TILE_VECTORS):
-            sums[i * TILE_VECTORS + j] = v_set1(i)
+            sums[i * TILE_VECTORS + j] = v_set1(i * TILE_VECTORS + j)
     for k in range(n):
         for i in range(TILE_ROWS):
             for j in range(TILE_VECTORS):

@@ -366,6 +366,17 @@ FBP_FN real v_sum_of_block(vec *parts) {
 /* The largest lane; of a vector with NaN anything. */
 FBP_FN real v_largest(vec x) { return fbp_fold_max(x); }
 
+/* Into the second cache; p may be anything, nothing is read. */
+FBP_FN void v_prefetch(const real *p) {
+#if !defined(FBP_NEON)
+    _mm_prefetch((const char *)p, _MM_HINT_T1);
+#elif defined(_MSC_VER) && !defined(__clang__)
+    __prefetch(p);
+#else
+    __builtin_prefetch(p, 0, 2);
+#endif
+}
+
 /* out = the transpose of 4 x 4 numbers; aligned to 16 bytes. */
 FBP_FN void v_transpose_4x4(const real *in, ptrdiff_t in_row, real *out, ptrdiff_t out_row) {
 #ifdef FBP_FLOAT64

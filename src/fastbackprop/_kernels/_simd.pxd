@@ -45,10 +45,12 @@ cdef extern from "_simd.h" nogil:
     vec v_copysign(vec magnitude, vec sign) noexcept
     vmask v_less(vec a, vec b) noexcept
     vec v_select(vmask mask, vec yes, vec no) noexcept
+    vec v_or(vec a, vec b) noexcept                  # of the bits
     vec v_relu(vec x) noexcept
     real v_sum_of_block(vec* parts) noexcept         # of VECTORS_PER_BLOCK vectors, in one fixed order
     real v_largest(vec x) noexcept
     void transpose_4x4 "v_transpose_4x4"(const real* x, Py_ssize_t row, real* out, Py_ssize_t out_row) noexcept
+    void prefetch "v_prefetch"(const real* p) noexcept      # into the second cache; any address
     vec v_pow2(vec n) noexcept
     vec v_biased_exponent(vec x) noexcept
     vec v_mantissa(vec x) noexcept
