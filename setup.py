@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 
+import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -45,8 +46,10 @@ def kernel(variant: str, dtype: str) -> Extension:
     return Extension(
         f"fastbackprop._kernels.{variant}_{dtype}",
         [f"{KERNELS}/{variant}_{dtype}.pyx"],
-        include_dirs=[KERNELS],
-        define_macros=MACROS + ([("FBP_FLOAT64", "1")] if dtype == "float64" else []),
+        include_dirs=[KERNELS, np.get_include()],
+        define_macros=MACROS
+        + [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
+        + ([("FBP_FLOAT64", "1")] if dtype == "float64" else []),
         depends=[f"{KERNELS}/_simd.h", f"{KERNELS}/_atomics.h"],
     )
 

@@ -70,11 +70,13 @@ class Sequential:
             ],
             self._parameters.values,
         )
+        self._quick = kernels(dtype).QuickPredictor(self._network).predict
         for index, layer in enumerate(layers):
             layer._attach(self._parameters, index)
             layer.weight[...] = arrays[index][0]
             if layer.bias is not None:
                 layer.bias[...] = arrays[index][1]
+        self._n_parameters = sum(layer.n_parameters for layer in layers)
         self._capacity = 0
         self._forward_shape: tuple[int, ...] | None = None
         self._idle_scratch: list[np.ndarray] = []
@@ -106,7 +108,7 @@ class Sequential:
     @property
     def n_parameters(self) -> int:
         """Number of all weights and biases."""
-        return sum(layer.n_parameters for layer in self._layers)
+        return self._n_parameters
 
     def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray:
         return as_matrix(
@@ -140,6 +142,10 @@ class Sequential:
         ValueError, TypeError
             If X or out has a wrong shape or dtype, or X isn't finite.
         """
+        if out is None and n_threads is None:
+            quick = self._quick(X, check_finite)
+            if quick is not None:
+                return quick  # type: ignore[no-any-return]
         X = as_numeric("X", X)
         rows = self._as_input(X, check_finite)
         shape: tuple[int, ...] = (len(rows), self.n_out)
@@ -172,26 +178,21 @@ class Sequential:
         finally:
             self._idle_scratch.append(scratch)
 
-    @contextmanager
-    def _exclusively(self) -> Iterator[None]:
-        """For one thread alone: training, forward, backward."""
+    def _acquire(self) -> None:
+        """Begin what one thread must do alone: training, forward, backward; ``_release`` ends it."""
         if not self._in_training.acquire(blocking=False):
             raise RuntimeError("A model must be trained by one thread at a time, got a second one.")
-        try:
-            yield
-        finally:
-            self._in_training.release()
 
-    @contextmanager
-    def _training(self, n_rows: int) -> Iterator[Any]:
-        """The network, for one thread alone, with scratch for batches of n_rows."""
-        with self._exclusively():
-            if n_rows > self._capacity:
-                size = self._network.scratch_size(n_rows)
-                self._network.set_scratch(n_rows, aligned_empty(size, self._dtype))
-                self._capacity = n_rows
-            self._forward_shape = None  # what forward had kept is overwritten from here on
-            yield self._network
+    def _release(self) -> None:
+        self._in_training.release()
+
+    def _begin(self, n_rows: int) -> None:
+        """After ``_acquire``: scratch for batches of n_rows; what forward had kept is overwritten from here on."""
+        if n_rows > self._capacity:
+            size = self._network.scratch_size(n_rows)
+            self._network.set_scratch(n_rows, aligned_empty(size, self._dtype))
+            self._capacity = n_rows
+        self._forward_shape = None
 
     def forward(self, X: Any, *, check_finite: bool = True) -> np.ndarray:
         """Predict, and keep what blame needs: the first of the four steps by hand.
@@ -221,11 +222,15 @@ class Sequential:
             raise ValueError("X must have at least one row, got 0.")
         y_hat = np.empty((len(rows), self.n_out), self._dtype)
         z = np.empty_like(y_hat)
-        with self._training(len(rows)) as network:
+        self._acquire()
+        try:
+            self._begin(len(rows))
             # A copy: the caller may change X before backward reads it again.
             self._forward_rows = rows.copy() if np.may_share_memory(rows, X) else rows
-            network.forward(self._forward_rows, y_hat, z)
+            self._network.forward(self._forward_rows, y_hat, z)
             self._forward_shape = (self.n_out,) if X.ndim == 1 else y_hat.shape
+        finally:
+            self._release()
         y_hat, z = y_hat.reshape(self._forward_shape), z.reshape(self._forward_shape)
         last = self._layers[-1].activation
         return Output.of(y_hat, z, last) if last in ("sigmoid", "softmax") else y_hat
@@ -261,11 +266,13 @@ class Sequential:
         given = d_y_hat.z if is_d_z else d_y_hat
         d_out = as_matrix("d_y_hat", given, self._dtype, self.n_out, "the model's n_out", may_be_row=True)
         d_x = np.empty((len(d_out), self.n_in), self._dtype)
-        with self._training(len(d_out)) as network:
+        self._acquire()
+        try:
             scratch = self._zeros_for_backward(len(d_out))
-            network.backward(d_out, is_d_z, self._parameters.gradients, d_x, scratch)
+            self._network.backward(d_out, is_d_z, self._parameters.gradients, d_x, scratch)
             self._parameters.has_blame = True
-            self._forward_shape = shape
+        finally:
+            self._release()
         return d_x.reshape(-1) if len(shape) == 1 else d_x
 
     def _zeros_for_backward(self, n_rows: int) -> np.ndarray:

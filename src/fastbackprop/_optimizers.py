@@ -117,10 +117,13 @@ class SGD:
         DivergenceError
             If a weight would stop being finite; then nothing has changed.
         """
-        if not hasattr(model, "_exclusively"):
+        if not hasattr(model, "_acquire"):
             raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
-        with model._exclusively():
+        model._acquire()
+        try:
             self._step(model._parameters)
+        finally:
+            model._release()
 
     def _step(self, parameters: "Parameters") -> None:
         if not parameters.has_blame:

@@ -221,9 +221,10 @@ class Trainer:
         bar = show_progress(progress_bar, epochs * len(rows))
         order = np.empty(len(rows), np.int64) if shuffle else None
         history = History()
-        with self._model._exclusively(), bar:
+        self._model._acquire()
+        try:
             self.history = history
-            try:
+            with bar:
                 for epoch in range(1, epochs + 1):
                     if order is not None:
                         # From the same start each time: two fits of one epoch are a fit of two.
@@ -233,8 +234,9 @@ class Trainer:
                     bar.set_postfix_str(f"epoch {epoch}, " + _shown(history), refresh=False)
                     if on_epoch_end is not None:
                         on_epoch_end(history)
-            finally:
-                history._drop_unfinished()
+        finally:
+            history._drop_unfinished()
+            self._model._release()
         return history
 
     def _epoch(
@@ -271,7 +273,9 @@ class Trainer:
         velocity = self._optimizer._velocity(self._model._parameters)
         sums = _Sums(0.0, 0)
         saved = -per_snapshot
-        with self._model._training(min(size, n)):
+        self._model._acquire()
+        try:
+            self._model._begin(min(size, n))
             for first in range(0, n, per_call):
                 if first - saved >= per_snapshot:
                     self._model._parameters.save(velocity)
@@ -289,6 +293,8 @@ class Trainer:
                 self._n_steps += -(-(last - first) // size)
                 if done is not None:
                     done(last - first)
+        finally:
+            self._model._release()
         return sums
 
     def _call(
@@ -323,8 +329,8 @@ class Trainer:
 
     def _operations(self, n_rows: int) -> float:
         """Floating-point operations of one training step, and its overhead in the same unit."""
-        layers = self._model.layers
-        return 6.0 * n_rows * self._model.n_parameters + len(layers) * (OVERHEAD_PER_LAYER + n_rows * OVERHEAD_PER_ROW)
+        overhead = len(self._model._layers) * (OVERHEAD_PER_LAYER + n_rows * OVERHEAD_PER_ROW)
+        return 6.0 * n_rows * self._model._n_parameters + overhead
 
     def _accuracy(self, n_right: int, n_rows: int) -> float | None:
         if not self._loss.is_classification:

@@ -178,14 +178,15 @@ def as_labels(what: str, value: np.ndarray, n_classes: int) -> np.ndarray:
             wrong = np.flatnonzero(~np.isfinite(array))
         if len(wrong):
             raise ValueError(f"{what} must hold integer labels, got {array[wrong[0]]} at index {wrong[0]}.")
-    out_of_range = np.flatnonzero((array < 0) | (array >= n_classes))
-    if len(out_of_range):
-        at = out_of_range[0]
+    # Always a copy: the kernels index with labels, so nobody may change them in between.
+    with np.errstate(invalid="ignore"):  # a float beyond int64 becomes its smallest number: out of range too
+        labels = np.array(array, dtype=np.int64)
+    at = kernels("float32").first_outside(labels, n_classes)
+    if at >= 0:
         raise ValueError(
             f"{what} must hold labels from 0 to {n_classes - 1} (n_out - 1), got {array[at]} at index {at}."
         )
-    # Always a copy: the kernels index with labels, so nobody may change them in between.
-    return np.array(array, dtype=np.int64)
+    return labels
 
 
 def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -390,6 +390,15 @@ def first_nonfinite(const real[::1] x):
     return at
 
 
+def first_outside(const int64_t[::1] labels, int64_t n_classes):
+    """The index of the first label that isn't from 0 to n_classes - 1, or -1."""
+    cdef Py_ssize_t i
+    for i in range(labels.shape[0]):
+        if not 0 <= labels[i] < n_classes:
+            return i
+    return -1
+
+
 def shuffle(int64_t[::1] order, const uint64_t[::1] words):
     """Fisher-Yates: one raw 64-bit word a place, from the last to the first."""
     cdef Py_ssize_t i, j

@@ -58,6 +58,7 @@
 typedef double real;
 typedef uint64_t real_bits;
 #  define FBP_DTYPE "float64"
+#  define FBP_NUMPY_TYPE NPY_FLOAT64
 #  define FBP_MANTISSA_BITS 52
 #  define FBP_EXPONENT_BIAS 1023
 #  define FBP_INTEGER_MAGIC 4503599627370496.0        /* 2^52: spacing 1 */
@@ -66,6 +67,7 @@ typedef uint64_t real_bits;
 typedef float real;
 typedef uint32_t real_bits;
 #  define FBP_DTYPE "float32"
+#  define FBP_NUMPY_TYPE NPY_FLOAT32
 #  define FBP_MANTISSA_BITS 23
 #  define FBP_EXPONENT_BIAS 127
 #  define FBP_INTEGER_MAGIC 8388608.0f                /* 2^23: spacing 1 */

@@ -19,6 +19,7 @@ cdef extern from "_simd.h" nogil:
         TILE_VECTORS "FBP_TILE_VECTORS"
         EXPONENT_BIAS "FBP_EXPONENT_BIAS"
         MANTISSA_BITS "FBP_MANTISSA_BITS"
+        REAL_TYPE "FBP_NUMPY_TYPE"                   # NumPy's number for the type
     const char* DTYPE "FBP_DTYPE"
     const char* ISA "FBP_ISA"
     const real SMALLEST_NORMAL "FBP_SMALLEST_NORMAL"
