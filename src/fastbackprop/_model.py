@@ -145,7 +145,7 @@ class Sequential:
         if out is None and n_threads is None:
             quick = self._quick(X, check_finite)
             if quick is not None:
-                return quick  # type: ignore[no-any-return]
+                return quick
         X = as_numeric("X", X)
         rows = self._as_input(X, check_finite)
         shape: tuple[int, ...] = (len(rows), self.n_out)

@@ -346,13 +346,15 @@ cdef int64_t prediction_close(void* job, int64_t phase) noexcept nogil:
 
 cdef Py_ssize_t find_nonfinite(const real* x, Py_ssize_t n) noexcept nogil:
     """The index of the first NaN or infinity, or -1."""
-    cdef vec wrong = v_zero()                    # stays 0: 0 x is NaN for inf and NaN
+    cdef vec wrong = v_zero()                    # stays 0: x - x is NaN for inf and NaN
+    cdef vec y
     cdef Py_ssize_t i = 0
     while i + LANES <= n:
-        wrong = v_fma(v_load_any(x + i), v_zero(), wrong)
+        y = v_load_any(x + i)
+        wrong = v_or(wrong, v_sub(y, y))
         i += LANES
-    wrong = v_fma(v_load_first(x + i, n - i), v_zero(), wrong)
-    if all_zero(wrong):
+    y = v_load_first(x + i, n - i)
+    if all_zero(v_or(wrong, v_sub(y, y))):
         return -1
     for i in range(n):
         if not isfinite(x[i]):

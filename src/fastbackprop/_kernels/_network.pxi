@@ -373,7 +373,7 @@ def correct(
             at = i * LANES
             x = corrected(&update, v_load(w + at), v_load(&gradients[0] + at), v + at)
             v_store(w + at, x)
-            if wrong < 0 and not all_zero(v_mul(x, v_zero())):
+            if wrong < 0 and not all_zero(v_sub(x, x)):
                 wrong = at
         if wrong >= 0:
             memcpy(v, &snapshot[0] + size, size * sizeof(real))

@@ -217,6 +217,7 @@ typedef uint64x2_t vmask;
 #  define FBP_V(name) name##q_f64
 #  define FBP_N(name) name##q_n_f64
 #  define FBP_BITS(x) vreinterpretq_u64_f64(x)
+#  define FBP_WORDS(x) vreinterpretq_u32_f64(x)
 #  define FBP_FROM_BITS(i) vreinterpretq_f64_u64(i)
 #  define FBP_U(name) name##q_u64
 #  define FBP_SHIFT(op, i) op##q_n_u64(i, 52)
@@ -227,6 +228,7 @@ typedef uint32x4_t vmask;
 #  define FBP_V(name) name##q_f32
 #  define FBP_N(name) name##q_n_f32
 #  define FBP_BITS(x) vreinterpretq_u32_f32(x)
+#  define FBP_WORDS(x) vreinterpretq_u32_f32(x)
 #  define FBP_FROM_BITS(i) vreinterpretq_f32_u32(i)
 #  define FBP_U(name) name##q_u32
 #  define FBP_SHIFT(op, i) op##q_n_u32(i, 23)
@@ -367,6 +369,19 @@ FBP_FN real v_sum_of_block(vec *parts) {
 }
 /* The largest lane; of a vector with NaN anything. */
 FBP_FN real v_largest(vec x) { return fbp_fold_max(x); }
+
+/* Whether all bits are zero. */
+FBP_FN int v_all_zero(vec x) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi32_mask(FBP_BITS(x), FBP_BITS(x)) == 0;
+#elif defined(__AVX2__)
+    return _mm256_testz_si256(FBP_BITS(x), FBP_BITS(x));
+#elif defined(FBP_NEON)
+    return vmaxvq_u32(FBP_WORDS(x)) == 0;
+#else
+    return _mm_testz_si128(FBP_BITS(x), FBP_BITS(x));
+#endif
+}
 
 /* Into the second cache; p may be anything, nothing is read. */
 FBP_FN void v_prefetch(const real *p) {

@@ -47,6 +47,7 @@ cdef extern from "_simd.h" nogil:
     vmask v_less(vec a, vec b) noexcept
     vec v_select(vmask mask, vec yes, vec no) noexcept
     vec v_or(vec a, vec b) noexcept                  # of the bits
+    bint all_zero "v_all_zero"(vec x) noexcept         # every bit of it
     vec v_relu(vec x) noexcept
     real v_sum_of_block(vec* parts) noexcept         # of VECTORS_PER_BLOCK vectors, in one fixed order
     real v_largest(vec x) noexcept

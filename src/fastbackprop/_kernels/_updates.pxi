@@ -18,13 +18,3 @@ cdef inline vec corrected(
         v_store(velocity, v)
         g = v_fma(momentum, v, g) if update.nesterov else v
     return v_fnma(v_set1(update.learning_rate), g, w)
-
-
-cdef inline bint all_zero(vec x) noexcept nogil:
-    cdef real lanes[LANES]
-    cdef int i
-    cdef bint zero = True
-    v_store_any(lanes, x)
-    for i in range(LANES):
-        zero = zero and lanes[i] == 0
-    return zero
