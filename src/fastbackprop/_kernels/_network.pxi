@@ -273,6 +273,8 @@ cdef class TrainingWork(Work):
         with nogil:
             if self.team.most > 0:
                 lead(&self.team)
+            elif self.job.batch_size == 1 and self.job.update.is_plain:
+                train_singly(&self.job)
             else:
                 train_alone(&self.job)
         return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer
