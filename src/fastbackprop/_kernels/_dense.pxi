@@ -15,6 +15,7 @@
 
 cdef enum:
     WIDE_VECTORS = 8             # of a tile with one row, whose chains would else be too few
+    LONG_TIME = 32               # steps of a tile, in which weights come from anywhere
 
 cdef inline void add_rows(
     const int rows, const int vectors,           # constants where it is called, here and below
@@ -317,7 +318,12 @@ cdef inline void correct_tile(
 ) noexcept nogil:
     """The weights from row i and column j on."""
     cdef vec sums[TILE_ROWS * TILE_VECTORS]
+    cdef const real* w = layer.weight + i * layer.row + j
     cdef int k, v
+    if c.depth >= LONG_TIME:
+        for k in range(rows):
+            for v in range(vectors):
+                prefetch_near(w + k * layer.row + v * LANES)
     for k in range(rows):                        # nested: a loop of 24 would not be unrolled
         for v in range(vectors):
             sums[k * vectors + v] = v_zero()

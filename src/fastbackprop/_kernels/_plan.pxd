@@ -18,7 +18,6 @@ cdef enum LossKind:              # the order of LOSSES in _network.pxi
 cdef enum:
     PREDICT_ROWS = 64            # rows that go through the whole net together to be predicted
     MIN_ROWS = 16                # rows of a batch in a chunk, or a multiple
-    WEIGHT_ROWS = 48             # rows of weights in a chunk: whole tiles, whole cache lines of W^T
 
 cdef enum Outcome:
     FINE, LOSS_NOT_FINITE, WEIGHTS_NOT_FINITE

@@ -77,6 +77,8 @@ typedef uint32_t real_bits;
 #define FBP_ALIGNMENT 64
 #define FBP_BLOCK ((int)(64 / sizeof(real)))          /* lanes of a fixed sum */
 #define FBP_LANES ((int)(sizeof(vec) / sizeof(real))) /* lanes of a vector */
+/* Each instruction set says: the rows and vectors of a tile, and the rows of weights
+   that one thread corrects at a time: whole tiles, and whole cache lines of W^T. */
 
 /* ---- AVX-512 ------------------------------------------------------------ */
 
@@ -85,6 +87,7 @@ typedef uint32_t real_bits;
 #define FBP_ISA "x86_64_v4"
 #define FBP_HAS_FMA 1
 #define FBP_TILE_ROWS 8
+#define FBP_WEIGHT_ROWS 32
 #define FBP_TILE_VECTORS 3
 #ifdef FBP_FLOAT64
 typedef __m512d vec;
@@ -132,6 +135,7 @@ FBP_FN vec v_load_first(const real *p, ptrdiff_t n) { return FBP_V(maskz_loadu)(
 #define FBP_ISA "x86_64_v3"
 #define FBP_HAS_FMA 1
 #define FBP_TILE_ROWS 6
+#define FBP_WEIGHT_ROWS 48
 #define FBP_TILE_VECTORS 2
 #ifdef FBP_FLOAT64
 typedef __m256d vec;
@@ -176,6 +180,7 @@ FBP_FN vec v_load_first(const real *p, ptrdiff_t n) { return FBP_V(maskload)(p, 
 #define FBP_ISA "baseline"
 #define FBP_HAS_FMA 0
 #define FBP_TILE_ROWS 4
+#define FBP_WEIGHT_ROWS 32
 #define FBP_TILE_VECTORS 2
 #ifdef FBP_FLOAT64
 typedef __m128d vec;
@@ -210,6 +215,7 @@ FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(blendv)(no, yes, m)
 #define FBP_ISA "baseline"
 #define FBP_HAS_FMA 1
 #define FBP_TILE_ROWS 6
+#define FBP_WEIGHT_ROWS 48
 #define FBP_TILE_VECTORS 4
 #ifdef FBP_FLOAT64
 typedef float64x2_t vec;
@@ -383,16 +389,17 @@ FBP_FN int v_all_zero(vec x) {
 #endif
 }
 
-/* Into the second cache; p may be anything, nothing is read. */
-FBP_FN void v_prefetch(const real *p) {
+/* Into the second cache, or the first; p may be anything, nothing is read. */
 #if !defined(FBP_NEON)
-    _mm_prefetch((const char *)p, _MM_HINT_T1);
+FBP_FN void v_prefetch(const real *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
+FBP_FN void v_prefetch_near(const real *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
 #elif defined(_MSC_VER) && !defined(__clang__)
-    __prefetch(p);
+FBP_FN void v_prefetch(const real *p) { __prefetch(p); }
+FBP_FN void v_prefetch_near(const real *p) { __prefetch(p); }
 #else
-    __builtin_prefetch(p, 0, 2);
+FBP_FN void v_prefetch(const real *p) { __builtin_prefetch(p, 0, 2); }
+FBP_FN void v_prefetch_near(const real *p) { __builtin_prefetch(p, 0, 3); }
 #endif
-}
 
 /* out = the transpose of 4 x 4 numbers; aligned to 16 bytes. */
 FBP_FN void v_transpose_4x4(const real *in, ptrdiff_t in_row, real *out, ptrdiff_t out_row) {

@@ -17,6 +17,7 @@ cdef extern from "_simd.h" nogil:
         VECTORS_PER_BLOCK "FBP_VECTORS_PER_BLOCK"
         TILE_ROWS "FBP_TILE_ROWS"
         TILE_VECTORS "FBP_TILE_VECTORS"
+        WEIGHT_ROWS "FBP_WEIGHT_ROWS"
         EXPONENT_BIAS "FBP_EXPONENT_BIAS"
         MANTISSA_BITS "FBP_MANTISSA_BITS"
         REAL_TYPE "FBP_NUMPY_TYPE"                   # NumPy's number for the type
@@ -53,6 +54,7 @@ cdef extern from "_simd.h" nogil:
     real v_largest(vec x) noexcept
     void transpose_4x4 "v_transpose_4x4"(const real* x, Py_ssize_t row, real* out, Py_ssize_t out_row) noexcept
     void prefetch "v_prefetch"(const real* p) noexcept      # into the second cache; any address
+    void prefetch_near "v_prefetch_near"(const real* p) noexcept     # into the first
     vec v_pow2(vec n) noexcept
     vec v_biased_exponent(vec x) noexcept
     vec v_mantissa(vec x) noexcept
