@@ -8,6 +8,7 @@ belong to the process that started them: a forked child starts its own.
 
 import os
 import threading
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -23,6 +24,7 @@ ENVIRONMENT_VARIABLES = ("FASTBACKPROP_NUM_THREADS", "OMP_NUM_THREADS")
 OPERATIONS_PER_THREAD = 3e6
 
 
+@cache  # reading files takes longer than many a call of the kernels; affinity is asked for each time
 def _cgroup_quota() -> float:
     """CPUs' worth of time that the container may use (control groups v2 and v1); inf for no limit."""
     for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):

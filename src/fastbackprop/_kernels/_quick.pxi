@@ -1,12 +1,13 @@
-# predict for a few rows, where calling Python would take longer than the network: X
-# is looked at as the NumPy array that it is, and only the result is allocated.
+# predict for no more rows than one thread takes at a time, where calling Python would
+# take longer than the network: X is looked at as the NumPy array that it is, and only
+# the result is allocated.
 
 cimport numpy as cnp
 
 cnp.import_array()
 
 cdef enum:
-    QUICK_PRODUCTS = 500000      # multiply-adds: tens of microseconds, for which the GIL is kept
+    QUICK_PRODUCTS = 200000      # multiply-adds: a few microseconds, for which the GIL is kept
 
 
 cdef class QuickPredictor:
@@ -22,17 +23,14 @@ cdef class QuickPredictor:
     cdef int64_t busy            # 1 while a thread uses the scratch: there may be no GIL
     cdef void* memory
     cdef real* scratch
-    cdef Py_ssize_t most_rows
 
     def __cinit__(self, Network network):
         cdef Py_ssize_t size = 3 * PREDICT_ROWS * network.widest * sizeof(real)
         self.network = network
-        self.most_rows = min(<Py_ssize_t>PREDICT_ROWS, QUICK_PRODUCTS // network.parameters.shape[0])
-        self.memory = calloc(size + ALIGNMENT, 1) if self.most_rows > 0 else NULL
+        self.memory = calloc(size + ALIGNMENT, 1)        # no page is there before it is used
         if self.memory == NULL:
-            self.most_rows = 0
-        else:
-            self.scratch = <real*>((<size_t>self.memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+            raise MemoryError("no memory for predictions")
+        self.scratch = <real*>((<size_t>self.memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
 
     def __dealloc__(self):
         free(self.memory)
@@ -51,12 +49,16 @@ cdef class QuickPredictor:
         n_dims = cnp.PyArray_NDIM(X)
         if n_dims == 2:
             n = cnp.PyArray_DIM(X, 0)
-        if n_dims < 1 or n_dims > 2 or cnp.PyArray_DIM(X, n_dims - 1) != first.n_in or not 0 < n <= self.most_rows:
+        if n_dims < 1 or n_dims > 2 or cnp.PyArray_DIM(X, n_dims - 1) != first.n_in or not 0 < n <= PREDICT_ROWS:
             return None
         x = <const real*>cnp.PyArray_DATA(X)
         if (check_finite and find_nonfinite(x, n * first.n_in) >= 0) or not atomic_replace(&self.busy, 0, 1):
             return None
-        predict_rows(&self.network.plan, x, n, self.scratch, self.network.widest, &batch)
+        if n * self.network.parameters.shape[0] <= QUICK_PRODUCTS:
+            predict_rows(&self.network.plan, x, n, self.scratch, self.network.widest, &batch)
+        else:
+            with nogil:
+                predict_rows(&self.network.plan, x, n, self.scratch, self.network.widest, &batch)
         shape[0], shape[n_dims - 1] = n, batch.n_out
         result = cnp.PyArray_EMPTY(n_dims, shape, REAL_TYPE, 0)
         out = <real*>cnp.PyArray_DATA(result)
