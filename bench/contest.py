@@ -1,0 +1,173 @@
+"""One workload: runners are checked, the fastest way of each library is found, all are measured in rounds."""
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from peers.base import Predictor, Trainee, Unsupported
+from rounds import Entry, calibrate, clocked, interleave
+from workloads import Task, Workload
+
+from fastbackprop import _dispatch
+
+# Of training: how far a loss may be from ours, as a part of how far training has brought it.
+LOSS_TOLERANCE = 1e-5
+# Of predictions: the largest difference of any output, all of which are from 0 to 1.
+OUTPUT_TOLERANCE = 1e-5
+PEAK_SECONDS = 0.002
+# Between runners. With many threads, the workers of OpenBLAS spin for 25 ms before they fall asleep.
+SETTLING_SECONDS = {False: 0.002, True: 0.03}
+
+
+class Peak:
+    """Floating-point operations a second of one core, by a kernel that only multiplies and adds in registers."""
+
+    def __init__(self) -> None:
+        self.multiply_adds = _dispatch.kernels("float32").multiply_adds
+        self.rates: list[float] = []
+        self.n = 1000
+        while clocked(partial(self.multiply_adds, self.n)) < PEAK_SECONDS:
+            self.n *= 2
+
+    def measure(self) -> None:
+        """Measure once more."""
+        start = time.perf_counter()
+        operations = self.multiply_adds(self.n)
+        self.rates.append(operations / (time.perf_counter() - start))
+
+
+def _losses(task: Task, runners: list[Trainee]) -> tuple[float, dict[Trainee, float]]:
+    """The loss before, and after an epoch in the same order by each runner."""
+    order = task.order(task.workload.n_batches)
+    after = {}
+    for runner in runners:
+        runner.load(task.weights)
+        runner.train(runner.prepared(order))
+        after[runner] = task.loss(runner.read(), order)
+    return task.loss(task.weights, order), after
+
+
+def check_training(task: Task, runners: list[Trainee]) -> dict[Trainee, dict[str, Any]]:
+    """Hold each runner's loss against that of the first, which is ours."""
+    before, after = _losses(task, runners)
+    expected = after[runners[0]]
+    allowed = LOSS_TOLERANCE * abs(expected - before)
+    return {
+        runner: {"right": bool(abs(loss - expected) <= allowed), "loss": loss, "expected": expected, "before": before}
+        for runner, loss in after.items()
+    }
+
+
+def check_prediction(runners: list[Predictor]) -> dict[Predictor, dict[str, Any]]:
+    """Hold each runner's outputs against those of the first, which is ours."""
+    expected = np.array(runners[0].predict())
+    checks = {}
+    for runner in runners:
+        outputs = np.asarray(runner.predict())
+        difference = float(abs(outputs - expected).max()) if outputs.shape == expected.shape else float("inf")
+        checks[runner] = {"right": difference <= OUTPUT_TOLERANCE, "largest_difference": difference}
+    return checks
+
+
+def _entry(runner: Trainee | Predictor, task: Task) -> Entry:
+    if isinstance(runner, Trainee):
+        multiple = task.workload.n_batches if runner.whole_epochs else 1
+        return Entry(runner.label, runner.way, runner.timed, multiple, partial(runner.load, task.weights))
+    return Entry(runner.label, runner.way, partial(_repeated, runner.predict))
+
+
+def _repeated(call: Callable[[], object], times: int) -> Callable[[], None]:
+    def run() -> None:
+        for _ in range(times):
+            call()
+
+    return run
+
+
+def fastest_ways(entries: list[Entry]) -> list[Entry]:
+    """Of all entries with the same label, keep the fastest; all that are kept are calibrated."""
+    kept: dict[str, tuple[float, Entry]] = {}
+    for entry in entries:
+        seconds = calibrate(entry)
+        if entry.label not in kept or seconds < kept[entry.label][0]:
+            kept[entry.label] = seconds, entry
+    return [entry for _, entry in kept.values()]
+
+
+def measure(workload: Workload, modules: list[ModuleType], n_threads: int, seconds: float) -> dict[str, Any]:
+    """Measure one workload.
+
+    Parameters
+    ----------
+    workload : Workload
+        What to measure.
+    modules : list of module
+        Of the peers; ours first.
+    n_threads : int
+        For every runner.
+    seconds : float
+        For the rounds, without making, checking and calibrating the runners.
+
+    Returns
+    -------
+    dict
+        As it goes into the JSON.
+    """
+    task = Task(workload, n_threads)
+    runners, unsupported = [], {}
+    for module in modules:
+        try:
+            makers = module.training(task) if workload.kind == "train" else module.prediction(task)
+            runners += [make() for make in makers]
+        except Unsupported as reason:
+            unsupported[module.LABEL] = str(reason)
+    checks = check_training(task, runners) if workload.kind == "train" else check_prediction(runners)
+    # A library with a wrong way is wrong: the fastest of its ways might be that one.
+    by_label: dict[str, dict[str, Any]] = {}
+    for runner in runners:
+        if runner.label not in by_label or not checks[runner]["right"]:
+            by_label[runner.label] = checks[runner]
+    peak = Peak()
+    entries = fastest_ways([_entry(runner, task) for runner in runners])
+    in_order = list(entries)
+    interleave(entries, seconds, SETTLING_SECONDS[n_threads > 1], peak.measure)
+    peaks = [rate * n_threads for rate in peak.rates]
+    return _described(workload) | {
+        "unsupported": unsupported,
+        "peak_gflops": statistics.median(peaks) / 1e9,
+        "runners": {
+            entry.label: _figures(workload, entry, in_order[0], peaks) | {"check": by_label[entry.label]}
+            for entry in in_order
+        },
+    }
+
+
+def _described(workload: Workload) -> dict[str, Any]:
+    return {
+        "name": workload.name,
+        "kind": workload.kind,
+        "widths": list(workload.widths),
+        "batch": workload.batch,
+        "loss": "half_squared_error" if workload.is_regression else "cross_entropy",
+        "flops": workload.flops,
+    }
+
+
+def _figures(workload: Workload, entry: Entry, ours: Entry, peaks: list[float]) -> dict[str, Any]:
+    """One runner's figures; ratios are taken within rounds, where both sides have met the same conditions."""
+    ratios = [theirs / our for theirs, our in zip(entry.seconds, ours.seconds, strict=True)]
+    parts = [workload.flops / seconds / peak for seconds, peak in zip(entry.seconds, peaks, strict=True)]
+    return {
+        "way": entry.way,
+        "microseconds": entry.median * 1e6,
+        "quartiles": [seconds * 1e6 for seconds in entry.quartiles],
+        "ratio": statistics.median(ratios),
+        "gflops": workload.flops / entry.median / 1e9,
+        "part_of_peak": statistics.median(parts),
+        "rounds": len(entry.seconds),
+        "units_in_a_round": entry.units,
+    }

@@ -1,0 +1,111 @@
+"""Compare fastbackprop with its peers: time, correctness, footprint. ``python bench/run.py --help``."""
+
+import argparse
+import json
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import machine
+import peers
+
+SECONDS = 14.0  # of rounds for each workload
+QUICK_SECONDS = 3.0
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Compare fastbackprop with the libraries that are installed.")
+    parser.add_argument("--quick", action="store_true", help="a few workloads, few rounds, no footprint: a minute")
+    parser.add_argument("--peers", help=f"some of {','.join(peers.PEERS)} (default: all that are installed)")
+    parser.add_argument("--workloads", help="parts of names, separated by commas: '784,predict' (default: all)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="for every library (default: 1)")
+    parser.add_argument("--seconds", type=float, help=f"of rounds for each workload (default: {SECONDS:g})")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write all results there")
+    parser.add_argument("--plot", type=Path, metavar="PATH", help="draw the ratios there, as PNG (needs matplotlib)")
+    options = parser.parse_args(given)
+    known = (*peers.PEERS, peers.SELF_TEST)
+    options.peers = list(peers.PEERS) if options.peers is None else [x for x in options.peers.split(",") if x]
+    for name in options.peers:
+        if name not in known:
+            parser.error(f"--peers must be some of {', '.join(peers.PEERS)}, got {name}.")
+    if options.threads < 1:
+        parser.error(f"--threads must be at least 1, got {options.threads}.")
+    options.workloads = [x for x in (options.workloads or "").split(",") if x]
+    if options.seconds is None:
+        options.seconds = QUICK_SECONDS if options.quick else SECONDS
+    return options
+
+
+def load_peers(names: list[str]) -> tuple[list[ModuleType], dict[str, dict[str, str]]]:
+    """Import the peers, ours last but first in the list; also tell what came of each."""
+    found = {name: peers.find(name) for name in names}
+    machine.free_openmp_variable()
+    ours = peers.find(peers.OURS)
+    if isinstance(ours, str):
+        sys.exit(f"fastbackprop must be installed: pip install '.[bench]'; it is {ours}.")
+    modules, status = [ours], {peers.OURS: {"version": version(ours.DISTRIBUTION)}}
+    for name, module in found.items():
+        if isinstance(module, str):
+            status[name] = {"absent": module}
+        else:
+            modules.append(module)
+            status[name] = {"version": version(module.DISTRIBUTION)}
+    return modules, status
+
+
+def benchmark(options: argparse.Namespace) -> dict[str, Any]:
+    """Do all measurements; return what goes into the JSON."""
+    try:
+        cores = machine.pin(options.threads)
+    except ValueError as error:
+        sys.exit(f"run.py: error: {error}")
+    modules, status = load_peers(options.peers)
+    # These import NumPy and fastbackprop, so they come after the pinning.
+    import contest
+    import footprint
+    from workloads import selected
+
+    workloads = selected(options.workloads, options.quick)
+    if not workloads:
+        sys.exit(f"--workloads must be parts of names as in the table, got {','.join(options.workloads)}.")
+    results: dict[str, Any] = {
+        "machine": machine.description(cores),
+        "settings": {"threads": options.threads, "seconds": options.seconds, "quick": options.quick},
+        "tolerances": {"loss": contest.LOSS_TOLERANCE, "outputs": contest.OUTPUT_TOLERANCE},
+        "peers": status,
+        "workloads": [],
+    }
+    start = time.perf_counter()
+    for i, workload in enumerate(workloads, 1):
+        print(f"{time.perf_counter() - start:4.0f} s  {i} of {len(workloads)}: {workload.name}", file=sys.stderr)
+        results["workloads"].append(contest.measure(workload, modules, options.threads, options.seconds))
+    if not options.quick:
+        print(f"{time.perf_counter() - start:4.0f} s  import time, size, memory", file=sys.stderr)
+        present = [name for name, x in status.items() if "version" in x and name != peers.SELF_TEST]
+        results["footprint"] = {name: footprint.measure(name) for name in present}
+    results["seconds"] = time.perf_counter() - start
+    return results
+
+
+def main(given: list[str] | None = None) -> int:
+    """Run the benchmark; 1 if a peer's result was wrong."""
+    options = arguments(given)
+    results = benchmark(options)
+    import report
+
+    print(report.text(results))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    if options.plot:
+        import plot
+
+        plot.draw(results, options.plot)
+    return 1 if report.wrong(results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""The benchmark runs, says what it must, and sees a wrong result. No test here fails on a time."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[1] / "bench"
+pytestmark = pytest.mark.skipif(not (BENCH / "run.py").exists(), reason="bench/ is in the repository only")
+TINY = ("--quick", "--seconds", "0.1", "--workloads", "train 4-8-3,predict 64-64-10 1 row")
+
+
+def run(program, *arguments):
+    command = [sys.executable, BENCH / program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def with_numpy(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bench") / "results.json"
+    done = run("run.py", *TINY, "--peers", "numpy", "--json", path)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(path.read_text())
+
+
+def test_the_json_has_machine_peers_and_figures(with_numpy):
+    _, results = with_numpy
+    assert {"machine", "settings", "tolerances", "peers", "workloads"} <= set(results)
+    assert {"cpu", "cores", "caches", "os", "python", "kernels"} <= set(results["machine"])
+    assert set(results["peers"]) == {"fastbackprop", "numpy"}
+    assert [workload["kind"] for workload in results["workloads"]] == ["train", "predict"]
+    for workload in results["workloads"]:
+        assert {"fastbackprop", "NumPy"} <= set(workload["runners"])
+        assert workload["runners"]["fastbackprop"]["ratio"] == 1
+        for runner in workload["runners"].values():
+            assert runner["microseconds"] > 0
+            assert runner["gflops"] > 0
+            assert runner["rounds"] >= 5
+            assert runner["check"]["right"]
+
+
+def test_the_useful_operations_are_those_of_the_products(with_numpy):
+    _, results = with_numpy
+    forward = 2 * (4 * 8 + 8 * 3)
+    assert results["workloads"][0]["flops"] == 2 * forward + 2 * 8 * 3  # delta isn't needed for the inputs
+    assert results["workloads"][1]["flops"] == 2 * (64 * 64 + 64 * 10)
+
+
+def test_the_table_has_a_line_for_each_workload(with_numpy):
+    text, _ = with_numpy
+    assert "| 4-8-3 batch 1 " in text
+    assert "| 64-64-10 1 row " in text
+    assert "WRONG" not in text
+
+
+def test_nobody_wins_by_doing_less(tmp_path):
+    path = tmp_path / "results.json"
+    done = run("run.py", *TINY, "--peers", "broken", "--json", path)
+    assert done.returncode == 1, done.stderr
+    for workload in json.loads(path.read_text())["workloads"]:
+        assert not workload["runners"]["broken"]["check"]["right"]
+        assert f"WRONG: broken in {workload['name']}" in done.stdout
+
+
+def test_an_absent_peer_is_reported_with_the_reason(tmp_path):
+    if importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnx"):
+        pytest.skip("onnxruntime is installed here")
+    done = run("run.py", *TINY, "--peers", "onnxruntime")
+    assert done.returncode == 0, done.stderr
+    assert "onnxruntime: not installed (No module named" in done.stdout
+
+
+def test_the_picture_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    path = tmp_path / "ratios.png"
+    done = run("run.py", *TINY, "--peers", "numpy", "--plot", path)
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "complaint"),
+    [
+        ("run.py", ["--peers", "nonsense"], "--peers must be some of numpy, torch"),
+        ("run.py", ["--threads", "0"], "--threads must be at least 1, got 0."),
+        ("run.py", ["--workloads", "nonsense", "--peers", ""], "--workloads must be parts of names"),
+        ("mnist.py", [], "--data"),
+        ("mnist.py", ["--data", "nowhere.npz"], "got nowhere.npz, where there is no file."),
+    ],
+)
+def test_wrong_usage_ends_with_one_sentence(program, arguments, complaint):
+    done = run(program, *arguments)
+    assert done.returncode != 0
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
