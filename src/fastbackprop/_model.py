@@ -142,7 +142,7 @@ class Sequential:
         ValueError, TypeError
             If X or out has a wrong shape or dtype, or X isn't finite.
         """
-        if out is None and n_threads is None:
+        if out is None and (n_threads is None or (type(n_threads) is int and n_threads > 0)):
             quick = self._quick(X, check_finite)
             if quick is not None:
                 return quick

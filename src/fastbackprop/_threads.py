@@ -84,16 +84,14 @@ class _Workers:
         self.n_started = 0
         self.starting = threading.Lock()
 
-    def ask(self, work: Any, n_helpers: int) -> None:
-        """Call helpers for this work; they come when they come."""
+    def start(self, n_helpers: int) -> None:
+        """Have at least so many."""
         if self.n_started < n_helpers:
             with self.starting:
                 while self.n_started < n_helpers:
                     name = f"fastbackprop-{self.n_started + 1}"
                     threading.Thread(target=_serve, args=(self.calls,), name=name, daemon=True).start()
                     self.n_started += 1
-        for _ in range(n_helpers):
-            self.calls.put(work)
 
 
 def _serve(calls: "SimpleQueue[Any]") -> None:
@@ -118,6 +116,8 @@ if hasattr(os, "register_at_fork"):
 
 def run(work: Any, n_threads: int) -> Any:
     """Do a Work of the kernels with this many threads; returns what its ``run`` returns."""
-    if n_threads > 1:
-        _workers.ask(work, n_threads - 1)
-    return work.run()
+    if n_threads == 1:
+        return work.run()
+    _workers.start(n_threads - 1)
+    # The kernels call the helpers themselves: no Ctrl-C can come between that and the work.
+    return work.run(_workers.calls.put)

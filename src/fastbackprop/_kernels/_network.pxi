@@ -217,6 +217,16 @@ cdef class Work:
     cdef Team team
     cdef object kept             # alive as long as the threads need it
 
+    cdef share(self, call):
+        """Call helpers and lead them, whatever happens: nobody may be left at work alone."""
+        cdef int64_t i
+        try:
+            for i in range(self.team.most):
+                call(self)
+        finally:
+            with nogil:
+                lead(&self.team)
+
     def help(self):
         """Take a share, if the work isn't over yet; for any thread but the one in ``run``."""
         with nogil:
@@ -264,16 +274,18 @@ cdef class TrainingWork(Work):
         self.team.n_chunks, self.team.work, self.team.close = training_chunks, training_work, training_close
         open_team(&self.team, n_threads, crowded)
 
-    def run(self):
+    def run(self, call=None):
         """Do it; returns the outcome, the sums, and for an outcome other than 0 where it was.
 
-        That is the first row of the batch, and the layer.
+        That is the first row of the batch, and the layer. ``call(work)`` makes one other
+        thread call ``work.help()``.
         """
         cdef Progress* progress = &self.job.progress
+        if self.team.most > 0:
+            self.share(call)
+            return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer
         with nogil:
-            if self.team.most > 0:
-                lead(&self.team)
-            elif self.job.batch_size == 1 and self.job.update.is_plain:
+            if self.job.batch_size == 1 and self.job.update.is_plain:
                 train_singly(&self.job)
             else:
                 train_alone(&self.job)
@@ -321,11 +333,10 @@ cdef class PredictionWork(Work):
         self.team.n_chunks, self.team.work, self.team.close = prediction_chunks, prediction_work, prediction_close
         open_team(&self.team, n_threads, crowded)
 
-    def run(self):
-        """Do it; returns how many were right, where a loss was given."""
+    def run(self, call=None):
+        """Do it; returns how many were right, where a loss was given. ``call`` as in TrainingWork."""
         if self.job.n > 0:
-            with nogil:
-                lead(&self.team)
+            self.share(call)
         return self.job.n_right
 
 
