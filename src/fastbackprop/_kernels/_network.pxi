@@ -221,7 +221,7 @@ cdef class Work:
         """Call helpers and lead them, whatever happens: nobody may be left at work alone."""
         cdef int64_t i
         try:
-            for i in range(self.team.most):
+            for i in range(self.team.most if call is not None else 0):
                 call(self)
         finally:
             with nogil:
