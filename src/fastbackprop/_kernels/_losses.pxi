@@ -19,7 +19,7 @@ cdef struct Batch:                               # rows of the last layer
     real* costs                                  # OUT (n + LANES,): junk behind the last
 
 
-
+cdef inline vec load_target(const real* y, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
     """y[j:] up to y[n - 1], then zeros; nothing past the end is touched."""
     return v_load_any(y + j) if j + LANES <= n else v_load_first(y + min(j, n), n - j)
 
