@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 import tracemalloc
 import weakref
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -51,6 +53,14 @@ def wait_for(condition):
         time.sleep(0.001)
 
 
+def let_helpers_finish():
+    """Wait until every helper has dropped the calls that it came late for."""
+    everybody = threading.Barrier(_threads._workers.n_started + 1)
+    for _ in range(_threads._workers.n_started):
+        _threads._workers.calls.put(SimpleNamespace(help=everybody.wait))
+    everybody.wait(timeout=10)
+
+
 # ---- what Python allocates ------------------------------------------------------------
 
 
@@ -67,8 +77,7 @@ def test_memory_does_not_grow_with_batches_or_epochs(n_threads, per_call, monkey
 
         def fit():
             trainer.fit(X[:rows], y[:rows], epochs=epochs, shuffle=False)
-            wait_for(_threads._workers.calls.empty)
-            time.sleep(0.01)  # for the helper to drop the last
+            let_helpers_finish()
 
         return traced(fit)
 
@@ -90,6 +99,7 @@ def test_predicting_and_evaluating_again_and_again_keeps_nothing():
             trainer.model.predict(X[i])
             trainer.evaluate(X, y)
             trainer.step(X[:10], y[:10])
+        let_helpers_finish()
 
     use(4)
     (_, few), (_, many) = traced(lambda: use(4)), traced(lambda: use(400))
