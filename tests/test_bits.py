@@ -102,6 +102,19 @@ def test_fit_has_the_bits_of_steps_over_the_same_batches():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_a_sample_alone_has_the_bits_of_a_batch_of_one_down_to_the_sign_of_zero(dtype):
+    biases = []
+    for n_threads in [1, 2]:  # with one thread single samples have a path of their own
+        model = fb.mlp([2, 3, 2], activation="sigmoid", seed=0, dtype=dtype)
+        for layer in model.layers:
+            layer.bias = np.full(layer.n_out, -0.0)
+        trainer = fb.Trainer(model, "half_squared_error", fb.SGD(0.1), batch_size=1, n_threads=n_threads)
+        trainer.fit(np.full((1, 2), 1e4), [[1.0, -1.0]])  # saturated: zeros of either sign for a derivative
+        biases.append([bits(layer.bias) for layer in model.layers])
+    assert biases[0] == biases[1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", TRAININGS)
 def test_the_same_seed_gives_the_same_bits(name, dtype):
     first, second = (train(dtype, *TRAININGS[name]) for _ in range(2))

@@ -272,6 +272,7 @@ BAD_OUT = {
     "dtype": (np.zeros((4, 2)), ValueError, "C-contiguous float32 array of shape (4, 2), got float64"),
     "order": (np.zeros((4, 2), "f4", "F"), ValueError, "of shape (4, 2), not C-contiguous."),
     "read-only": (READ_ONLY, ValueError, "of shape (4, 2), read-only."),
+    "alignment": (np.zeros(33, "u1")[1:].view("f4").reshape(4, 2), ValueError, "of shape (4, 2), not aligned."),
     "byte order": (np.zeros((4, 2), ">f4"), ValueError, "got >f4 of shape (4, 2)."),
 }
 
@@ -315,6 +316,27 @@ def test_a_bias_that_is_not_there_cannot_be_assigned():
 @pytest.mark.parametrize("init", [np.full((1, 1), 1e39), fb.Constant(1e39), 1e39], ids=["array", "object", "number"])
 def test_initial_weights_too_large_for_float32_are_refused(init):
     check_refused(ValueError, "must fit float32, got 1e+39", lambda: fb.Sequential([fb.Dense(1, 1, weight_init=init)]))
+
+
+def test_a_forward_inside_of_backwards_argument_is_noticed():
+    model = fb.mlp([3, 4, 2], seed=0)
+
+    class Disturbing:
+        def __array__(self, dtype=None, copy=None):
+            model.forward(np.ones((1, 3)))
+            return np.ones((500, 2), "f4")
+
+    model.forward(np.ones((500, 3)))
+    with pytest.raises(ValueError, match=r"^d_y_hat must have shape \(1, 2\), as forward returned, got \(500, 2\).$"):
+        model.backward(Disturbing())
+    assert not model.layers[0].weight_gradient.any()
+
+
+def test_a_batch_size_beyond_every_number_of_rows_is_one_batch():
+    models = [fb.mlp([3, 4, 2], seed=0) for _ in range(2)]
+    for model, size in zip(models, [7, 2**70], strict=True):
+        fb.Trainer(model, "half_squared_error", batch_size=size, seed=0).fit(np.ones((7, 3)), np.ones((7, 2)))
+    assert np.array_equal(models[0].layers[0].weight, models[1].layers[0].weight)
 
 
 def test_the_four_words_out_of_order_are_refused():

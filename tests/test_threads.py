@@ -210,6 +210,15 @@ def test_calls_that_are_over_neither_hang_nor_change_bits(monkeypatch):
     assert weights(fit_with_threads()) == expected
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_work_runs_once(n_threads, monkeypatch):
+    works, original, model = [], _threads.run, fb.mlp([3, 2], seed=0)
+    monkeypatch.setattr(_model, "run", lambda work, n_threads: works.append(work) or original(work, n_threads))
+    model.predict(np.ones((100, 3)), n_threads=n_threads)
+    with pytest.raises(RuntimeError, match=r"^a Work runs once$"):
+        works[0].run()
+
+
 class Call:
     """Like a Work of the kernels, but its run waits for help."""
 
@@ -479,6 +488,16 @@ def test_an_environment_variable_of_ours_that_is_no_number_is_refused(value, mon
             use()
         assert str(caught.value) == f"FASTBACKPROP_NUM_THREADS must be an integer of at least 1, got {value!r}."
     assert fb.Trainer(model, "half_squared_error", n_threads=2)  # nobody asks for it
+
+
+def test_thousands_of_threads_are_refused(monkeypatch):
+    model = fb.mlp([2, 1], seed=0)
+    for value in [1025, 2**26, 2**31, 2**63]:
+        with pytest.raises(ValueError, match=f"^n_threads must be at most 1,024, got {value:,}.$"):
+            fb.Trainer(model, "half_squared_error", n_threads=value)
+    monkeypatch.setenv("FASTBACKPROP_NUM_THREADS", str(2**26))
+    with pytest.raises(ValueError, match=r"^FASTBACKPROP_NUM_THREADS must be at most 1,024, got 67,108,864.$"):
+        model.predict([[1.0, 2.0]])
 
 
 # argument, FASTBACKPROP_NUM_THREADS, OMP_NUM_THREADS, used

@@ -257,26 +257,28 @@ class Sequential:
         ValueError, TypeError
             If d_y_hat has a wrong shape or dtype, or isn't finite.
         """
-        shape = self._forward_shape
-        if shape is None:
-            raise RuntimeError("backward must follow forward, got a model without a forward pass.")
+        given = as_numeric("d_y_hat", d_y_hat)
         is_d_z = isinstance(d_y_hat, OutputGradient) and d_y_hat.activation == self._layers[-1].activation
-        if as_numeric("d_y_hat", d_y_hat).shape != shape:
-            raise ValueError(f"d_y_hat must have shape {shape}, as forward returned, got {np.shape(d_y_hat)}.")
-        given = d_y_hat.z if is_d_z else d_y_hat
-        d_out = as_matrix("d_y_hat", given, self._dtype, self.n_out, "the model's n_out", may_be_row=True)
-        d_x = np.empty((len(d_out), self.n_in), self._dtype)
         self._acquire()
         try:
-            scratch = self._zeros_for_backward(len(d_out))
+            # Not before: another thread's forward, or one inside an __array__, would change it.
+            shape = self._forward_shape
+            if shape is None:
+                raise RuntimeError("backward must follow forward, got a model without a forward pass.")
+            if given.shape != shape:
+                raise ValueError(f"d_y_hat must have shape {shape}, as forward returned, got {given.shape}.")
+            d_out = d_y_hat.z if is_d_z else given
+            d_out = as_matrix("d_y_hat", d_out, self._dtype, self.n_out, "the model's n_out", may_be_row=True)
+            d_x = np.empty((len(d_out), self.n_in), self._dtype)
+            scratch = self._scratch_for_backward(len(d_out))
             self._network.backward(d_out, is_d_z, self._parameters.gradients, d_x, scratch)
             self._parameters.has_blame = True
         finally:
             self._release()
         return d_x.reshape(-1) if len(shape) == 1 else d_x
 
-    def _zeros_for_backward(self, n_rows: int) -> np.ndarray:
-        """W^T of the first layer and dC/dx, which only the loop by hand needs."""
+    def _scratch_for_backward(self, n_rows: int) -> np.ndarray:
+        """W^T of the first layer (zeros: its padding stays so) and dC/dx, which only the loop by hand needs."""
         size = self._network.backward_scratch_size + n_rows * row_length(self.n_in, self._dtype)
         if self._backward_scratch is None or self._backward_scratch.size < size:
             self._backward_scratch = aligned_zeros(size, self._dtype)

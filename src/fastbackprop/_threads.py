@@ -23,6 +23,8 @@ ENVIRONMENT_VARIABLES = ("FASTBACKPROP_NUM_THREADS", "OMP_NUM_THREADS")
 # 30 microseconds of work near the peak of a core, ten times what meeting takes.
 OPERATIONS_PER_THREAD = 3e6
 
+MOST_THREADS = 1024  # more is a mistake: each has scratch and a stack of its own
+
 
 @cache  # reading files takes longer than many a call of the kernels; affinity is asked for each time
 def _cgroup_quota() -> float:
@@ -47,15 +49,21 @@ def available_cpus() -> int:
 def check_n_threads(n_threads: object) -> int | None:
     """Return the number asked for, by argument or environment variable; None leaves it to the work."""
     if n_threads is not None:
-        return check_integer("n_threads", n_threads)
+        return _at_most("n_threads", check_integer("n_threads", n_threads))
     ours, common = (os.environ.get(name, "").strip() for name in ENVIRONMENT_VARIABLES)
     if ours:
         if not ours.isdecimal() or int(ours) < 1:
             raise ValueError(f"{ENVIRONMENT_VARIABLES[0]} must be an integer of at least 1, got {ours!r}.")
-        return int(ours)
+        return _at_most(ENVIRONMENT_VARIABLES[0], int(ours))
     # OpenMP allows a list, for nested levels; what it would ignore is ignored.
     first = common.split(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) > 0 else None
+    return min(int(first), MOST_THREADS) if first.isdecimal() and int(first) > 0 else None
+
+
+def _at_most(what: str, n_threads: int) -> int:
+    if n_threads > MOST_THREADS:
+        raise ValueError(f"{what} must be at most {MOST_THREADS:,}, got {n_threads:,}.")
+    return n_threads
 
 
 def share_of_work(n_threads: int | None, operations: float) -> tuple[int, bool]:
@@ -119,5 +127,5 @@ def run(work: Any, n_threads: int) -> Any:
     if n_threads == 1:
         return work.run()
     _workers.start(n_threads - 1)
-    # The kernels call the helpers themselves: no Ctrl-C can come between that and the work.
+    # The kernels call the helpers themselves, and put is C: no Ctrl-C can come between that and the work.
     return work.run(_workers.calls.put)

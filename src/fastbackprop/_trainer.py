@@ -230,7 +230,9 @@ class Trainer:
                         # From the same start each time: two fits of one epoch are a fit of two.
                         order[:] = np.arange(len(order))
                         kernels(rows.dtype).shuffle(order, self._generator.random_raw(len(order)))
-                    self._epoch(_Data(rows, targets, order, size), epoch, history, bar.update, validation)
+                    self._epoch(
+                        _Data(rows, targets, order, min(size, len(rows))), epoch, history, bar.update, validation
+                    )
                     bar.set_postfix_str(f"epoch {epoch}, " + _shown(history), refresh=False)
                     if on_epoch_end is not None:
                         on_epoch_end(history)

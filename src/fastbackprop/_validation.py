@@ -117,6 +117,12 @@ def _check_finite(what: str, converted: np.ndarray, given: np.ndarray) -> None:
     raise ValueError(f"{what} must be finite, got {got} at {where}.")
 
 
+def _plain(given: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """C-contiguous, of this dtype, and aligned to its numbers; no copy if it is that."""
+    array = np.ascontiguousarray(given, dtype=dtype)
+    return array if array.flags.aligned else array.copy()
+
+
 def as_matrix(
     what: str,
     value: Any,
@@ -151,7 +157,7 @@ def as_matrix(
         got = shape[-1] if len(shape) == 2 or may_be_row else f"shape {shape}"
         raise ValueError(f"{what} must have {columns} column{'s' * (columns != 1)} ({meaning}), got {got}.")
     with np.errstate(over="ignore", invalid="ignore"):
-        array = np.ascontiguousarray(given, dtype=dtype)
+        array = _plain(given, dtype)
     if check_finite:
         _check_finite(what, array, given)
     return array
@@ -163,7 +169,7 @@ def as_vector(what: str, value: Any, dtype: np.dtype, size: int) -> np.ndarray:
     if given.shape != (size,):
         raise ValueError(f"{what} must have shape ({size},), got {given.shape}.")
     with np.errstate(over="ignore", invalid="ignore"):
-        array = np.ascontiguousarray(given, dtype=dtype)
+        array = _plain(given, dtype)
     _check_finite(what, array, given)
     return array
 
@@ -193,11 +199,12 @@ def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarra
     """Return ``out`` if results can be written straight into it."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a numpy array, got {type(out).__name__}.")
-    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
+    if out.shape != shape or out.dtype != dtype or not out.flags.carray:
         kind = "" if out.flags.c_contiguous else ", not C-contiguous"
+        kind += "" if out.flags.aligned else ", not aligned"
         kind += "" if out.flags.writeable else ", read-only"
         raise ValueError(
-            f"out must be a writeable C-contiguous {dtype} array of shape {shape}, "
+            f"out must be a writeable, aligned, C-contiguous {dtype} array of shape {shape}, "
             f"got {out.dtype} of shape {out.shape}{kind}."
         )
     return out

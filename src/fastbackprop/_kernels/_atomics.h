@@ -9,6 +9,12 @@
 #include <stdint.h>
 
 #if defined(_WIN32)
+#  ifndef WIN32_LEAN_AND_MEAN
+#    define WIN32_LEAN_AND_MEAN
+#  endif
+#  ifndef NOMINMAX
+#    define NOMINMAX
+#  endif
 #  include <windows.h>
 #else
 #  include <sched.h>
@@ -17,7 +23,15 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #  include <intrin.h>
-static __forceinline int64_t fbp_load(volatile int64_t *p) { return _InterlockedOr64(p, 0); }
+static __forceinline int64_t fbp_load(volatile int64_t *p) { /* not an interlocked one: who waits must not write */
+#  if defined(_M_ARM64)
+    return (int64_t)__ldar64((unsigned __int64 volatile *)p);
+#  else
+    int64_t x = *p;
+    _ReadWriteBarrier();
+    return x;
+#  endif
+}
 static __forceinline void fbp_store(volatile int64_t *p, int64_t x) { _InterlockedExchange64(p, x); }
 static __forceinline int64_t fbp_add(volatile int64_t *p, int64_t x) { return _InterlockedExchangeAdd64(p, x) + x; }
 static __forceinline int fbp_replace(volatile int64_t *p, int64_t old, int64_t x) {
@@ -30,6 +44,10 @@ static inline int64_t fbp_add(volatile int64_t *p, int64_t x) { return __atomic_
 static inline int fbp_replace(volatile int64_t *p, int64_t old, int64_t x) {
     return __atomic_compare_exchange_n(p, &old, x, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
+#endif
+
+#if defined(__x86_64__) || defined(_M_X64)
+#  include <emmintrin.h>
 #endif
 
 /* For a few dozen cycles: another thread of this core may have them. */

@@ -1,4 +1,4 @@
-# Maxima along a row. (Sums along a row are taken in one order for every instruction
+# Along a row: the largest, the first that isn't finite. (Sums along a row are taken in one order for every instruction
 # set: BLOCK fixed lanes, 64 bytes of reals in as many vectors as that takes, then the
 # fixed tree of v_sum_of_block.)
 
@@ -11,3 +11,21 @@ cdef inline real max_of_first(const real* x, Py_ssize_t n) noexcept nogil:
         largest = v_max(largest, v_first_or(v_load(x + j), n - j, lowest))
         j += LANES
     return v_largest(largest)
+
+
+cdef Py_ssize_t find_nonfinite(const real* x, Py_ssize_t n) noexcept nogil:
+    """The index of the first NaN or infinity, or -1."""
+    cdef vec wrong = v_zero()                    # stays 0: x - x is NaN for inf and NaN
+    cdef vec y
+    cdef Py_ssize_t i = 0
+    while i + LANES <= n:
+        y = v_load_any(x + i)
+        wrong = v_or(wrong, v_sub(y, y))
+        i += LANES
+    y = v_load_first(x + i, n - i)
+    if all_zero(v_or(wrong, v_sub(y, y))):
+        return -1
+    for i in range(n):
+        if not isfinite(x[i]):
+            return i
+    return -1

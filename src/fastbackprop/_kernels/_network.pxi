@@ -64,20 +64,15 @@ cdef class Network:
     cdef Plan plan
     cdef real[::1] parameters
     cdef object scratch
-    cdef Py_ssize_t widest       # the longest padded row, of inputs too
+    cdef Py_ssize_t widest       # the longest row of a layer's outputs
 
     def __cinit__(self, list layers, real[::1] parameters):
-        self.plan.layers = <Layer*>calloc(len(layers), sizeof(Layer))
-        if self.plan.layers == NULL:
-            raise MemoryError("no memory for the network's plan")
-
-    def __dealloc__(self):
-        free(self.plan.layers)
-
-    def __init__(self, list layers, real[::1] parameters):
         cdef Layer* layer
         cdef Py_ssize_t i, n_in, n_out, offset
         cdef bint has_bias
+        self.plan.layers = <Layer*>calloc(len(layers), sizeof(Layer))
+        if self.plan.layers == NULL:
+            raise MemoryError("no memory for the network's plan")
         self.parameters = parameters
         self.plan.n_layers = len(layers)
         self.widest = 0
@@ -92,7 +87,10 @@ cdef class Network:
             layer.bias = layer.weight + n_in * layer.row if has_bias else NULL
             fbp_assert(layer.offset + layer.size <= parameters.shape[0])
             fbp_assert(<size_t>layer.weight % ALIGNMENT == 0)
-            self.widest = max(self.widest, layer.row, layer.row_in)
+            self.widest = max(self.widest, layer.row)
+
+    def __dealloc__(self):
+        free(self.plan.layers)
 
     @property
     def predict_scratch_size(self):

@@ -27,7 +27,7 @@ cdef class QuickPredictor:
     def __cinit__(self, Network network):
         cdef Py_ssize_t size = 3 * PREDICT_ROWS * network.widest * sizeof(real)
         self.network = network
-        self.memory = calloc(size + ALIGNMENT, 1)        # no page is there before it is used
+        self.memory = calloc(size + ALIGNMENT, 1)        # most systems give a page when it is used, not before
         if self.memory == NULL:
             raise MemoryError("no memory for predictions")
         self.scratch = <real*>((<size_t>self.memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
@@ -38,6 +38,7 @@ cdef class QuickPredictor:
     def predict(self, X, bint check_finite):
         """The outputs for X, or None for whatever isn't simple: the long way knows more, and complains."""
         cdef const Layer* first = self.network.plan.layers
+        cdef const Layer* last = first + self.network.plan.n_layers - 1
         cdef cnp.npy_intp shape[2]
         cdef Py_ssize_t i, n = 1
         cdef int n_dims
@@ -52,16 +53,18 @@ cdef class QuickPredictor:
         if n_dims < 1 or n_dims > 2 or cnp.PyArray_DIM(X, n_dims - 1) != first.n_in or not 0 < n <= PREDICT_ROWS:
             return None
         x = <const real*>cnp.PyArray_DATA(X)
-        if (check_finite and find_nonfinite(x, n * first.n_in) >= 0) or not atomic_replace(&self.busy, 0, 1):
+        if check_finite and find_nonfinite(x, n * first.n_in) >= 0:
+            return None
+        shape[0], shape[n_dims - 1] = n, last.n_out
+        result = cnp.PyArray_EMPTY(n_dims, shape, REAL_TYPE, 0)
+        out = <real*>cnp.PyArray_DATA(result)
+        if not atomic_replace(&self.busy, 0, 1):                 # nothing from here on can raise
             return None
         if n * self.network.parameters.shape[0] <= QUICK_PRODUCTS:
             predict_rows(&self.network.plan, x, n, self.scratch, self.network.widest, &batch)
         else:
             with nogil:
                 predict_rows(&self.network.plan, x, n, self.scratch, self.network.widest, &batch)
-        shape[0], shape[n_dims - 1] = n, batch.n_out
-        result = cnp.PyArray_EMPTY(n_dims, shape, REAL_TYPE, 0)
-        out = <real*>cnp.PyArray_DATA(result)
         for i in range(n):
             memcpy(out + i * batch.n_out, batch.a + i * batch.row, batch.n_out * sizeof(real))
         atomic_store(&self.busy, 0)

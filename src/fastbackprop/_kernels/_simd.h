@@ -16,14 +16,15 @@
      c) Whatever sums across lanes does so as BLOCK fixed lanes, 64 bytes of
         reals, however many vectors that takes (see _lanes.pxi).
      d) Only operations that IEEE 754 defines exactly: no reciprocal estimates.
-     e) v_max and v_min give back a NaN that stands in their second argument.
+     e) v_max and v_min give back a NaN that stands in their second argument
+        (NEON's one in either; no result depends on it, nor on the order of -0 and 0).
+   The bits of a NaN itself are the machine's: x86 sets its sign, ARM does not.
 
-   This header (and _cpuid.h) is the only place for compiler extensions.      */
+   This header, _atomics.h and _cpuid.h are the only places for compiler extensions.      */
 
 #ifndef FBP_SIMD_H
 #define FBP_SIMD_H
 
-#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

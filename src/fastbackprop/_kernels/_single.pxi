@@ -68,8 +68,8 @@ cdef inline bint correct_one(const Layer* layer, const real* x, real learning_ra
     for j in range(layer.width // LANES):
         wrong = correct_outer(x, layer.n_in, v_load(layer.delta + j * LANES), rate,
                               layer.weight + j * LANES, layer.row, wrong)
-        if layer.bias != NULL:
-            w = v_fnma(rate, v_load(layer.delta + j * LANES), v_load(layer.bias + j * LANES))
+        if layer.bias != NULL:                   # a sum from 0, so that -0 becomes 0 as in a batch
+            w = v_fnma(rate, v_add(v_zero(), v_load(layer.delta + j * LANES)), v_load(layer.bias + j * LANES))
             v_store(layer.bias + j * LANES, w)
             wrong = v_or(wrong, v_sub(w, w))
     if not is_first:                             # a of the layer below has something in its padding, W^T zeros

@@ -26,7 +26,7 @@ cdef extern from "_atomics.h" nogil:
 
 cdef enum:
     MOST_QUEUES = 16             # more threads than that share them
-    CHUNK_BITS = 24              # of a ticket: the next chunk; above them the phase
+    CHUNK_BITS = 32              # of a ticket: the next chunk; above them the phase
     SPINS = 1000                 # tens of microseconds
     YIELDS = 100
 

@@ -9,9 +9,13 @@ cdef class Work:
     cdef share(self, call):
         """Call helpers and lead them, whatever happens: nobody may be left at work alone."""
         cdef int64_t i
+        if atomic_load(&self.team.members[0]) >= CLOSED:
+            raise RuntimeError("a Work runs once")
         try:
             for i in range(self.team.most if call is not None else 0):
                 call(self)
+        except MemoryError:
+            pass                                 # helpers are welcome, not needed
         finally:
             with nogil:
                 lead(&self.team)
@@ -56,7 +60,7 @@ cdef class TrainingWork(Work):
         job.velocity = &velocity[0] if job.update.momentum != 0 else &network.parameters[0]
         job.first, job.last, job.batch_size = first, last, batch_size
         # Some chunks for each thread, of whole tiles; few enough that weights are read from nearby.
-        job.rows_per_chunk = max(MIN_ROWS, pieces(batch_size, 4 * n_threads * MIN_ROWS) * MIN_ROWS)
+        job.rows_per_chunk = max(MIN_ROWS, pieces(batch_size, <Py_ssize_t>4 * n_threads * MIN_ROWS) * MIN_ROWS)
         job.progress.cost, job.progress.n_right = cost, n_right
         job.progress.outcome, job.progress.layer = FINE, -1
         self.team.job = job
