@@ -1,8 +1,8 @@
 """The flag table and the extensions, nothing else; pyproject.toml has the rest."""
 
 import os
-import platform
 import sys
+import sysconfig
 
 import numpy as np
 from Cython.Build import cythonize
@@ -10,7 +10,12 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("FASTBACKPROP_DEBUG", "0") not in ("", "0")
-IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
+# What is built for, which isn't always what builds: linux-aarch64, macosx-11.0-arm64, win-amd64 ...
+MACHINE = sysconfig.get_platform().rpartition("-")[2]
+if sys.platform == "darwin":  # one at a time: a universal2 Python would compile each file for both
+    MACHINE = os.uname().machine if MACHINE == "universal2" else MACHINE
+    os.environ.setdefault("ARCHFLAGS", f"-arch {MACHINE}")
+IS_X86_64 = MACHINE in ("x86_64", "amd64")
 
 # Appended to the compiler's own flags, for kernel modules only. Contraction is off
 # so that an FMA stands where the kernels write one and nowhere else.
@@ -32,9 +37,6 @@ FLAGS = {
         "x86_64_v4": ["/arch:AVX512"],
     },
 }
-# One architecture at a time: a universal2 Python would compile each file for both.
-if sys.platform == "darwin":
-    os.environ.setdefault("ARCHFLAGS", f"-arch {platform.machine()}")
 VARIANTS = ["baseline", "x86_64_v3", "x86_64_v4"] if IS_X86_64 else ["baseline"]
 MACROS = [("FBP_DEBUG", "1")] if DEBUG else []
 BUILD = "build/debug" if DEBUG else "build/release"  # or one would reuse the other's objects
