@@ -18,7 +18,9 @@ if sys.platform == "darwin":  # one at a time: a universal2 Python would compile
 IS_X86_64 = MACHINE in ("x86_64", "amd64")
 
 # Appended to the compiler's own flags, for kernel modules only. Contraction is off
-# so that an FMA stands where the kernels write one and nowhere else.
+# so that an FMA stands where the kernels write one and nowhere else. _cpu has no flag
+# that could bring in an instruction; without debug information (it holds the paths of
+# the build) two builds are the same bytes.
 GCC = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
 V2 = ["-msse4.2", "-mpopcnt", "-mcx16"]  # one by one: older compilers don't know x86-64-v2
 V3 = [*V2, "-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c", "-mlzcnt", "-mmovbe"]
@@ -29,12 +31,14 @@ FLAGS = {
         "baseline": V2 if IS_X86_64 else [],
         "x86_64_v3": V3,
         "x86_64_v4": V4,
+        "_cpu": ["-g"] if DEBUG else ["-g0"],
     },
     "msvc": {
         "all": ["/Od" if DEBUG else "/O2", "/fp:precise"],
         "baseline": [],
         "x86_64_v3": ["/arch:AVX2"],
         "x86_64_v4": ["/arch:AVX512"],
+        "_cpu": [],
     },
 }
 VARIANTS = ["baseline", "x86_64_v3", "x86_64_v4"] if IS_X86_64 else ["baseline"]
@@ -67,9 +71,9 @@ class BuildExt(build_ext):
     def build_extension(self, ext: Extension) -> None:
         """Compile one extension with the flags of its variant."""
         flags = FLAGS["msvc" if self.compiler.compiler_type == "msvc" else "unix"]
-        for variant in VARIANTS:
-            if ext.name.rpartition(".")[2].startswith(variant):
-                ext.extra_compile_args = [*ext.extra_compile_args, *flags["all"], *flags[variant]]
+        variant = ext.name.rpartition(".")[2].partition("_float")[0]
+        common = [] if variant == "_cpu" else flags["all"]
+        ext.extra_compile_args = [*ext.extra_compile_args, *common, *flags[variant]]
         super().build_extension(ext)
 
 

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 from peers.base import Predictor, Trainee, Unsupported
 from rounds import Entry, calibrate, clocked, interleave
-from workloads import Task, Workload
+from workloads import Task, Weights, Workload
 
 from fastbackprop import _dispatch
 
 # Of training: how far a loss may be from ours, as a part of how far training has brought it.
-LOSS_TOLERANCE = 1e-5
+LOSS_TOLERANCE = 1e-6
+# And how far any weight may be from ours, as a part of the farthest that training has moved one.
+WEIGHT_TOLERANCE = 2e-5
+# What is timed may shuffle as it likes: its loss must only have come about as far.
+TIMED_TOLERANCE = 0.05
 # Of predictions: the largest difference of any output, all of which are from 0 to 1.
 OUTPUT_TOLERANCE = 1e-5
 PEAK_SECONDS = 0.002
@@ -40,26 +44,42 @@ class Peak:
         self.rates.append(operations / (time.perf_counter() - start))
 
 
-def _losses(task: Task, runners: list[Trainee]) -> tuple[float, dict[Trainee, float]]:
-    """The loss before, and after an epoch in the same order by each runner."""
-    order = task.order(task.workload.n_batches)
-    after = {}
-    for runner in runners:
-        runner.load(task.weights)
-        runner.train(runner.prepared(order))
-        after[runner] = task.loss(runner.read(), order)
-    return task.loss(task.weights, order), after
+def _farthest(weights: Weights, others: Weights) -> float:
+    """The largest difference of any weight or bias."""
+    pairs = zip((x for layer in weights for x in layer), (x for layer in others for x in layer), strict=True)
+    return max(float(abs(np.asarray(one, np.float64) - np.asarray(other)).max()) for one, other in pairs)
 
 
 def check_training(task: Task, runners: list[Trainee]) -> dict[Trainee, dict[str, Any]]:
-    """Hold each runner's loss against that of the first, which is ours."""
-    before, after = _losses(task, runners)
-    expected = after[runners[0]]
-    allowed = LOSS_TOLERANCE * abs(expected - before)
-    return {
-        runner: {"right": bool(abs(loss - expected) <= allowed), "loss": loss, "expected": expected, "before": before}
-        for runner, loss in after.items()
-    }
+    """Hold each runner's weights and loss after an epoch in the same order against those of the first, ours.
+
+    Then what will be timed is run for an epoch: it must have trained, too.
+    """
+    order = task.order(task.workload.n_batches)
+    before, ours = task.loss(task.weights, order), None
+    checks = {}
+    for runner in runners:
+        runner.load(task.weights)
+        runner.train(runner.prepared(order))
+        weights = runner.read()
+        loss = task.loss(weights, order)
+        if ours is None:
+            ours, expected, moved = weights, loss, _farthest(weights, task.weights)
+        difference = _farthest(weights, ours) / moved
+        runner.load(task.weights)
+        runner.timed(task.workload.n_batches)()
+        timed = task.loss(runner.read(), order)
+        change = abs(expected - before)
+        right = abs(loss - expected) <= LOSS_TOLERANCE * change and difference <= WEIGHT_TOLERANCE
+        checks[runner] = {
+            "right": bool(right and abs(timed - expected) <= TIMED_TOLERANCE * change),
+            "loss": loss,
+            "expected": expected,
+            "before": before,
+            "loss_of_what_is_timed": timed,
+            "largest_difference_of_weights": difference,
+        }
+    return checks
 
 
 def check_prediction(runners: list[Predictor]) -> dict[Predictor, dict[str, Any]]:

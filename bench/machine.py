@@ -22,6 +22,7 @@ def pin(n_threads: int) -> list[int]:
     list of int
         The cores; empty where the OS has no such call.
     """
+    os.environ.pop("FASTBACKPROP_NUM_THREADS", None)
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(n_threads)
     if not hasattr(os, "sched_setaffinity"):

@@ -103,9 +103,7 @@ def footprint(results: dict[str, Any]) -> str:
         parts = ", ".join(f"{what} {size:.1f}" for what, size in expected.items())
         whole = sum(expected.values())
         text += f"\n\nExpected of fastbackprop beyond its import, in MB: {parts}; together {whole:.1f}."
-    caption = (
-        "Dependencies without NumPy, which all need. Memory: peak after import, and after training 784-512-512-10."
-    )
+    caption = "Dependencies: NumPy not counted. Memory: peak after import, and after training 784-512-512-10."
     return f"{caption}\n\n{text}"
 
 
@@ -120,8 +118,9 @@ def notes(results: dict[str, Any]) -> str:
     lines += [f"- {name}: {x['absent']}." for name, x in results["peers"].items() if "absent" in x]
     limits = results["tolerances"]
     lines.append(
-        f"- Checked against fastbackprop: the loss (in float64) after an epoch, from the same weights in the same "
-        f"order, to {limits['loss']:g} of its change; predictions to {limits['outputs']:g}."
+        f"- Checked against fastbackprop: after an epoch from the same weights in the same order, the loss "
+        f"(in float64) to {limits['loss']:g} of its change and every weight to {limits['weights']:g} of the largest "
+        f"change; predictions to {limits['outputs']:g}."
     )
     lines += [f"- WRONG: {label} in {name}: {check}" for name, label, check in wrong(results)]
     return "\n".join(lines)

@@ -2,9 +2,11 @@
 
 import argparse
 import json
+import math
 import sys
 import time
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,16 +30,32 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, metavar="PATH", help="draw the ratios there, as PNG (needs matplotlib)")
     options = parser.parse_args(given)
     known = (*peers.PEERS, peers.SELF_TEST)
-    options.peers = list(peers.PEERS) if options.peers is None else [x for x in options.peers.split(",") if x]
+    options.peers = list(peers.PEERS) if options.peers is None else words(options.peers)
     for name in options.peers:
         if name not in known:
             parser.error(f"--peers must be some of {', '.join(peers.PEERS)}, got {name}.")
     if options.threads < 1:
         parser.error(f"--threads must be at least 1, got {options.threads}.")
-    options.workloads = [x for x in (options.workloads or "").split(",") if x]
+    options.workloads = words(options.workloads or "")
     if options.seconds is None:
         options.seconds = QUICK_SECONDS if options.quick else SECONDS
+    if not 0 < options.seconds < math.inf:
+        parser.error(f"--seconds must be a number above 0, got {options.seconds}.")
+    # Now, not after minutes of measuring.
+    for name, path in (("--json", options.json), ("--plot", options.plot)):
+        if path is not None and not path.absolute().parent.is_dir():
+            parser.error(f"{name} must be a path in a folder that is there, got {path}.")
+    if options.plot is not None:
+        if options.plot.suffix != ".png":
+            parser.error(f"--plot must be a path that ends in .png, got {options.plot}.")
+        if find_spec("matplotlib") is None:
+            parser.error("--plot needs matplotlib, which is not installed.")
     return options
+
+
+def words(text: str) -> list[str]:
+    """Return what stands between commas."""
+    return [x.strip() for x in text.split(",") if x.strip()]
 
 
 def load_peers(names: list[str]) -> tuple[list[ModuleType], dict[str, dict[str, str]]]:
@@ -69,13 +87,18 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     import footprint
     from workloads import selected
 
+    for word in options.workloads:
+        if not selected([word], False):
+            sys.exit(f"run.py: error: --workloads must be parts of names as in the table, got {word}.")
     workloads = selected(options.workloads, options.quick)
-    if not workloads:
-        sys.exit(f"--workloads must be parts of names as in the table, got {','.join(options.workloads)}.")
     results: dict[str, Any] = {
         "machine": machine.description(cores),
         "settings": {"threads": options.threads, "seconds": options.seconds, "quick": options.quick},
-        "tolerances": {"loss": contest.LOSS_TOLERANCE, "outputs": contest.OUTPUT_TOLERANCE},
+        "tolerances": {
+            "loss": contest.LOSS_TOLERANCE,
+            "weights": contest.WEIGHT_TOLERANCE,
+            "outputs": contest.OUTPUT_TOLERANCE,
+        },
         "peers": status,
         "workloads": [],
     }
@@ -99,7 +122,7 @@ def main(given: list[str] | None = None) -> int:
 
     print(report.text(results))
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+        options.json.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
     if options.plot:
         import plot
 

@@ -73,6 +73,17 @@ def test_an_absent_peer_is_reported_with_the_reason(tmp_path):
     assert "onnxruntime: not installed (No module named" in done.stdout
 
 
+@pytest.mark.parametrize("peer", ["torch", "jax", "sklearn", "onnxruntime"])
+def test_a_peer_that_is_installed_agrees_with_us(peer, tmp_path):
+    if importlib.util.find_spec(peer) is None or (peer == "onnxruntime" and importlib.util.find_spec("onnx") is None):
+        pytest.skip(f"{peer} is not installed")
+    path = tmp_path / "results.json"
+    done = run("run.py", *TINY, "--peers", peer, "--json", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    runners = [len(workload["runners"]) for workload in json.loads(path.read_text())["workloads"]]
+    assert runners[0 if peer != "onnxruntime" else 1] > 1  # it took part, and no result was wrong
+
+
 def test_the_picture_is_drawn(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     path = tmp_path / "ratios.png"
@@ -87,6 +98,11 @@ def test_the_picture_is_drawn(tmp_path):
         ("run.py", ["--peers", "nonsense"], "--peers must be some of numpy, torch"),
         ("run.py", ["--threads", "0"], "--threads must be at least 1, got 0."),
         ("run.py", ["--workloads", "nonsense", "--peers", ""], "--workloads must be parts of names"),
+        ("run.py", ["--workloads", "train, nonsense", "--peers", ""], "--workloads must be parts of names"),
+        ("run.py", ["--seconds", "nan"], "--seconds must be a number above 0, got nan."),
+        ("run.py", ["--seconds", "-5"], "--seconds must be a number above 0, got -5.0."),
+        ("run.py", ["--json", "nowhere/x.json"], "--json must be a path in a folder that is there, got nowhere"),
+        ("run.py", ["--plot", "x.txt"], "--plot must be a path that ends in .png, got x.txt."),
         ("mnist.py", [], "--data"),
         ("mnist.py", ["--data", "nowhere.npz"], "got nowhere.npz, where there is no file."),
     ],

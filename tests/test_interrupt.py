@@ -37,6 +37,28 @@ n_epochs = len(trainer.history)
 assert len(trainer.fit(X[:100], y[:100])) == 1
 print(latency, n_epochs)
 """
+PREDICT = """
+import signal, sys, threading, time
+import numpy as np
+import fastbackprop as fb
+
+model = fb.mlp([200, 1000, 1000, 10], seed=0)
+X = np.ones((100_000, 200), "f4")
+sent = []
+
+def interrupt():
+    time.sleep(0.3)
+    sent.append(time.perf_counter())
+    signal.raise_signal(signal.SIGINT)
+
+threading.Thread(target=interrupt).start()
+try:
+    while True:
+        model.predict(X, n_threads=int(sys.argv[1]))
+except KeyboardInterrupt:
+    print(time.perf_counter() - sent[0])
+assert np.isfinite(model.predict(X[:100])).all()
+"""
 NETS = {
     "tiny": ([2, 2, 1], 4, 4),
     "tiny, long epoch": ([4, 8, 3], 1_000_000, 1),
@@ -107,3 +129,15 @@ def test_ctrl_c_between_any_two_lines_leaves_model_and_trainer_consistent():
         assert all(np.isfinite(layer.weight).all() for layer in model.layers)
     assert n > 50
     assert not wrong, "\n".join(sorted(set(wrong)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows gives SIGINT to a process by other means")
+@pytest.mark.parametrize("n_threads", ["1", "2"])
+def test_ctrl_c_ends_a_long_predict_soon(n_threads):
+    for _ in range(5):  # on a busy machine the process may have to wait for its turn
+        command = [sys.executable, "-c", PREDICT, n_threads]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert run.returncode == 0, run.stderr
+        if float(run.stdout) < 0.2:  # the whole call takes some seconds
+            return
+    pytest.fail(f"Ctrl-C took {run.stdout.strip()} s")

@@ -1,6 +1,7 @@
 """Threads: any number of them gives the bits of one, on any road, and none is left at work when nothing runs."""
 
 import hashlib
+import math
 import os
 import random
 import subprocess
@@ -450,6 +451,34 @@ def test_a_spawned_process_trains_with_threads_to_the_same_bits(monkeypatch):
         assert pool.apply_async(train, JOB).get(timeout=60) == expected
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="This system does not fork.")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_model_forked_in_the_middle_of_a_fit_can_be_trained_in_the_child():
+    trainer, X = fb.Trainer(fb.mlp([3, 2], seed=0), "half_squared_error", seed=0), np.ones((10, 3))
+    inside, go_on = threading.Event(), threading.Event()
+
+    def wait(history):
+        inside.set()
+        go_on.wait(20)
+
+    thread = threading.Thread(target=trainer.fit, args=(X, X[:, :2]), kwargs={"on_epoch_end": wait})
+    thread.start()
+    assert inside.wait(20)
+    child = os.fork()
+    if child == 0:
+        try:
+            trainer.fit(X, X[:, :2])
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    with pytest.raises(RuntimeError, match="one thread at a time"):
+        trainer.fit(X, X[:, :2])
+    go_on.set()
+    thread.join()
+    assert status == 0
+
+
 def test_processes_of_joblib_train_with_threads_to_the_same_bits(monkeypatch):
     joblib = pytest.importorskip("joblib", reason="joblib isn't installed.")
     loky = pytest.importorskip("joblib.externals.loky")
@@ -498,6 +527,46 @@ def test_thousands_of_threads_are_refused(monkeypatch):
     monkeypatch.setenv("FASTBACKPROP_NUM_THREADS", str(2**26))
     with pytest.raises(ValueError, match=r"^FASTBACKPROP_NUM_THREADS must be at most 1,024, got 67,108,864.$"):
         model.predict([[1.0, 2.0]])
+    monkeypatch.delenv("FASTBACKPROP_NUM_THREADS")
+    with pytest.raises(ValueError, match=r"^n_threads must be at most 1,024"):
+        model.predict(np.ones((1, 2), "f4"), n_threads=2**70)
+
+
+# /proc/self/cgroup, files below /sys/fs/cgroup, CPUs' worth of time
+GROUPS = {
+    "none": (None, {}, math.inf),
+    "no limit": ("0::/", {"cpu.max": "max 100000"}, math.inf),
+    "version 2": ("0::/", {"cpu.max": "150000 100000"}, 1.5),
+    "a slice": ("0::/user.slice/job", {"user.slice/job/cpu.max": "200000 100000"}, 2),
+    "a slice in one with less": (
+        "0::/a/b",
+        {"a/cpu.max": "100000 100000", "a/b/cpu.max": "400000 100000", "cpu.max": "max 100000"},
+        1,
+    ),
+    "known by another path inside": ("0::/docker/123", {"cpu.max": "300000 100000"}, 3),
+    "above what is mounted": ("0::/../..", {"cpu.max": "300000 100000"}, 3),
+    "version 1": (
+        "4:cpu,cpuacct:/job\n3:memory:/job",
+        {"cpu,cpuacct/job/cpu.cfs_quota_us": "250000", "cpu,cpuacct/job/cpu.cfs_period_us": "100000"},
+        2.5,
+    ),
+    "version 1, no limit": ("4:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, math.inf),
+    "a period of 0": ("0::/", {"cpu.max": "100000 0"}, math.inf),
+    "nonsense": ("nonsense\n0::/", {"cpu.max": "a b c"}, math.inf),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_the_quota_of_a_control_group_is_found(name, tmp_path, monkeypatch):
+    groups, files, expected = GROUPS[name]
+    if groups is not None:
+        (tmp_path / "groups").write_text(groups)
+    for path, text in files.items():
+        (tmp_path / "fs" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "fs" / path).write_text(text)
+    monkeypatch.setattr(_threads, "CGROUPS_OF_PROCESS", tmp_path / "groups")
+    monkeypatch.setattr(_threads, "CGROUPS", tmp_path / "fs")
+    assert _threads._cgroup_quota.__wrapped__() == expected
 
 
 # argument, FASTBACKPROP_NUM_THREADS, OMP_NUM_THREADS, used
@@ -513,6 +582,7 @@ SAID = [
     (None, None, "0", None),
     (None, None, "abc", None),
     (None, None, "-2", None),
+    (None, None, "9" * 5000, 1024),
     (None, None, ",", None),
 ]
 

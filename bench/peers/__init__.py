@@ -12,5 +12,5 @@ def find(name: str) -> ModuleType | str:
     """Return the peer's module, or the reason why it can't run here."""
     try:
         return importlib.import_module(f"peers.with_{name}")
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: one of its libraries is not there
         return f"not installed ({error})"

@@ -1,4 +1,4 @@
-"""A peer that cheats: leaves out every second step, forgets biases in predict. The benchmark must say WRONG."""
+"""A peer that cheats: leaves out the last steps, forgets biases in predict. The benchmark must say WRONG."""
 
 # ruff: noqa: D102 - the methods are documented in base.py
 
@@ -16,14 +16,14 @@ LABEL = "broken"
 DISTRIBUTION = "numpy"
 
 
-class HalfTheSteps(with_numpy.ByHand):
-    """Twice as fast as NumPy."""
+class NotTheLastSteps(with_numpy.ByHand):
+    """A little faster than NumPy."""
 
     label: ClassVar[str] = LABEL
-    way = "every second step"
+    way = "99 of 100 steps"
 
     def prepared(self, order: np.ndarray) -> list[np.ndarray]:
-        return list(order[::2])
+        return list(order[: -max(1, len(order) // 100)])
 
 
 class NoBias(with_numpy.Predict):
@@ -40,7 +40,7 @@ class NoBias(with_numpy.Predict):
 
 def training(task: Task) -> list[Callable[[], Trainee]]:
     """The wrong way to train."""
-    return [partial(HalfTheSteps, task)]
+    return [partial(NotTheLastSteps, task)]
 
 
 def prediction(task: Task) -> list[Callable[[], Predictor]]:

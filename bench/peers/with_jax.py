@@ -125,7 +125,7 @@ class Predict(Predictor):
 
 def training(task: Task) -> list[Callable[[], Trainee]]:
     """All ways to train."""
-    scans = [partial(Scan, task, *way) for way in ((False, 1), (False, 4), (True, 1))]
+    scans = [partial(Scan, task, *way) for way in ((False, 1), (False, 4), (True, 1), (True, 4), (True, 8))]
     return [*scans, partial(EachStep, task)]
 
 

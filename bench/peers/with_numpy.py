@@ -41,9 +41,9 @@ class Network:
             if i < last:
                 np.maximum(a, 0, out=a)
         if not self.is_regression:
-            np.subtract(a, np.max(a, axis=1, keepdims=True, out=self.row), out=a)
+            np.subtract(a, np.maximum.reduce(a, axis=1, keepdims=True, out=self.row), out=a)
             np.exp(a, out=a)
-            np.divide(a, np.sum(a, axis=1, keepdims=True, out=self.row), out=a)
+            np.divide(a, np.add.reduce(a, axis=1, keepdims=True, out=self.row), out=a)
         return a
 
 
@@ -77,9 +77,9 @@ class ByHand(Trainee):
 
     def _step(self, rows: np.ndarray) -> None:
         network, a, deltas = self.network, self.network.a, self.delta
-        # mode="clip" lets take write straight into out.
-        np.take(self.task.X, rows, axis=0, out=a[0], mode="clip")
-        np.take(self.task.y, rows, axis=0, out=self.y, mode="clip")
+        # mode="clip" lets take write straight into out; methods skip a layer of Python that functions have.
+        self.task.X.take(rows, axis=0, out=a[0], mode="clip")
+        self.task.y.take(rows, axis=0, out=self.y, mode="clip")
         y_hat = network.forward(a[0])
         if network.is_regression:
             delta = np.subtract(y_hat, self.y, out=y_hat)
@@ -92,7 +92,7 @@ class ByHand(Trainee):
             weight, bias = network.weights[i]
             d_weight, d_bias = self.change[i]
             np.dot(a[i].T, delta, out=d_weight)
-            np.sum(delta, axis=0, out=d_bias)
+            np.add.reduce(delta, axis=0, out=d_bias)
             if i:
                 delta = np.dot(delta, weight.T, out=deltas[i])
                 np.multiply(delta, np.greater(a[i], 0, out=self.mask[i]), out=delta)

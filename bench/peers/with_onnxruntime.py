@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
 from workloads import Task
 
 from peers.base import Predictor, Trainee
@@ -19,6 +18,8 @@ DISTRIBUTION = "onnxruntime"
 
 def model_bytes(task: Task) -> bytes:
     """Return the network as a graph of Gemm, Relu and Softmax."""
+    from onnx import TensorProto, helper, numpy_helper  # only here: running a model doesn't need it
+
     nodes, constants, last, name = [], [], len(task.weights) - 1, "x"
     for i, (weight, bias) in enumerate(task.weights):
         constants += [numpy_helper.from_array(weight, f"w{i}"), numpy_helper.from_array(bias, f"b{i}")]

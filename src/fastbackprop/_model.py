@@ -13,7 +13,7 @@ from fastbackprop._dispatch import DTYPES, kernels
 from fastbackprop._layers import Dense, WeightAndBias
 from fastbackprop._output import Output, OutputGradient
 from fastbackprop._storage import write_model_file
-from fastbackprop._threads import check_n_threads, run, share_of_work
+from fastbackprop._threads import MOST_THREADS, OPERATIONS_PER_CALL, check_n_threads, run, share_of_work
 from fastbackprop._validation import as_matrix, as_numeric, check_choice, check_out, check_seed
 
 __all__ = ["Sequential", "check_layers", "rebuild"]
@@ -84,6 +84,7 @@ class Sequential:
         self._backward_scratch: np.ndarray | None = None
         # Reentrant, so that a fit can hold it over all its steps.
         self._in_training = threading.RLock()
+        self._process = os.getpid()
 
     @property
     def layers(self) -> tuple[Dense, ...]:
@@ -131,6 +132,7 @@ class Sequential:
         n_threads : int, optional
             How many threads share the rows. None takes FASTBACKPROP_NUM_THREADS or
             OMP_NUM_THREADS, else as many as the work is worth; the result is the same.
+            1,024 at most; a few rows are one thread's in any case.
 
         Returns
         -------
@@ -142,7 +144,7 @@ class Sequential:
         ValueError, TypeError
             If X or out has a wrong shape or dtype, or X isn't finite.
         """
-        if out is None and (n_threads is None or (type(n_threads) is int and n_threads > 0)):
+        if out is None and (n_threads is None or (type(n_threads) is int and 0 < n_threads <= MOST_THREADS)):
             quick = self._quick(X, check_finite)
             if quick is not None:
                 return quick
@@ -154,13 +156,17 @@ class Sequential:
         result = np.empty(shape, self._dtype) if out is None else check_out(out, shape, self._dtype)
         if out is not None and np.may_share_memory(rows, result):
             rows = rows.copy()
-        threads = share_of_work(check_n_threads(n_threads), 2.0 * len(rows) * self.n_parameters)
-        with self._scratch(threads[0]) as scratch:
-            matrix = result.reshape(len(rows), self.n_out)
-            work = kernels(self._dtype).PredictionWork(
-                self._network, rows, matrix, scratch, n_threads=threads[0], crowded=threads[1]
-            )
-            run(work, threads[0])
+        matrix = result.reshape(len(rows), self.n_out)
+        per_call = max(1, int(OPERATIONS_PER_CALL / (2.0 * self.n_parameters) / 64)) * 64
+        operations = 2.0 * min(per_call, len(rows)) * self.n_parameters
+        threads, crowded = share_of_work(check_n_threads(n_threads), operations)
+        with self._scratch(threads) as scratch:
+            for first in range(0, len(rows), per_call):
+                part = slice(first, first + per_call)
+                work = kernels(self._dtype).PredictionWork(
+                    self._network, rows[part], matrix[part], scratch, n_threads=threads, crowded=crowded
+                )
+                run(work, threads)
         return result
 
     @contextmanager
@@ -180,6 +186,8 @@ class Sequential:
 
     def _acquire(self) -> None:
         """Begin what one thread must do alone: training, forward, backward; ``_release`` ends it."""
+        if self._process != os.getpid():  # forked while another thread was training: it isn't here to release
+            self._in_training, self._process = threading.RLock(), os.getpid()
         if not self._in_training.acquire(blocking=False):
             raise RuntimeError("A model must be trained by one thread at a time, got a second one.")
 

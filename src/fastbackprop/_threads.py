@@ -6,6 +6,7 @@ whose helpers come late is done by the thread that asked for it (see _team.pxi).
 belong to the process that started them: a forked child starts its own.
 """
 
+import math
 import os
 import threading
 from functools import cache
@@ -15,7 +16,7 @@ from typing import Any
 
 from fastbackprop._validation import check_integer
 
-__all__ = ["available_cpus", "check_n_threads", "run", "share_of_work"]
+__all__ = ["MOST_THREADS", "OPERATIONS_PER_CALL", "available_cpus", "check_n_threads", "run", "share_of_work"]
 
 ENVIRONMENT_VARIABLES = ("FASTBACKPROP_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -23,20 +24,44 @@ ENVIRONMENT_VARIABLES = ("FASTBACKPROP_NUM_THREADS", "OMP_NUM_THREADS")
 # 30 microseconds of work near the peak of a core, ten times what meeting takes.
 OPERATIONS_PER_THREAD = 3e6
 
+# Between two visits to Python (for Ctrl-C, for the progress bar) the kernels do at
+# most about this many operations: 10 ms near the peak of a core, 0.2 s far below it.
+OPERATIONS_PER_CALL = 1e9
+
+CGROUPS_OF_PROCESS, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+
 MOST_THREADS = 1024  # more is a mistake: each has scratch and a stack of its own
+
+
+def _quota_of(folder: Path) -> float:
+    """CPUs' worth of time that one control group (version 2 or 1) may use; inf for no limit."""
+    for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
+        try:
+            quota, period = (float(x) for x in " ".join((folder / name).read_text() for name in names).split())
+            if quota > 0 and period > 0:
+                return quota / period
+        except (OSError, ValueError):  # not there, or "max": no limit
+            continue
+    return math.inf
 
 
 @cache  # reading files takes longer than many a call of the kernels; affinity is asked for each time
 def _cgroup_quota() -> float:
-    """CPUs' worth of time that the container may use (control groups v2 and v1); inf for no limit."""
-    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
-        try:
-            quota, period = " ".join(Path("/sys/fs/cgroup", name).read_text() for name in files).split()
-            if float(quota) > 0:
-                return float(quota) / float(period)
-        except (OSError, ValueError):  # not there, or "max": no limit
+    """The least quota of this process's control group and of those that it is in."""
+    least = math.inf
+    try:
+        lines = CGROUPS_OF_PROCESS.read_text().splitlines()
+    except OSError:
+        return least
+    for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
+        if controllers and "cpu" not in controllers.split(","):
             continue
-    return float("inf")
+        for root in (CGROUPS / controllers, CGROUPS / "cpu") if controllers else (CGROUPS, CGROUPS / "unified"):
+            group = root / path.lstrip(
+                "/"
+            )  # in a container it may be known by another path: then only the root is there
+            least = min([least, *(_quota_of(x) for x in (group, *group.parents) if x.is_relative_to(root))])
+    return least
 
 
 def available_cpus() -> int:
@@ -52,12 +77,12 @@ def check_n_threads(n_threads: object) -> int | None:
         return _at_most("n_threads", check_integer("n_threads", n_threads))
     ours, common = (os.environ.get(name, "").strip() for name in ENVIRONMENT_VARIABLES)
     if ours:
-        if not ours.isdecimal() or int(ours) < 1:
+        if not ours.isdecimal() or len(ours) > 9 or int(ours) < 1:
             raise ValueError(f"{ENVIRONMENT_VARIABLES[0]} must be an integer of at least 1, got {ours!r}.")
         return _at_most(ENVIRONMENT_VARIABLES[0], int(ours))
     # OpenMP allows a list, for nested levels; what it would ignore is ignored.
     first = common.split(",")[0].strip()
-    return min(int(first), MOST_THREADS) if first.isdecimal() and int(first) > 0 else None
+    return min(int(first[:9]), MOST_THREADS) if first.isdecimal() and int(first[:9]) > 0 else None
 
 
 def _at_most(what: str, n_threads: int) -> int:

@@ -13,14 +13,11 @@ from fastbackprop._losses import Loss, Targets, as_loss
 from fastbackprop._model import Sequential
 from fastbackprop._optimizers import SGD, as_optimizer
 from fastbackprop._progress import show_progress
-from fastbackprop._threads import check_n_threads, run, share_of_work
+from fastbackprop._threads import OPERATIONS_PER_CALL, check_n_threads, run, share_of_work
 from fastbackprop._validation import as_matrix, as_numeric, check_integer, check_seed, check_true_false, same_length
 
 __all__ = ["Trainer"]
 
-# Between two visits to Python (for Ctrl-C, for the progress bar) the kernels do at
-# most about this many operations: 10 ms near the peak of a core, 0.2 s far below it.
-OPERATIONS_PER_CALL = 1e9
 # The weights are copied every so many operations: a step that goes wrong is undone by
 # repeating those since the last copy, to the same bits.
 OPERATIONS_PER_SNAPSHOT = 2e10
@@ -67,7 +64,7 @@ class Trainer:
     n_threads : int or None, default=None
         How many threads share the work. None takes FASTBACKPROP_NUM_THREADS or
         OMP_NUM_THREADS, else as many as a batch is worth, at most the CPUs that the
-        process may use. The weights come out the same to the last bit.
+        process may use; 1,024 at most. The weights come out the same to the last bit.
 
     Attributes
     ----------
