@@ -135,3 +135,19 @@ def test_import_needs_nothing_optional():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_cpu_that_is_too_old_is_refused_by_name_before_numpy_crashes_on_it():
+    """For real under qemu in tools/check_cpus.sh; here a Core 2 Duo is pretended."""
+    code = """
+import sys, types
+sys.modules["fastbackprop._cpu"] = cpu = types.ModuleType("_cpu")
+cpu.features = lambda: frozenset({"cx16", "lahf_lm", "sse3", "ssse3"})
+try:
+    import fastbackprop
+except ImportError as error:
+    print(error, "numpy" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    words = "fastbackprop needs at least x86-64-v2 or aarch64; this CPU lacks popcnt, sse4_1, sse4_2."
+    assert done.stdout.strip() == f"{words} False"

@@ -3,9 +3,11 @@
 predict (forward) -> compare (loss) -> blame (backward, gradient) -> correct (update).
 """
 
+from fastbackprop._dispatch import kernel_info  # first: it refuses CPUs on which NumPy would crash
+
+# isort: split
 from fastbackprop._activations import LeakyReLU
 from fastbackprop._builders import load, mlp
-from fastbackprop._dispatch import kernel_info
 from fastbackprop._errors import DivergenceError, FastbackpropError, ModelFileError
 from fastbackprop._history import History
 from fastbackprop._initializers import (

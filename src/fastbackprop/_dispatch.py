@@ -44,6 +44,23 @@ def built_variants() -> list[str]:
     ]
 
 
+def check_cpu() -> None:
+    """Refuse a CPU that no variant runs on.
+
+    Raises
+    ------
+    ImportError
+        Names what the CPU lacks.
+    """
+    if lacks := missing_features("baseline"):
+        raise ImportError(f"fastbackprop needs at least x86-64-v2 or aarch64; this CPU lacks {', '.join(lacks)}.")
+
+
+# On import, and the package imports this module first: NumPy's wheels need x86-64-v2
+# too, and die by an illegal instruction where it is missing.
+check_cpu()
+
+
 @cache
 def chosen_variant() -> str:
     """The variant for this process.
@@ -52,7 +69,7 @@ def chosen_variant() -> str:
     ------
     ImportError
         If the forced variant is unknown, not built or not supported here, or if
-        nothing that is built runs on this CPU.
+        none was built that runs on this CPU.
     """
     usable = [variant for variant in built_variants() if not missing_features(variant)]
     valid = ", ".join(usable) or "none"
@@ -60,8 +77,7 @@ def chosen_variant() -> str:
     if not forced:
         if usable:
             return usable[0]
-        lacks = ", ".join(missing_features("baseline")) or "nothing; the kernels were not built"
-        raise ImportError(f"fastbackprop needs at least x86-64-v2 or aarch64; this CPU lacks {lacks}.")
+        raise ImportError("No kernels were built that run on this CPU.")
     if forced not in VARIANTS:
         raise ImportError(f"{ENVIRONMENT_VARIABLE} must be one of {valid}, got {forced!r}.")
     if forced not in built_variants():
