@@ -395,6 +395,7 @@ FBP_FN int v_all_zero(vec x) {
 FBP_FN void v_prefetch(const real *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
 FBP_FN void v_prefetch_near(const real *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
 #elif defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>                                    /* __prefetch isn't NEON's */
 FBP_FN void v_prefetch(const real *p) { __prefetch(p); }
 FBP_FN void v_prefetch_near(const real *p) { __prefetch(p); }
 #else
