@@ -1,5 +1,6 @@
 """The command line, as a user would call it."""
 
+import json
 import os
 import re
 import subprocess
@@ -83,6 +84,24 @@ def test_version_and_help(capsys):
     text = capsys.readouterr().out
     assert fb.__version__ in text
     assert "demo" in text
+
+
+def test_info_tells_what_runs(capsys):
+    assert main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    kernels = fb.kernel_info()
+    assert facts["fastbackprop"] == fb.__version__
+    assert facts["numpy"] == np.__version__
+    assert facts["kernels"] == kernels["variant"]
+    assert [facts[x] for x in ("supported", "built", "cpu_features")] == [
+        kernels[x] for x in ("supported", "built", "features")
+    ]
+    assert facts["threads"] >= 1
+    assert main(["info"]) == 0
+    lines = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["kernels"] == kernels["variant"]
+    assert lines["fma"] == ("yes" if kernels["fma"] else "no")
+    assert lines["built"].split() == kernels["built"]
 
 
 def test_the_command_is_installed():

@@ -1,7 +1,9 @@
-"""The command line: ``fastbackprop demo``."""
+"""The command line: ``fastbackprop demo`` and ``fastbackprop info``."""
 
 import argparse
+import json
 import os
+import platform
 import sys
 import time
 from collections import Counter
@@ -11,6 +13,7 @@ import numpy as np
 
 import fastbackprop as fb
 from fastbackprop._digits import load_digits
+from fastbackprop._threads import available_cpus
 
 __all__ = ["main"]
 
@@ -85,6 +88,30 @@ def demo(epochs: int, seed: int) -> None:
     print(NEXT.format(other=info["supported"][-1]))
 
 
+def info(as_json: bool) -> None:
+    """Print the version, which kernels run and why, and what they run on."""
+    kernels = fb.kernel_info()
+    facts = {
+        "fastbackprop": fb.__version__,
+        "kernels": kernels["variant"],
+        "fma": kernels["fma"],
+        "supported": kernels["supported"],
+        "built": kernels["built"],
+        "debug": kernels["debug"],
+        "cpu_features": kernels["features"],
+        "threads": available_cpus(),
+        "numpy": np.__version__,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    for name, value in facts.items():
+        shown = " ".join(value) if isinstance(value, list) else str(value)
+        print(f"{name.replace('_', ' '):<14}{ {'True': 'yes', 'False': 'no'}.get(shown, shown) }")
+
+
 def _at_least(least: int) -> Callable[[str], int]:
     """A type for argparse: whole numbers of at least this."""
 
@@ -118,9 +145,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser_demo = commands.add_parser("demo", help=help_demo, description=f"Demo: {help_demo}.")
     parser_demo.add_argument("--epochs", type=_at_least(1), default=30, help="passes over the data (default: 30)")
     parser_demo.add_argument("--seed", type=_at_least(0), default=0, help="of weights and shuffling (default: 0)")
+    help_info = "tell the version, the kernels in use and what they run on"
+    parser_info = commands.add_parser("info", help=help_info, description=f"Info: {help_info}.")
+    parser_info.add_argument("--json", action="store_true", help="as JSON")
     given = parser.parse_args(arguments)
     try:
-        demo(given.epochs, given.seed)
+        if given.command == "info":
+            info(given.json)
+        else:
+            demo(given.epochs, given.seed)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
