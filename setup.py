@@ -1,6 +1,7 @@
 """The flag table and the extensions, nothing else; pyproject.toml has the rest."""
 
 import os
+import shutil
 import sys
 import sysconfig
 
@@ -60,6 +61,16 @@ def kernel(variant: str, dtype: str) -> Extension:
     )
 
 
+def complaint(compiler: list[str]) -> str | None:
+    """What this machine lacks to compile, where there are no wheels to look it up."""
+    if shutil.which(compiler[0]) is None:
+        return f"a C compiler ('{compiler[0]}' was not found; Debian: apt install gcc, or set CC)"
+    folders = {sysconfig.get_path("include"), sysconfig.get_path("platinclude")}
+    if not any(os.path.exists(os.path.join(folder, "Python.h")) for folder in folders):
+        return "the headers of Python (there is no Python.h; Debian: apt install python3-dev)"
+    return None
+
+
 class BuildExt(build_ext):
     """Appends the kernel flags once it is known which compiler builds."""
 
@@ -67,6 +78,13 @@ class BuildExt(build_ext):
         """Compile on all cores unless told otherwise."""
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self) -> None:
+        """Say what is missing in one sentence, not in a traceback for each file."""
+        lacks = complaint(self.compiler.compiler) if self.compiler.compiler_type == "unix" else None
+        if lacks:
+            sys.exit(f"error: fastbackprop needs {lacks} to be built from source; its wheels need none.")
+        super().build_extensions()
 
     def build_extension(self, ext: Extension) -> None:
         """Compile one extension with the flags of its variant."""

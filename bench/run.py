@@ -9,7 +9,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import machine
 import peers
@@ -53,6 +53,12 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
+def complain(what: str) -> NoReturn:
+    """End with the exit code of wrong usage, as argparse does."""
+    print(f"run.py: error: {what}", file=sys.stderr)
+    sys.exit(2)
+
+
 def words(text: str) -> list[str]:
     """Return what stands between commas."""
     return [x.strip() for x in text.split(",") if x.strip()]
@@ -64,7 +70,7 @@ def load_peers(names: list[str]) -> tuple[list[ModuleType], dict[str, dict[str, 
     machine.free_openmp_variable()
     ours = peers.find(peers.OURS)
     if isinstance(ours, str):
-        sys.exit(f"fastbackprop must be installed: pip install '.[bench]'; it is {ours}.")
+        complain(f"fastbackprop must be installed: pip install '.[bench]'; it is {ours}.")
     modules, status = [ours], {peers.OURS: {"version": version(ours.DISTRIBUTION)}}
     for name, module in found.items():
         if isinstance(module, str):
@@ -80,7 +86,7 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     try:
         cores = machine.pin(options.threads)
     except ValueError as error:
-        sys.exit(f"run.py: error: {error}")
+        complain(str(error))
     modules, status = load_peers(options.peers)
     # These import NumPy and fastbackprop, so they come after the pinning.
     import contest
@@ -89,7 +95,7 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
 
     for word in options.workloads:
         if not selected([word], False):
-            sys.exit(f"run.py: error: --workloads must be parts of names as in the table, got {word}.")
+            complain(f"--workloads must be parts of names as in the table, got {word}.")
     workloads = selected(options.workloads, options.quick)
     results: dict[str, Any] = {
         "machine": machine.description(cores),

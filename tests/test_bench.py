@@ -109,6 +109,6 @@ def test_the_picture_is_drawn(tmp_path):
 )
 def test_wrong_usage_ends_with_one_sentence(program, arguments, complaint):
     done = run(program, *arguments)
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr

@@ -114,8 +114,8 @@ def test_kernels_that_do_not_exist_are_an_error_in_one_sentence():
     environment = {**os.environ, "FASTBACKPROP_KERNELS": "foo"}
     command = [sys.executable, "-m", "fastbackprop", "demo"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert re.fullmatch(r"fastbackprop: FASTBACKPROP_KERNELS must be one of .*, got 'foo'\.\n", done.stderr)
+    assert done.returncode == 2
+    assert re.fullmatch(r"fastbackprop: error: FASTBACKPROP_KERNELS must be one of .*, got 'foo'\.\n", done.stderr)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break differently there")

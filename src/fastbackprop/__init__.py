@@ -26,7 +26,7 @@ from fastbackprop._model import Sequential
 from fastbackprop._optimizers import SGD
 from fastbackprop._trainer import Trainer
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = [
     "SGD",

@@ -134,7 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 for an error, 130 after Ctrl-C; wrong usage exits with 2.
+        The exit code: 0; 2 for an error, said in one sentence on stderr; 130 after Ctrl-C; 1 if nobody reads
+        the output to its end.
     """
     parser = argparse.ArgumentParser(
         prog="fastbackprop", description="Trains, runs and explains dense neural networks on the CPU."
@@ -161,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output (head, say) has enough; nothing more may be flushed to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (fb.FastbackpropError, ImportError) as error:
-        print(f"fastbackprop: {error}", file=sys.stderr)
-        return 1
+    except (fb.FastbackpropError, ImportError, ValueError) as error:
+        print(f"fastbackprop: error: {error}", file=sys.stderr)
+        return 2
     return 0

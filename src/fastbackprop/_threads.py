@@ -57,9 +57,7 @@ def _cgroup_quota() -> float:
         if controllers and "cpu" not in controllers.split(","):
             continue
         for root in (CGROUPS / controllers, CGROUPS / "cpu") if controllers else (CGROUPS, CGROUPS / "unified"):
-            group = root / path.lstrip(
-                "/"
-            )  # in a container it may be known by another path: then only the root is there
+            group = root / path.lstrip("/")  # a container may know it by another path: then only the root is there
             least = min([least, *(_quota_of(x) for x in (group, *group.parents) if x.is_relative_to(root))])
     return least
 
