@@ -9,6 +9,8 @@ from fastbackprop._dispatch import kernel_info  # first: it refuses CPUs on whic
 from fastbackprop._activations import LeakyReLU
 from fastbackprop._builders import load, mlp
 from fastbackprop._errors import DivergenceError, FastbackpropError, ModelFileError
+from fastbackprop._explain import explain
+from fastbackprop._explanation import Explanation
 from fastbackprop._history import History
 from fastbackprop._initializers import (
     Constant,
@@ -35,6 +37,7 @@ __all__ = [
     "CrossEntropy",
     "Dense",
     "DivergenceError",
+    "Explanation",
     "FastbackpropError",
     "GlorotNormal",
     "GlorotUniform",
@@ -50,6 +53,7 @@ __all__ = [
     "Trainer",
     "Uniform",
     "Zeros",
+    "explain",
     "kernel_info",
     "load",
     "mlp",

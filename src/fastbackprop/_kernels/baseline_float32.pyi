@@ -75,6 +75,15 @@ class QuickPredictor:
     def __new__(cls, network: Network) -> Self: ...
     def predict(self, X: Any, check_finite: bool) -> np.ndarray | None: ...
 
+def inspect(
+    network: Network,
+    k: int,
+    z: np.ndarray,
+    a: np.ndarray,
+    derivative: np.ndarray,
+    d_a: np.ndarray,
+    delta: np.ndarray,
+) -> None: ...
 def sum_costs(costs: np.ndarray, total: float) -> float: ...
 def compare(
     loss_spec: _LossSpec,

@@ -1,0 +1,184 @@
+"""The chain rule of one weight, path by path, with the factors by name and number.
+
+A weight of layer k reaches an output by as many paths as there are ways through the neurons
+behind it; its gradient is the sum over them of the products of the factors on the way:
+
+    dC/dw1 = dC/dy_hat * dy_hat/dz2 * dz2/da1 * da1/dz1 * dz1/dw1
+
+(Rumelhart, Hinton, Williams 1986). Behind softmax each output depends on every z, so there
+a path also goes from any output to any z.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = [
+    "Chain",
+    "Path",
+    "bias_name",
+    "name_of",
+    "shown_number",
+    "softmax_derivative",
+    "strongest_paths",
+    "weight_name",
+]
+
+
+def shown_number(value: float) -> str:
+    """Four digits, as in all texts of an explanation."""
+    return f"{value + 0.0:.4g}"  # no -0
+
+
+def name_of(what: str, width: int, index: int) -> str:
+    """z2, or z2[5] where there are several."""
+    return what if width == 1 else f"{what}[{index}]"
+
+
+def weight_name(shape: tuple[int, ...], k: int, i: int, j: int) -> str:
+    """w1, or w1[i, j] for ``model.layers[0].weight[i, j]``."""
+    return f"w{k + 1}" if shape == (1, 1) else f"w{k + 1}[{i}, {j}]"
+
+
+def bias_name(shape: tuple[int, ...], k: int, j: int) -> str:
+    """b1, or b1[j] for ``model.layers[0].bias[j]``."""
+    return name_of(f"b{k + 1}", shape[1], j)
+
+
+class Path(NamedTuple):
+    """One way through the network: the names of its factors, and their numbers."""
+
+    names: tuple[str, ...]
+    factors: tuple[float, ...]
+
+    @property
+    def product(self) -> float:
+        """Of the factors."""
+        return float(np.prod(self.factors))
+
+
+class Chain(NamedTuple):
+    """The chain rule for one weight and one sample.
+
+    Attributes
+    ----------
+    name : str
+        For instance dC/dw1[0, 2].
+    paths : list of Path
+        The strongest, by the size of their products.
+    n_paths : int
+        How many there are in all.
+    total : float
+        Their sum: this sample's part of dC/dw.
+    """
+
+    name: str
+    paths: list[Path]
+    n_paths: int
+    total: float
+
+    @property
+    def rest(self) -> float:
+        """The sum of the paths that aren't named."""
+        return self.total - sum(path.product for path in self.paths) if self.n_paths > len(self.paths) else 0.0
+
+    def __str__(self) -> str:
+        lines = []
+        for path in self.paths:
+            numbers = " * ".join(map(shown_number, path.factors))
+            lines.append(f"{' * '.join(path.names)} = {numbers} = {shown_number(path.product)}")
+        if self.n_paths == 1:
+            return f"{self.name} = {lines[0]}"
+        more = self.n_paths - len(self.paths)
+        if more:
+            lines.append(f"and {more:,} more paths: {shown_number(self.rest)}")
+        return f"{self.name} = {shown_number(self.total)}, the sum of\n  " + "\n  ".join(lines)
+
+
+def strongest_paths(e: Any, layer: int, i: int | None, j: int, sample: int, most: int) -> Chain:
+    """The chain of one weight in an Explanation: exactly the ``most`` paths with the largest products.
+
+    From the outputs back, each neuron keeps its ``most`` strongest ways to an output: no way that
+    isn't among them can be part of a stronger one.
+    """
+    last = len(e.layers) - 1
+    products, units = _at_last_layer(e, sample, most)
+    n_paths = _n_paths(e, layer)
+    for k in range(last - 1, layer - 1, -1):
+        neurons = np.array([j]) if k == layer else np.arange(e.layers[k].weight.shape[1])
+        steps = e.layers[k + 1].weight[neurons].astype(np.float64) * _derivative(e, k, sample)[neurons, None]
+        products, units = _keep_strongest(neurons, steps[:, :, None] * products, units, most)
+    before = e.x if layer == 0 else e.layers[layer - 1].a
+    a_prev = 1.0 if i is None else float(before[sample, i])
+    shape = e.layers[layer].weight.shape
+    name = bias_name(shape, layer, j) if i is None else weight_name(shape, layer, i, j)
+    ways = units[0 if layer < last else j].tolist()
+    paths = [_path(e, layer, way, sample, name, a_prev) for way in ways]
+    total = float(e.layers[layer].delta[sample, j]) * a_prev
+    return Chain(f"dC/d{name}", sorted(paths, key=lambda x: -abs(x.product)), n_paths, total)
+
+
+def _derivative(e: Any, k: int, sample: int) -> np.ndarray:
+    return np.asarray(e.layers[k].derivative[sample], np.float64)
+
+
+def softmax_derivative(e: Any, sample: int) -> np.ndarray:
+    """dy_hat[o]/dz[m] = y_hat[o] ((o == m) - y_hat[m])."""
+    p = e.y_hat[sample].astype(np.float64)
+    return np.asarray(np.diag(p) - np.outer(p, p))
+
+
+def _n_paths(e: Any, layer: int) -> int:
+    """Ways from a neuron of a layer to dC/dy_hat."""
+    n = 1
+    for x in e.layers[layer + 1 :]:
+        n *= x.weight.shape[1]
+    return n * e.y_hat.shape[1] if e.layers[-1].derivative is None else n
+
+
+def _at_last_layer(e: Any, sample: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each z of the last layer: products (n_out, ways) and the neurons on them, from the output on."""
+    d_y_hat = e.d_y_hat[sample].astype(np.float64)
+    n = len(d_y_hat)
+    if e.layers[-1].derivative is not None:
+        return (d_y_hat * _derivative(e, -1, sample))[:, None], np.arange(n)[:, None, None]
+    steps = (d_y_hat[:, None] * softmax_derivative(e, sample)).T  # [m, o]
+    return _keep_strongest(np.arange(n), steps[:, :, None], np.arange(n)[:, None, None], most)
+
+
+def _keep_strongest(
+    neurons: np.ndarray, candidates: np.ndarray, units: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each neuron the best of its candidates (neurons, neurons above, ways from there), and their units with it."""
+    n, above, ways = candidates.shape
+    flat = candidates.reshape(n, above * ways)
+    best = np.argsort(-abs(flat), axis=1, kind="stable")[:, :most]
+    own = np.broadcast_to(neurons[:, None, None], (*best.shape, 1))
+    chosen = units.reshape(above * ways, -1)[best]
+    return np.take_along_axis(flat, best, axis=1), np.concatenate([chosen, own], axis=2)
+
+
+def _path(e: Any, layer: int, way: list[int], sample: int, name: str, a_prev: float) -> Path:
+    """Names and numbers along the units of a way, from the output to the weight."""
+    last = len(e.layers) - 1
+    units = way
+    n_out = e.y_hat.shape[1]
+    output = units[0]
+    is_softmax = e.layers[-1].derivative is None
+    if is_softmax:
+        units = units[1:]
+    y_hat = name_of("y_hat", n_out, output)
+    names, factors = [f"dC/d{y_hat}"], [float(e.d_y_hat[sample, output])]
+    z = ""
+    for k, unit in zip(range(last, layer - 1, -1), units, strict=False):
+        width = e.layers[k].weight.shape[1]
+        z, a = name_of(f"z{k + 1}", width, unit), name_of(f"a{k + 1}", width, unit)
+        if k < last:
+            above = units[last - k - 1]
+            names.append(f"d{name_of(f'z{k + 2}', e.layers[k + 1].weight.shape[1], above)}/d{a}")
+            factors.append(float(e.layers[k + 1].weight[unit, above]))
+        names.append(f"d{y_hat if k == last else a}/d{z}")
+        derived = softmax_derivative(e, sample)[output] if k == last and is_softmax else _derivative(e, k, sample)
+        factors.append(float(derived[unit]))
+    names.append(f"d{z}/d{name}")
+    return Path(tuple(names), (*factors, a_prev))

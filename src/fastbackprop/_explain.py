@@ -1,0 +1,149 @@
+"""explain: one step of backpropagation with every number of it, none of them made a second time.
+
+The step is done on a copy of the model by ``forward``, the loss, ``backward`` and ``SGD.step``; the kernels that did
+it say what was inside (``inspect``).
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._buffers import aligned_zeros, row_length
+from fastbackprop._dispatch import kernels
+from fastbackprop._explanation import After, Explanation, LayerExplanation
+from fastbackprop._losses import Loss, as_loss
+from fastbackprop._model import Sequential
+from fastbackprop._optimizers import SGD
+from fastbackprop._validation import as_matrix, as_numeric, check_real, same_length
+
+__all__ = ["LossFunction", "explain"]
+
+LossFunction = Callable[[Any, Any], tuple[float, np.ndarray]]
+
+
+def _inspect(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
+    """z, a, act'(z), dC/da and dC/dz of layer k, after forward and backward."""
+    n_out = model.layers[k].n_out
+    row = row_length(n_out, model.dtype)
+    arrays = [aligned_zeros(n * row, model.dtype).reshape(n, row) for _ in range(5)]
+    kernels(model.dtype).inspect(model._network, k, *arrays)
+    return tuple(x[:, :n_out].copy() for x in arrays)
+
+
+def _layers(model: Sequential, d_y_hat: np.ndarray, learning_rate: float) -> list[dict[str, Any]]:
+    """Every layer as it is between backward and the step."""
+    found = []
+    rate = model.dtype.type(learning_rate)
+    for k, layer in enumerate(model.layers):
+        z, a, derivative, d_a, delta = _inspect(model, k, len(d_y_hat))
+        is_last = k == len(model.layers) - 1
+        bias, d_bias = layer.bias, layer.bias_gradient
+        found.append({
+            "activation": layer.activation, "slope": layer.slope, "z": z, "a": a,
+            "derivative": None if layer.activation == "softmax" else derivative,
+            "d_a": d_y_hat if is_last else d_a, "delta": delta,
+            "weight": layer.weight.copy(), "bias": None if bias is None else bias.copy(),
+            "weight_gradient": layer.weight_gradient.copy(), "bias_gradient": None if d_bias is None else d_bias.copy(),
+            "weight_step": -rate * layer.weight_gradient, "bias_step": None if d_bias is None else -rate * d_bias,
+        })  # fmt: skip
+    return found
+
+
+def explain(
+    model: Sequential, x: Any, y: Any, *, loss: str | Loss | LossFunction, learning_rate: float = 0.01
+) -> Explanation:
+    """Explain one step of backpropagation: predict, compare, blame, correct, with every number.
+
+    Parameters
+    ----------
+    model : Sequential
+        Stays as it is: the step is done on a copy.
+    x : array-like of shape (n_in,) or (n, n_in)
+        One sample, or a batch; a number for one input.
+    y : array-like
+        What the answer should be, as in ``Trainer.step``.
+    loss : str, Loss or callable
+        As for Trainer; or your own: ``cost, d_y_hat = loss(y_hat, y)``, the cost a mean over the samples.
+    learning_rate : float, default=0.01
+        Of the step of plain SGD.
+
+    Returns
+    -------
+    Explanation
+        Print it, or see its methods.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If data or an argument doesn't fit.
+    DivergenceError
+        If the step would make a weight infinite.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> model = fb.mlp([2, 3, 1], activation="tanh", seed=0)
+    >>> e = fb.explain(model, [[0, 1], [1, 1]], [1, 0], loss="half_squared_error", learning_rate=0.1)
+    >>> e.after.falls
+    True
+    >>> sum(blamed.share for blamed in e.top(13))
+    1.0
+    """
+    if not isinstance(model, Sequential):
+        raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
+    rate = check_real("learning_rate", learning_rate, above=0.0)
+    compare: Any = loss if callable(loss) else as_loss(loss)
+    rows, each, shown = _data(model, x, y, compare)
+    own = copy.deepcopy(model)
+    y_hat = own.forward(rows)
+    cost, d = compare(y_hat, each)
+    d_x = own.backward(d)
+    d_y_hat = np.array(d, model.dtype)
+    layers = _layers(own, d_y_hat, rate)
+    costs = np.array([compare(own.forward(rows[i : i + 1]), each[i : i + 1])[0] for i in range(len(rows))])
+    gradients = [x[name] for x in layers for name in ("weight_gradient", "bias_gradient") if x[name] is not None]
+    predicted = float(cost) - rate * sum(float((g.astype(np.float64) ** 2).sum()) for g in gradients)
+    SGD(rate).step(own)
+    for values, layer in zip(layers, own.layers, strict=True):
+        values["weight_after"] = layer.weight.copy()
+        values["bias_after"] = None if layer.bias is None else layer.bias.copy()
+    new = own.forward(rows)
+    new_cost = float(compare(new, each)[0])
+    return Explanation(
+        title=repr(model),
+        dtype=model.dtype.name,
+        loss=compare.name if isinstance(compare, Loss) else getattr(compare, "__name__", type(compare).__name__),
+        learning_rate=rate,
+        x=rows.copy(),
+        y=shown,
+        y_hat=np.array(y_hat),
+        cost=float(cost),
+        costs=costs,
+        d_y_hat=d_y_hat,
+        d_x=d_x,
+        layers=[LayerExplanation(**x) for x in layers],
+        after=After(np.array(new), new_cost, predicted, new_cost < cost),
+    )
+
+
+def _data(model: Sequential, x: Any, y: Any, compare: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of x, what the loss compares them with, and that as rows of numbers to be shown."""
+    given = np.atleast_1d(as_numeric("x", x))
+    one_row = given.ndim == 1
+    rows = as_matrix("x", given, model.dtype, model.n_in, "the model's n_in", may_be_row=True)
+    if len(rows) == 0:
+        raise ValueError("x must have at least one row, got 0.")
+    if isinstance(compare, Loss):
+        compare._check_fits(model.layers[-1].activation, model.n_out)
+        targets = compare._targets(y, model.n_out, model.dtype, one_row=one_row)
+        same_length(rows, targets, "x")
+        if targets.labels is not None:
+            return rows, targets.labels, np.eye(model.n_out, dtype=model.dtype)[targets.labels]
+        assert targets.values is not None
+        return rows, targets.values, targets.values
+    each = np.atleast_1d(as_numeric("y", y))
+    each = each[None] if one_row else each
+    same_length(rows, each, "x")
+    return rows, each, each.reshape(len(each), -1)

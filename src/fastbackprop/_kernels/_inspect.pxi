@@ -1,0 +1,28 @@
+# explain: what a batch was inside, layer by layer. Copied out of the scratch of training, or made again by the tiles
+# that made it there, to the same bits.
+
+def inspect(
+    Network network, Py_ssize_t k,
+    real[:, ::1] z, real[:, ::1] a, real[:, ::1] derivative, real[:, ::1] d_a, real[:, ::1] delta,
+):
+    """Layer k of the batch of the last forward and backward; each (n, row of the layer), aligned.
+
+    ``derivative`` is act'(z), not set for softmax; ``d_a`` is dC/da, not set for the last layer.
+    """
+    cdef const Layer* layer = &network.plan.layers[k]
+    cdef const Layer* above = layer + 1
+    cdef Layer linear = layer[0]
+    cdef Py_ssize_t i, j, n = z.shape[0]
+    fbp_assert(n <= network.plan.capacity and z.shape[1] == layer.row)
+    linear.activation = IDENTITY
+    with nogil:
+        dense_forward(&linear, layer.inputs, &z[0, 0], &z[0, 0], n)
+        memcpy(&a[0, 0], layer.a, n * layer.row * sizeof(real))
+        memcpy(&delta[0, 0], layer.delta, n * layer.row * sizeof(real))
+        if layer.activation != SOFTMAX:
+            for i in range(n):
+                for j in range(layer.width):
+                    derivative[i, j] = 1
+                derive_row(layer.activation, layer.slope, &a[i, 0], &derivative[i, 0], layer.width)
+        if k < network.plan.n_layers - 1:
+            dense_backward(above, above.delta, IDENTITY, 0, NULL, &d_a[0, 0], n)

@@ -1,0 +1,267 @@
+"""explain: every number is that of the kernels, and the printed factors multiply to the gradient."""
+
+import copy
+import json
+import re
+
+import numpy as np
+import pytest
+
+import fastbackprop as fb
+
+DTYPES = ("float32", "float64")
+NETS = {
+    "line": ([1, 1, 1], "identity", "identity", "half_squared_error"),
+    "tanh": ([2, 3, 1], "tanh", "identity", "mean_squared_error"),
+    "deep": ([3, 4, 3, 2], "sigmoid", "tanh", "half_squared_error"),
+    "leaky": ([3, 5, 2], "leaky_relu", "relu", "mean_squared_error"),
+    "binary": ([4, 6, 3], "relu", "sigmoid", "binary_cross_entropy"),
+    "classes": ([4, 5, 3], "tanh", "softmax", "cross_entropy"),
+    "softmax of squares": ([4, 5, 3], "tanh", "softmax", "half_squared_error"),
+    "wide": ([20, 40, 17], "relu", "softmax", "cross_entropy"),
+}
+
+
+def example(name, dtype, n):
+    widths, hidden, last, loss = NETS[name]
+    rng = np.random.default_rng(3)
+    model = fb.mlp(widths, activation=hidden, output_activation=last, seed=5, dtype=dtype)
+    for layer in model.layers:
+        layer.bias = rng.normal(size=layer.n_out) / 3
+    X = rng.normal(size=(n, widths[0]))
+    y = rng.integers(0, widths[-1], n) if loss == "cross_entropy" else rng.uniform(size=(n, widths[-1]))
+    return model, X, y, loss
+
+
+def by_hand(model, X, y, loss):
+    """The gradients of backward()."""
+    compare = {"half_squared_error": fb.HalfSquaredError, "mean_squared_error": fb.MeanSquaredError,
+               "cross_entropy": fb.CrossEntropy, "binary_cross_entropy": fb.BinaryCrossEntropy}[loss]()  # fmt: skip
+    cost, d = compare(model.forward(X), y)
+    return cost, model.backward(d)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NETS)
+def test_the_factors_of_each_weight_multiply_to_the_gradient_of_backward(name, dtype):
+    model, X, y, loss = example(name, dtype, 3)
+    e = fb.explain(model, X, y, loss=loss, learning_rate=0.1)
+    by_hand(model, X, y, loss)
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    rng = np.random.default_rng(0)
+    for k, layer in enumerate(model.layers):
+        places = [*np.ndindex(layer.n_in, layer.n_out), *((None, j) for j in range(layer.n_out))]
+        scale = abs(layer.weight_gradient).max()
+        for i, j in (places[p] for p in rng.permutation(len(places))[:12]):
+            chains = [e.chain(k, i, j, sample=s, most=10**6) for s in range(3)]
+            assert all(len(chain.paths) == chain.n_paths for chain in chains)
+            products = sum(np.prod(path.factors) for chain in chains for path in chain.paths)
+            gradient = layer.bias_gradient[j] if i is None else layer.weight_gradient[i, j]
+            np.testing.assert_allclose(products, gradient, rtol=tolerance, atol=tolerance * scale)
+
+
+def test_the_strongest_paths_are_those_of_all_paths():
+    model, X, y, loss = example("deep", "float64", 1)
+    e = fb.explain(model, X, y, loss=loss)
+    every = e.chain(0, 1, 2, most=1000)
+    assert every.n_paths == 3 * 2
+    few = e.chain(0, 1, 2, most=2)
+    assert [p.names for p in few.paths] == [p.names for p in every.paths[:2]]
+    assert few.rest == pytest.approx(sum(p.product for p in every.paths[2:]))
+    assert "and 4 more paths" in str(few)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_printed_factors_multiply_to_the_printed_product(name):
+    model, X, y, loss = example(name, "float64", 1)
+    found = 0
+    for line in str(fb.explain(model, X, y, loss=loss)).splitlines():
+        match = re.fullmatch(r" +=((?: [-\d.e+]+ \*)+ [-\d.e+]+)(?: \+ (\S+) of [\d,]+ more paths)? = (\S+)", line)
+        if match:
+            product = np.prod([float(x) for x in match[1].split("*")]) + float(match[2] or 0)
+            assert product == pytest.approx(float(match[3]), rel=0.01, abs=1e-3)
+            found += 1
+    assert found >= 2
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NETS)
+def test_every_number_is_the_one_of_the_model(name, dtype):
+    model, X, y, loss = example(name, dtype, 4)
+    e = fb.explain(model, X, y, loss=loss, learning_rate=0.1)
+    cost, d_x = by_hand(model, X, y, loss)
+    assert e.cost == cost
+    assert np.array_equal(e.d_x, d_x)
+    assert np.array_equal(e.y_hat, model.predict(X))
+    assert np.array_equal(e.layers[-1].a, e.y_hat)
+    a = X.astype(dtype)
+    for mine, layer in zip(e.layers, model.layers, strict=True):
+        weights = {"weight_init": layer.weight, "bias_init": layer.bias}
+        linear = fb.Sequential([fb.Dense(layer.n_in, layer.n_out, **weights)], dtype=dtype)
+        assert np.array_equal(mine.z, linear.predict(a))  # to the last bit
+        assert np.array_equal(mine.weight_gradient, layer.weight_gradient)
+        assert np.array_equal(mine.bias_gradient, layer.bias_gradient)
+        np.testing.assert_allclose(mine.delta.sum(axis=0), layer.bias_gradient, rtol=1e-4, atol=1e-7)
+        if mine.derivative is not None:
+            np.testing.assert_allclose(mine.delta, mine.d_a * mine.derivative, rtol=1e-4, atol=1e-6)
+        a = mine.a
+    fb.SGD(0.1).step(model)
+    for mine, layer in zip(e.layers, model.layers, strict=True):
+        assert np.array_equal(mine.weight_after, layer.weight)
+        assert np.array_equal(mine.bias_after, layer.bias)
+        np.testing.assert_allclose(mine.weight + mine.weight_step, layer.weight, rtol=1e-5, atol=1e-6)
+    assert e.after.cost == by_hand(model, X, y, loss)[0]
+    assert np.array_equal(e.after.y_hat, model.predict(X))
+    assert e.after.falls == (e.after.cost < e.cost)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_prediction_of_the_gradient_holds_for_a_small_step(name):
+    model, X, y, loss = example(name, "float64", 4)
+    e = fb.explain(model, X, y, loss=loss, learning_rate=1e-6)
+    assert e.after.falls
+    assert e.cost - e.after.cost == pytest.approx(e.cost - e.after.predicted_cost, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_shares_sum_to_1_and_are_ranked(name):
+    model, X, y, loss = example(name, "float32", 4)
+    e = fb.explain(model, X, y, loss=loss)
+    for kind, size in (("inputs", model.n_in), ("neurons", sum(x.n_out for x in model.layers)),
+                       ("layers", len(model.layers)), ("weights", model.n_parameters)):  # fmt: skip
+        found = e.top(10**6, kind=kind)
+        assert len(found) == size
+        assert sum(x.share for x in found) == pytest.approx(1)
+        assert [x.share for x in found] == sorted((x.share for x in found), reverse=True)
+        assert e.top(3, kind=kind) == found[:3]
+    k, *where = e.top(1)[0].where
+    own = e.layers[k].weight_gradient if len(where) == 2 else e.layers[k].bias_gradient
+    assert e.top(1)[0].gradient == own[tuple(where)]
+
+
+def test_nobody_is_to_blame_where_all_is_right():
+    model = fb.Sequential([fb.Dense(2, 1)], seed=0, dtype="float64")
+    e = fb.explain(model, [1, 2], model.predict([1, 2]), loss="half_squared_error")
+    assert {x.share for kind in ("inputs", "neurons", "layers", "weights") for x in e.top(kind=kind)} == {0.0}
+    assert e.cost == 0
+    assert not e.after.falls
+
+
+def test_the_worked_example_prints_what_one_would_write_by_hand():
+    model = fb.Sequential([fb.Dense(1, 1, bias=False, weight_init=3.0), fb.Dense(1, 1, bias=False, weight_init=4.0)])
+    lines = [" ".join(x.split()) for x in str(fb.explain(model, 2, 30, loss="half_squared_error")).splitlines()]
+    for line in (
+        "z1 = w1 x = 3 * 2 = 6 a1 = z1 = 6",
+        "z2 = w2 a1 = 4 * 6 = 24 y_hat = a2 = z2 = 24",
+        "y_hat = 24 y = 30 dC/dy_hat = -6",
+        "C = 1/2 (y_hat - y)^2 = 18",
+        "dC/dw2 = dC/dy_hat * dy_hat/dz2 * dz2/dw2",
+        "= -6 * 1 * 6 = -36",
+        "dC/dw1 = dC/dy_hat * dy_hat/dz2 * dz2/da1 * da1/dz1 * dz1/dw1",
+        "= -6 * 1 * 4 * 1 * 2 = -48",
+        "w2 <- w2 - 0.01 dC/dw2 = 4 - 0.01 * -36 = 4.36",
+        "w1 <- w1 - 0.01 dC/dw1 = 3 - 0.01 * -48 = 3.48",
+    ):
+        assert line in lines
+
+
+def test_the_dict_is_plain_data_with_every_number():
+    model, X, y, loss = example("classes", "float32", 3)
+    e = fb.explain(model, X, y, loss=loss)
+    data = e.to_dict()
+    assert json.loads(json.dumps(data)) == data
+    assert data["model"] == {"widths": [4, 5, 3], "activations": ["tanh", "softmax"], "slopes": [0.0, 0.0],
+                             "dtype": "float32", "n_parameters": 43}  # fmt: skip
+    assert data["y"] == np.eye(3)[y].tolist()
+    assert data["layers"][0]["weight_gradient"] == e.layers[0].weight_gradient.tolist()
+    assert data["layers"][1]["derivative"] is None
+    assert data["blame"]["biases"][1] == e.blame.biases[1].tolist()
+    assert data["after"]["cost"] == e.after.cost
+
+
+def test_a_batch_is_the_mean_of_its_samples():
+    model, X, y, loss = example("tanh", "float64", 5)
+    e = fb.explain(model, X, y, loss=loss)
+    alone = [fb.explain(model, X[i], y[i], loss=loss) for i in range(5)]
+    np.testing.assert_allclose(e.costs, [x.cost for x in alone])
+    np.testing.assert_allclose(
+        e.layers[0].weight_gradient, np.mean([x.layers[0].weight_gradient for x in alone], axis=0)
+    )
+    assert f"Predict, compare and blame show sample {e.costs.argmax()}" in str(e)
+
+
+def test_nothing_of_the_users_changes():
+    model, X, y, loss = example("classes", "float32", 3)
+    y_hat = model.forward(X)
+    _, d = fb.CrossEntropy()(y_hat, y)
+    before = copy.deepcopy(model)
+    fb.explain(model, X[:1], y[:1], loss=loss)
+    model.backward(d)  # the forward of before is still there
+    for mine, other in zip(model.layers, before.layers, strict=True):
+        assert np.array_equal(mine.weight, other.weight)
+
+
+def test_a_loss_of_ones_own():
+    def hubert(y_hat, y):
+        return float(abs(y_hat - y).mean()), np.sign(y_hat - y) / y_hat.size
+
+    model, X, y, _ = example("tanh", "float64", 3)
+    e = fb.explain(model, X, y, loss=hubert, learning_rate=1e-4)
+    assert e.loss == "hubert"
+    assert "hubert(y_hat, y)" in str(e)
+    assert e.after.falls
+
+
+def test_wide_layers_are_folded_and_all_is_counted():
+    model, X, y, loss = example("wide", "float32", 2)
+    text = str(fb.explain(model, X, y, loss=loss))
+    assert "and 34 more neurons" in text  # 40
+    assert "and 11 more neurons" in text  # 17
+    assert f"and {20 * 40 + 40 - 6:,} more weights of layer 1" in text
+    assert max(map(len, text.splitlines())) < 250
+
+
+def test_it_says_when_the_step_was_too_long():
+    model, X, y, loss = example("line", "float64", 4)
+    e = fb.explain(model, X, y, loss=loss, learning_rate=50.0)
+    assert not e.after.falls
+    assert "it does not fall" in str(e)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"model": "model"}, "model must be a Sequential, got str"),
+        ({"learning_rate": 0}, "learning_rate must be a finite number above 0"),
+        ({"loss": "cross_entropy"}, "must come behind"),
+        ({"loss": "nonsense"}, "loss must be"),
+        ({"x": [[1, 2, 3]]}, "x must have 2 columns"),
+        ({"x": [[1, np.nan]]}, "x must be finite"),
+        ({"x": np.zeros((0, 2)), "y": np.zeros((0, 1))}, "at least one row"),
+        ({"y": [[1], [2]]}, "same number of rows"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(change, complaint):
+    arguments = {"model": fb.mlp([2, 3, 1], seed=0), "x": [[1, 2]], "y": [[1]], "loss": "half_squared_error"}
+    arguments |= change
+    with pytest.raises((ValueError, TypeError), match=re.escape(complaint)):
+        fb.explain(arguments.pop("model"), arguments.pop("x"), arguments.pop("y"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((2, 0, 0), "layer must be from 0 to 1, got 2"),
+        ((0, 2, 0), "i must be from 0 to 1"),
+        ((0, 0, 3), "j must be from 0 to 2, got 3"),
+        ((0, 0, 0, 1), "sample must be from 0 to 0, got 1"),
+        ((0, 0, 0, 0, 0), "most must be an integer of at least 1, got 0"),
+    ],
+)
+def test_chains_that_are_not_there(arguments, complaint):
+    e = fb.explain(fb.mlp([2, 3, 1], seed=0), [1, 2], [1], loss="half_squared_error")
+    names = dict(zip(("layer", "i", "j", "sample", "most"), arguments, strict=False))
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        e.chain(names.pop("layer"), names.pop("i"), names.pop("j"), **names)
+    with pytest.raises(ValueError, match="kind must be"):
+        e.top(kind="nobody")
