@@ -38,6 +38,7 @@ FLOORS = [
     "_trainer",
     "_chain",
     "_explanation_text",
+    "_page",
     "_explanation",
     "_explain",
     "__init__",

@@ -113,7 +113,12 @@ def check_files(wheel: Path) -> None:
         files = {x for x in archive.namelist() if not x.endswith("/")}
     sources = {x.relative_to(HERE / "src").as_posix() for x in (HERE / "src" / "fastbackprop").rglob("*.py")}
     needed = sources | {x.relative_to(HERE / "src").as_posix() for x in (HERE / "src" / "fastbackprop").rglob("*.pyi")}
-    needed |= {"fastbackprop/py.typed", "fastbackprop/data/digits.npz", "fastbackprop/data/README.md"}
+    needed |= {
+        "fastbackprop/py.typed",
+        "fastbackprop/data/digits.npz",
+        "fastbackprop/data/explanation.html",
+        "fastbackprop/data/README.md",
+    }
     missing = needed - files
     check("files missing", not missing, ", ".join(sorted(missing)) or "none")
     licence = [x for x in files if re.search(r"dist-info/licenses/LICENSE$", x)]

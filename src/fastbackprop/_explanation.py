@@ -3,6 +3,8 @@
 What ``explain`` (in _explain.py) found, and what can be asked of it.
 """
 
+import html
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ import numpy as np
 
 from fastbackprop._chain import Chain, bias_name, name_of, strongest_paths, weight_name
 from fastbackprop._explanation_text import text
+from fastbackprop._page import render
+from fastbackprop._storage import write_beside
 from fastbackprop._validation import check_choice, check_integer
 
 __all__ = ["After", "Blame", "Blamed", "Explanation", "LayerExplanation"]
@@ -224,6 +228,26 @@ class Explanation:
             "after": {name: _plain(value) for name, value in self.after._asdict().items()},
             "blame": {name: _plain(value) for name, value in self.blame._asdict().items()},
         }
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write a page on which the numbers can be walked through: one file, which needs nothing else.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced if it is there.
+
+        Raises
+        ------
+        OSError
+            If it can't be written; a file that was there is as it was.
+        """
+        write_beside(path, render(self.to_dict()).encode())
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the page in a frame of its own, where its styles and scripts meet nobody's."""
+        page = html.escape(render(self.to_dict()), quote=True)
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 760px; border: 0" title="explanation"></iframe>'
 
     def __str__(self) -> str:
         return text(self)

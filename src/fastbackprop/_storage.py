@@ -16,7 +16,7 @@ import numpy as np
 
 from fastbackprop._errors import ModelFileError
 
-__all__ = ["FORMAT_VERSION", "read_model_file", "write_model_file"]
+__all__ = ["FORMAT_VERSION", "read_model_file", "write_beside", "write_model_file"]
 
 FORMAT_VERSION = 1
 
@@ -31,6 +31,19 @@ def _digest(tensors: dict[str, np.ndarray], model: str) -> str:
 
 
 def write_model_file(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], model: dict[str, Any]) -> None:
+    """Write a model, as ``write_beside`` does."""
+    from safetensors.numpy import save
+
+    metadata = {
+        "format": "fastbackprop",
+        "version": str(FORMAT_VERSION),
+        "model": json.dumps(model),
+    }
+    metadata["sha256"] = _digest(tensors, metadata["model"])
+    write_beside(path, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata))
+
+
+def write_beside(path: str | os.PathLike[str], content: bytes) -> None:
     """Write beside the path, then rename: the file there is whole, or the old one.
 
     Raises
@@ -38,20 +51,11 @@ def write_model_file(path: str | os.PathLike[str], tensors: dict[str, np.ndarray
     OSError
         If the folder can't be written; nothing at ``path`` has changed.
     """
-    from safetensors.numpy import save
-
     target = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
     if target.is_dir():
         raise IsADirectoryError(f"path must be a file, got the directory {str(path)!r}.")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"path must be in a folder that is there, got {str(path)!r}.")
-    metadata = {
-        "format": "fastbackprop",
-        "version": str(FORMAT_VERSION),
-        "model": json.dumps(model),
-    }
-    metadata["sha256"] = _digest(tensors, metadata["model"])
-    content = save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
     # Not by tempfile, which makes files that only their owner may read.
     beside = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
     try:

@@ -1,0 +1,280 @@
+"""The page: every number on it is the library's, everything can be pressed, and it needs nothing but itself."""
+
+import json
+import re
+import shutil
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import fastbackprop as fb
+
+
+def explained(widths, n=1, hidden="tanh", last="identity", loss="half_squared_error", seed=0, rate=0.1):
+    rng = np.random.default_rng(seed)
+    model = fb.mlp(widths, activation=hidden, output_activation=last, seed=seed)
+    y = rng.integers(0, widths[-1], n) if loss == "cross_entropy" else rng.uniform(size=(n, widths[-1]))
+    return fb.explain(model, rng.normal(size=(n, widths[0])), y, loss=loss, learning_rate=rate)
+
+
+CAR = fb.Sequential([fb.Dense(1, 1, bias=False, weight_init=3.0), fb.Dense(1, 1, bias=False, weight_init=4.0)])
+PAGES = {
+    "car": lambda: fb.explain(CAR, 2, 30, loss="half_squared_error", learning_rate=0.01),
+    "small": lambda: explained([2, 3, 1]),
+    "batch": lambda: explained([3, 4, 2], n=5, hidden="relu", last="sigmoid", loss="binary_cross_entropy"),
+    "wide": lambda: explained([20, 124, 12, 10], n=20, hidden="relu", last="softmax", loss="cross_entropy"),
+}
+
+
+def embedded(path):
+    return json.loads(re.search(r'type="application/json">(.*?)</script>', path.read_text(), re.DOTALL)[1])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_it_is_one_small_file_that_asks_for_nothing(name, tmp_path):
+    PAGES[name]().to_html(tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert len(text.encode()) < 500_000
+    assert set(re.findall(r"https?://[^\s\"']+", text)) == {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=\"(?!data:,)", text)
+    assert list(tmp_path.iterdir()) == [tmp_path / "page.html"]
+
+
+def test_the_largest_nets_and_batches_stay_small(tmp_path):
+    e = explained([784, 128, 10], n=200, hidden="relu", last="softmax", loss="cross_entropy")
+    e.to_html(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 500_000
+    data = embedded(tmp_path / "page.html")
+    assert data["widths"] == [784, 128, 10]
+    assert [len(x) for x in data["shown"]] == [8, 8, 8]
+    assert "most costly of 200 samples" in data["note"]
+
+
+def test_those_most_to_blame_are_shown_and_the_rest_is_summed(tmp_path):
+    e = PAGES["wide"]()
+    e.to_html(tmp_path / "page.html")
+    data = embedded(tmp_path / "page.html")
+    assert data["shown"][2] == sorted(np.argsort(-e.blame.neurons[1])[:8])
+    step, k = data["steps"][0], 1
+    s, j = step["samples"][0], data["shown"][2][0]
+    layer = step["layers"][k]
+    shown = sum(layer["weight"][i][0] * step["layers"][0]["a"][0][i] for i in range(8))
+    total = shown + layer["rest_in"][0][0] + layer["bias"][0]
+    assert total == pytest.approx(e.layers[k].z[s, j], rel=1e-4)
+
+
+def test_nothing_in_the_data_ends_the_script():
+    def evil(y_hat, y):
+        return 1.0, np.ones_like(y_hat)
+
+    evil.__name__ = "</script><b>"
+    page = fb.explain(fb.mlp([2, 1], seed=0), [1, 2], [1], loss=evil)._repr_html_()
+    assert page.startswith("<iframe")
+    assert "</script><b>" not in page
+    assert "u003c/script&gt;" in page
+
+
+def test_a_page_that_cannot_be_written_changes_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="in a folder that is there"):
+        PAGES["car"]().to_html(tmp_path / "nowhere" / "page.html")
+    with pytest.raises(IsADirectoryError):
+        PAGES["car"]().to_html(tmp_path)
+
+
+# ---- in a browser -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("chromium or its driver is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--force-prefers-reduced-motion"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as started:
+        yield started
+
+
+@pytest.fixture
+def opened(browser, tmp_path, request):
+    def open_page(name, width=1280):
+        e = PAGES[name]()
+        e.to_html(tmp_path / "page.html")
+        browser.set_window_size(width, 1000)
+        browser.get_log("performance")
+        browser.get((tmp_path / "page.html").as_uri())
+        return e.to_dict()
+
+    yield open_page
+    assert [x["message"] for x in browser.get_log("browser")] == []
+    events = [json.loads(x["message"])["message"] for x in browser.get_log("performance")]
+    asked = {x["params"]["request"]["url"] for x in events if x["method"] == "Network.requestWillBeSent"}
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+
+
+def look_up(data, key):
+    for part in key.split("/"):
+        data = data[int(part) if isinstance(data, list) else part]
+    return data
+
+
+def check_numbers(browser, data):
+    """Every number that says where it comes from is that of the library, exactly; returns where from."""
+    numbers = browser.execute_script(
+        "return [...document.querySelectorAll('data[data-key]')].map(x => [x.dataset.key, x.value, x.textContent])"
+    )
+    for key, value, shown in numbers:
+        assert float(value) == look_up(data, key), key
+        assert float(shown) == pytest.approx(float(value), rel=6e-4, abs=1e-30)
+    return {key for key, _, _ in numbers}
+
+
+def walk_to(browser, position):
+    browser.execute_script(
+        "const w = document.getElementById('walk'); w.value = arguments[0]; w.dispatchEvent(new Event('input'))",
+        position,
+    )
+
+
+def click(browser, selector):
+    browser.execute_script(
+        "document.querySelector(arguments[0]).dispatchEvent(new MouseEvent('click', {bubbles: true}))", selector
+    )
+
+
+def ids(browser, kind):
+    return browser.execute_script(
+        "return [...document.querySelectorAll('#drawing [data-id]')].map(x => x.dataset.id)"
+        ".filter(x => x[0] === arguments[0])", kind,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_neuron_and_weight_opens_with_the_numbers_of_the_library(opened, browser, name):
+    data = opened(name)
+    shown = json.loads(browser.execute_script("return JSON.stringify(D.shown)"))
+    n_weights = sum(len(a) * len(b) for a, b in pairwise(shown))
+    assert len(ids(browser, "n")) == sum(map(len, shown))
+    assert len(ids(browser, "w")) == n_weights
+    seen = set()
+    for place in [*ids(browser, "n"), *ids(browser, "w")]:
+        click(browser, f"#drawing [data-id='{place}']")
+        seen |= check_numbers(browser, data)
+    sample = browser.execute_script("return S()")
+    for k in range(len(data["layers"])):
+        for j in shown[k + 1]:
+            assert {f"layers/{k}/{what}/{sample}/{j}" for what in ("z", "a", "delta")} <= seen
+            for i in shown[k]:
+                assert {f"layers/{k}/{what}/{i}/{j}" for what in ("weight", "weight_gradient", "weight_after")} <= seen
+
+
+@pytest.mark.parametrize("name", ["car", "batch"])
+def test_the_slider_walks_the_numbers_forward_and_back(opened, browser, name):
+    data = opened(name)
+    n_layers, last = len(data["layers"]), 2 * len(data["layers"]) + 2
+    sample = browser.execute_script("return S()")
+    sentences = []
+    for position in range(last + 1):
+        walk_to(browser, position)
+        check_numbers(browser, data)
+        sentences.append(browser.find_element("id", "sentence").text)
+        for k in range(1, n_layers + 1):
+            for j in range(data["model"]["widths"][k]):
+                neuron = browser.find_element("css selector", f"#drawing [data-id='n{k}.{j}']")
+                a, delta = neuron.get_attribute("data-a"), neuron.get_attribute("data-delta")
+                known, blamed = k <= position, position > n_layers + 1 and k >= 2 * n_layers + 2 - position
+                assert (a is not None, delta is not None) == (known, blamed)
+                assert a is None or float(a) == data["layers"][k - 1]["a"][sample][j]
+                assert delta is None or float(delta) == data["layers"][k - 1]["delta"][sample][j]
+    assert len(set(sentences)) == last + 1
+    assert [x.split()[0].strip(":") for x in sentences] == (
+        ["Predict"] * (n_layers + 1) + ["Compare"] + ["Blame"] * n_layers + ["Correct"]
+    )
+    weights = browser.execute_script(
+        "return Object.fromEntries([...document.querySelectorAll('.weight')].map(x => [x.dataset.id, x.dataset.value]))"
+    )
+    for place, value in weights.items():  # the lines show what they are after the step
+        k, i, j = map(int, place[1:].split("."))
+        assert float(value) == data["layers"][k - 1]["weight_after"][i][j]
+
+
+def test_every_button_goes_to_its_step(opened, browser):
+    data = opened("small")
+    for name, position in (("predict", 2), ("compare", 3), ("blame", 5), ("correct", 6)):
+        browser.find_element("id", name).click()
+        assert browser.find_element("id", "walk").get_attribute("value") == str(position)
+        pressed = browser.find_elements("css selector", "button[aria-pressed=true]")
+        assert [x.get_attribute("id") for x in pressed] == [name]
+    assert {"cost", "after/cost", "after/predicted_cost"} <= check_numbers(browser, data)
+
+
+def test_keys_do_what_buttons_do(opened, browser):
+    from selenium.webdriver.common.keys import Keys
+
+    opened("small")
+    body = browser.find_element("css selector", "body")
+    for key, position in (("1", 2), (Keys.ARROW_RIGHT, 3), (Keys.ARROW_LEFT, 2), ("4", 6), ("3", 5), ("2", 3)):
+        body.send_keys(key)
+        assert browser.find_element("id", "walk").get_attribute("value") == str(position)
+    for place in ids(browser, "n"):
+        neuron = browser.find_element("css selector", f"[data-id='{place}']")
+        assert neuron.get_attribute("tabindex") == "0"
+        assert neuron.get_attribute("aria-label")
+        neuron.send_keys(Keys.ENTER)
+        assert "chosen" in browser.find_element("css selector", f"[data-id='{place}']").get_attribute("class")
+        assert browser.switch_to.active_element.get_attribute("data-id") == place  # the focus stays
+    terms = browser.find_elements("css selector", "#detail .terms button")
+    terms[0].send_keys(Keys.ENTER)
+    assert browser.find_element("id", "head").text.startswith("weight w")
+
+
+def test_the_chain_of_the_worked_example_stands_on_the_page(opened, browser):
+    data = opened("car")
+    click(browser, "[data-id='w1.0.0']")
+    check_numbers(browser, data)
+    text = browser.find_element("id", "detail").text
+    assert "dC/dw1 = dC/dy_hat * dy_hat/dz2 * dz2/da1 * da1/dz1 * dz1/dw1" in text
+    assert "= -6 * 1 * 4 * 1 * 2" in text
+    assert "w1: 3 - 0.01 * -48 = 3.48" in text
+    assert browser.find_element("id", "sample-label").is_displayed() is False
+
+
+def test_another_sample_and_another_look(opened, browser):
+    from selenium.webdriver.support.ui import Select
+
+    data = opened("batch")
+    click(browser, "[data-id='n1.0']")
+    samples = browser.execute_script("return step().samples")
+    assert sorted(samples) == list(range(5))
+    for n, sample in enumerate(samples):
+        Select(browser.find_element("id", "sample")).select_by_index(n)
+        assert f"layers/0/z/{sample}/0" in check_numbers(browser, data)
+    widths = []
+    for look in ("value", "blame"):
+        Select(browser.find_element("id", "lines")).select_by_value(look)
+        lines = browser.find_elements("css selector", ".weight .line")
+        widths.append([float(x.get_attribute("stroke-width")) for x in lines])
+    assert widths[0] != widths[1]
+    blame = [share for layer in data["blame"]["weights"] for row in layer for share in row]
+    first = len(data["blame"]["weights"][0]) * len(data["blame"]["weights"][0][0])
+    assert np.argmax(widths[1][:first]) == np.argmax(blame[:first])
+
+
+def test_what_is_folded_is_counted(opened, browser):
+    opened("wide")
+    counted = [x.text for x in browser.find_elements("css selector", "#drawing .more")]
+    assert counted == ["and 12 more", "and 116 more", "and 4 more", "and 2 more"]
+    assert "most to blame" in browser.find_element("id", "folded").text
+
+
+@pytest.mark.parametrize("name", ["small", "wide"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_cut_off(opened, browser, name, width):
+    opened(name, width)
+    click(browser, "[data-id='w1.0.0']")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
