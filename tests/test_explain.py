@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -265,3 +266,59 @@ def test_chains_that_are_not_there(arguments, complaint):
         e.chain(names.pop("layer"), names.pop("i"), names.pop("j"), **names)
     with pytest.raises(ValueError, match="kind must be"):
         e.top(kind="nobody")
+
+
+# ---- a training, a picture ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_training_that_is_explained_comes_out_the_same(momentum):
+    def trainer():
+        model, _, _, loss = example("classes", "float32", 1)
+        return fb.Trainer(model, loss, fb.SGD(0.1, momentum=momentum), batch_size=4, seed=0)
+
+    _, X, y, _ = example("classes", "float32", 10)
+    plain, explained = trainer(), trainer()
+    found = fb.explain_training(explained, X, y, steps=5)
+    assert len(found) == 5
+    for e, first in zip(found, (0, 4, 0, 4, 0), strict=True):
+        before = [layer.weight.copy() for layer in plain.model.layers]
+        assert e.cost == plain.step(X[first : first + 4], y[first : first + 4])
+        for mine, old, layer in zip(e.layers, before, plain.model.layers, strict=True):
+            assert np.array_equal(mine.weight, old)
+            assert np.array_equal(mine.weight_after, layer.weight)
+    for mine, other in zip(explained.model.layers, plain.model.layers, strict=True):
+        assert np.array_equal(mine.weight, other.weight)
+    data = found.to_dict()
+    assert json.loads(json.dumps(data)) == data
+    assert data["kind"] == "training"
+    assert str(found).count("\n") == 6
+    assert found[-1].after.cost < found[0].cost
+
+
+def test_a_training_that_cannot_be_explained_is_refused_before_it_begins():
+    trainer = fb.Trainer(fb.mlp([2, 1], seed=0), "half_squared_error")
+    weight = trainer.model.layers[0].weight.copy()
+    with pytest.raises(ValueError, match="steps must be an integer of at least 1, got 0"):
+        fb.explain_training(trainer, [[1, 2]], [1], steps=0)
+    with pytest.raises(ValueError, match="same number of rows"):
+        fb.explain_training(trainer, [[1, 2]], [1, 2])
+    with pytest.raises(TypeError, match="trainer must be a Trainer, got Sequential"):
+        fb.explain_training(trainer.model, [[1, 2]], [1])
+    assert np.array_equal(trainer.model.layers[0].weight, weight)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_it_can_be_drawn(name, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    model, X, y, loss = example(name, "float32", 3)
+    e = fb.explain(model, X, y, loss=loss)
+    for by in ("value", "blame"):
+        axes = e.plot(by=by)
+        shown = [min(8, n) for n in (model.n_in, *(x.n_out for x in model.layers))]
+        assert len(axes.lines) == sum(a * b for a, b in pairwise(shown))
+        assert len(axes.texts) == sum(shown) + len(shown)
+        assert axes.figure is e.plot(by=by, ax=axes).figure
+    axes.figure.savefig(tmp_path / "e.png")
+    with pytest.raises(ValueError, match="by must be"):
+        e.plot(by="nothing")

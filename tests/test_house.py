@@ -38,10 +38,13 @@ FLOORS = [
     "_trainer",
     "_chain",
     "_explanation_text",
+    "_explanation_plot",
     "_page",
     "_explanation",
     "_explain",
+    "_explain_training",
     "__init__",
+    "_cli_explain",
     "_cli",
     "__main__",
 ]

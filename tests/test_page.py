@@ -278,3 +278,46 @@ def test_nothing_is_cut_off(opened, browser, name, width):
     opened(name, width)
     click(browser, "[data-id='w1.0.0']")
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    model = fb.mlp([2, 3, 1], activation="tanh", seed=0)
+    trainer = fb.Trainer(model, "half_squared_error", fb.SGD(0.3, momentum=0.5), seed=0)
+    e = fb.explain_training(trainer, rng.normal(size=(6, 2)), rng.normal(size=6), steps=50)
+    path = tmp_path_factory.mktemp("training") / "page.html"
+    e.to_html(path)
+    return e, path
+
+
+def test_fifty_steps_stay_small(training):
+    assert training[1].stat().st_size < 500_000
+    assert len(embedded(training[1])["steps"]) == 50
+
+
+def test_a_training_of_a_wide_net_stays_small(tmp_path):
+    rng = np.random.default_rng(0)
+    model = fb.mlp([100, 128, 128, 10], output_activation="softmax", seed=0)
+    trainer = fb.Trainer(model, "cross_entropy", seed=0)
+    e = fb.explain_training(trainer, rng.normal(size=(32, 100)), rng.integers(0, 10, 32), steps=50)
+    e.to_html(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 500_000
+    assert "of wide layers the neurons most to blame" in embedded(tmp_path / "page.html")["note"]
+
+
+def test_the_slider_moves_through_time(training, browser):
+    e, path = training
+    browser.get(path.as_uri())
+    for step in (0, 17, 49):
+        browser.execute_script(
+            "const t = document.getElementById('time'); t.value = arguments[0]; t.dispatchEvent(new Event('input'))",
+            step,
+        )
+        browser.find_element("id", "correct").click()
+        for place in ("n1.2", "w2.1.0"):
+            click(browser, f"[data-id='{place}']")
+            keys = check_numbers(browser, e[step].to_dict())
+        assert "layers/1/weight_after/1/0" in keys
+        assert f"step {step}, C = " in browser.find_element("id", "when").text
+    assert [x["message"] for x in browser.get_log("browser")] == []

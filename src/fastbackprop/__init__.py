@@ -10,6 +10,7 @@ from fastbackprop._activations import LeakyReLU
 from fastbackprop._builders import load, mlp
 from fastbackprop._errors import DivergenceError, FastbackpropError, ModelFileError
 from fastbackprop._explain import explain
+from fastbackprop._explain_training import TrainingExplanation, explain_training
 from fastbackprop._explanation import Explanation
 from fastbackprop._history import History
 from fastbackprop._initializers import (
@@ -51,9 +52,11 @@ __all__ = [
     "ModelFileError",
     "Sequential",
     "Trainer",
+    "TrainingExplanation",
     "Uniform",
     "Zeros",
     "explain",
+    "explain_training",
     "kernel_info",
     "load",
     "mlp",

@@ -1,4 +1,4 @@
-"""The command line: ``fastbackprop demo`` and ``fastbackprop info``."""
+"""The command line: ``fastbackprop demo``, ``fastbackprop explain`` and ``fastbackprop info``."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 import fastbackprop as fb
+from fastbackprop._cli_explain import add_explain, explain
 from fastbackprop._digits import load_digits
 from fastbackprop._threads import available_cpus
 
@@ -26,6 +27,7 @@ What to try next
   your own data                trainer = fb.Trainer(model, loss="cross_entropy", optimizer=fb.SGD(0.05, momentum=0.9))
                                trainer.fit(X, y, epochs=10, validation_data=(X_val, y_val))
   one step by hand             y_hat = model.forward(x); cost, d = loss(y_hat, y); model.backward(d); sgd.step(model)
+  who is to blame              fastbackprop explain --demo -o blame.html
   keep it                      model.save("digits.safetensors"); model = fb.load("digits.safetensors")
   another kernel module        FASTBACKPROP_KERNELS={other} fastbackprop demo"""
 
@@ -146,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser_demo = commands.add_parser("demo", help=help_demo, description=f"Demo: {help_demo}.")
     parser_demo.add_argument("--epochs", type=_at_least(1), default=30, help="passes over the data (default: 30)")
     parser_demo.add_argument("--seed", type=_at_least(0), default=0, help="of weights and shuffling (default: 0)")
+    add_explain(commands)
     help_info = "tell the version, the kernels in use and what they run on"
     parser_info = commands.add_parser("info", help=help_info, description=f"Info: {help_info}.")
     parser_info.add_argument("--json", action="store_true", help="as JSON")
@@ -153,6 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.command == "info":
             info(given.json)
+        elif given.command == "explain":
+            explain(given)
         else:
             demo(given.epochs, given.seed)
     except KeyboardInterrupt:
@@ -162,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output (head, say) has enough; nothing more may be flushed to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (fb.FastbackpropError, ImportError, ValueError) as error:
+    except (fb.FastbackpropError, ImportError, OSError, TypeError, ValueError) as error:
         print(f"fastbackprop: error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -13,6 +13,7 @@ import numpy as np
 from fastbackprop._buffers import aligned_zeros, row_length
 from fastbackprop._dispatch import kernels
 from fastbackprop._explanation import After, Explanation, LayerExplanation
+from fastbackprop._layers import Dense
 from fastbackprop._losses import Loss, as_loss
 from fastbackprop._model import Sequential
 from fastbackprop._optimizers import SGD
@@ -32,10 +33,21 @@ def _inspect(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
     return tuple(x[:, :n_out].copy() for x in arrays)
 
 
-def _layers(model: Sequential, d_y_hat: np.ndarray, learning_rate: float) -> list[dict[str, Any]]:
+def _add_step(values: dict[str, Any], layer: Dense) -> float:
+    """Note what a step has done to a layer; returns by how much the gradient says that the cost will change."""
+    change = 0.0
+    for name, after in (("weight", layer.weight), ("bias", layer.bias)):
+        values[f"{name}_after"] = None if after is None else after.copy()
+        # Exact for numbers that are near each other (Sterbenz), and in any case in double.
+        step = None if after is None else after.astype(np.float64) - values[name]
+        values[f"{name}_step"] = step
+        change += 0.0 if step is None else float((step * values[f"{name}_gradient"]).sum())
+    return change
+
+
+def _layers(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
     """Every layer as it is between backward and the step."""
     found = []
-    rate = model.dtype.type(learning_rate)
     for k, layer in enumerate(model.layers):
         z, a, derivative, d_a, delta = _inspect(model, k, len(d_y_hat))
         is_last = k == len(model.layers) - 1
@@ -46,7 +58,6 @@ def _layers(model: Sequential, d_y_hat: np.ndarray, learning_rate: float) -> lis
             "d_a": d_y_hat if is_last else d_a, "delta": delta,
             "weight": layer.weight.copy(), "bias": None if bias is None else bias.copy(),
             "weight_gradient": layer.weight_gradient.copy(), "bias_gradient": None if d_bias is None else d_bias.copy(),
-            "weight_step": -rate * layer.weight_gradient, "bias_step": None if d_bias is None else -rate * d_bias,
         })  # fmt: skip
     return found
 
@@ -95,25 +106,32 @@ def explain(
         raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare: Any = loss if callable(loss) else as_loss(loss)
-    rows, each, shown = _data(model, x, y, compare)
-    own = copy.deepcopy(model)
+    own, optimizer = copy.deepcopy(model), SGD(rate)
+    return _explain(own, _data(model, x, y, compare), compare, rate, lambda: optimizer.step(own))
+
+
+def _explain(
+    own: Sequential,
+    data: tuple[np.ndarray, np.ndarray, np.ndarray],
+    compare: Any,
+    rate: float,
+    correct: Callable[[], object],
+) -> Explanation:
+    """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""
+    rows, each, shown = data
     y_hat = own.forward(rows)
     cost, d = compare(y_hat, each)
     d_x = own.backward(d)
-    d_y_hat = np.array(d, model.dtype)
-    layers = _layers(own, d_y_hat, rate)
+    d_y_hat = np.array(d, own.dtype)
+    layers = _layers(own, d_y_hat)
     costs = np.array([compare(own.forward(rows[i : i + 1]), each[i : i + 1])[0] for i in range(len(rows))])
-    gradients = [x[name] for x in layers for name in ("weight_gradient", "bias_gradient") if x[name] is not None]
-    predicted = float(cost) - rate * sum(float((g.astype(np.float64) ** 2).sum()) for g in gradients)
-    SGD(rate).step(own)
-    for values, layer in zip(layers, own.layers, strict=True):
-        values["weight_after"] = layer.weight.copy()
-        values["bias_after"] = None if layer.bias is None else layer.bias.copy()
+    correct()
+    predicted = float(cost) + sum(_add_step(values, layer) for values, layer in zip(layers, own.layers, strict=True))
     new = own.forward(rows)
     new_cost = float(compare(new, each)[0])
     return Explanation(
-        title=repr(model),
-        dtype=model.dtype.name,
+        title=repr(own),
+        dtype=own.dtype.name,
         loss=compare.name if isinstance(compare, Loss) else getattr(compare, "__name__", type(compare).__name__),
         learning_rate=rate,
         x=rows.copy(),

@@ -38,7 +38,7 @@ class LayerExplanation:
     d_a, delta : ndarray of shape (n, n_out)
         dC/da and dC/dz.
     weight, weight_gradient, weight_step, weight_after : ndarray of shape (n_in, n_out)
-        Before the step; dC/dW; -learning_rate dC/dW; after the step.
+        Before the step; dC/dW; after - before (for plain SGD -learning_rate dC/dW, rounded); after the step.
     bias, bias_gradient, bias_step, bias_after : ndarray of shape (n_out,) or None
         Likewise.
     """
@@ -107,7 +107,8 @@ class Explanation:
     layers : list of LayerExplanation
         First to last.
     after : After
-        y_hat, cost, predicted_cost (cost - learning_rate * sum of squared gradients), falls.
+        y_hat, cost, predicted_cost (cost + sum of gradient * step; for plain SGD cost - learning_rate * sum of
+        squared gradients), falls.
     blame : Blame
         Shares: inputs by the sum over samples of |dC/dx|, neurons by that of |dC/dz|, weights and biases by |dC/dw|,
         layers by the sum of these.
@@ -243,6 +244,32 @@ class Explanation:
             If it can't be written; a file that was there is as it was.
         """
         write_beside(path, render(self.to_dict()).encode())
+
+    def plot(self, *, by: str = "value", ax: Any = None) -> Any:
+        """Draw the network with matplotlib: lines as wide as weights are large, or as they are to blame.
+
+        Parameters
+        ----------
+        by : {"value", "blame"}, default="value"
+            What widths and colours of lines and neurons show; wide layers are folded to the most blamed.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Its ``figure`` can be saved.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If by is neither of the two.
+        """
+        from fastbackprop._explanation_plot import draw
+
+        return draw(self, check_choice("by", by, ("value", "blame")), ax)
 
     def _repr_html_(self) -> str:
         """For notebooks: the page in a frame of its own, where its styles and scripts meet nobody's."""

@@ -1,0 +1,126 @@
+"""explain_training: every step of a training explained, so that the slider moves through time too."""
+
+import html
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from fastbackprop._explain import _data, _explain
+from fastbackprop._explanation import Explanation
+from fastbackprop._page import render
+from fastbackprop._storage import write_beside
+from fastbackprop._trainer import Trainer
+from fastbackprop._validation import check_integer
+
+__all__ = ["TrainingExplanation", "explain_training"]
+
+
+class TrainingExplanation:
+    """Steps of a training, each an Explanation; made by ``explain_training``.
+
+    Parameters
+    ----------
+    steps : list of Explanation
+        In the order in which they were done.
+    """
+
+    def __init__(self, steps: list[Explanation]) -> None:
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> Explanation:
+        return self.steps[index]
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self.steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data.
+
+        Returns
+        -------
+        dict
+            ``format`` 1, ``kind`` "training", and ``steps``: ``Explanation.to_dict()`` of each.
+        """
+        return {"format": 1, "kind": "training", "steps": [x.to_dict() for x in self.steps]}
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write a page with a slider through the steps, and one through time.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced if it is there.
+
+        Raises
+        ------
+        OSError
+            If it can't be written; a file that was there is as it was.
+        """
+        write_beside(path, render(self.to_dict()).encode())
+
+    def _repr_html_(self) -> str:
+        """For notebooks: see Explanation."""
+        page = html.escape(render(self.to_dict()), quote=True)
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0" title="explanation"></iframe>'
+
+    def __str__(self) -> str:
+        lines = [self.steps[0].title, "  step    C before     C after   C that the gradient predicted"]
+        for i, e in enumerate(self.steps):
+            lines.append(f"{i:>6}  {e.cost:>10.4g}  {e.after.cost:>10.4g}  {e.after.predicted_cost:>10.4g}")
+        return "\n".join(lines)
+
+
+def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> TrainingExplanation:
+    """Train for some steps, and explain each of them.
+
+    The model is trained, by the trainer's own optimizer: to the same bits as by ``trainer.step`` on the same batches.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its model is trained.
+    X, y : array-like
+        As for ``Trainer.fit``. Each step takes the next ``trainer.batch_size`` rows, and begins again at the first one
+        where fewer are left than that; what is explained is the batch of the step.
+    steps : int, default=20
+        How many.
+
+    Returns
+    -------
+    TrainingExplanation
+        With a page of its own.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If data or an argument doesn't fit; nothing has been trained.
+    DivergenceError
+        As in ``Trainer.step``.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> trainer = fb.Trainer(fb.mlp([2, 4, 1], activation="tanh", seed=0), "half_squared_error", fb.SGD(0.3))
+    >>> e = fb.explain_training(trainer, [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], steps=5)
+    >>> len(e), e[4].after.cost < e[0].cost
+    (5, True)
+    """
+    if not isinstance(trainer, Trainer):
+        raise TypeError(f"trainer must be a Trainer, got {type(trainer).__name__}.")
+    steps = check_integer("steps", steps)
+    rows, each, shown = _data(trainer.model, X, y, trainer.loss)
+    size = min(trainer.batch_size, len(rows))
+    found = []
+    start = 0
+    for _ in range(steps):
+        batch = slice(start, start + size)
+        data = (rows[batch], each[batch], shown[batch])
+        rate = trainer.optimizer.learning_rate
+        found.append(
+            _explain(trainer.model, data, trainer.loss, rate, lambda: trainer.step(data[0], data[1]))  # noqa: B023
+        )
+        start = start + size if start + 2 * size <= len(rows) else 0
+    return TrainingExplanation(found)
