@@ -31,6 +31,7 @@ FLOORS = [
     "_losses",
     "_optimizers",
     "_layers",
+    "_derivatives",
     "_model",
     "_builders",
     "_history",
@@ -98,8 +99,9 @@ def documented_things():
         thing = getattr(fb, name)
         yield f"fastbackprop.{name}"
         if inspect.isclass(thing):
-            for member, value in vars(thing).items():
-                if not member.startswith("_") and callable(value):
+            for member, value in inspect.getmembers(thing):
+                is_ours = str(getattr(value, "__module__", "")).startswith("fastbackprop")
+                if not member.startswith("_") and callable(value) and is_ours:
                     yield f"fastbackprop.{name}.{member}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._buffers import Parameters, aligned_empty, aligned_zeros, row_length
+from fastbackprop._derivatives import Derivatives
 from fastbackprop._dispatch import DTYPES, kernels
 from fastbackprop._layers import Dense, WeightAndBias
 from fastbackprop._output import Output, OutputGradient
@@ -19,7 +20,7 @@ from fastbackprop._validation import as_matrix, as_numeric, check_choice, check_
 __all__ = ["Sequential", "check_layers", "rebuild"]
 
 
-class Sequential:
+class Sequential(Derivatives):
     """Dense layers, one behind the other.
 
     Parameters
@@ -63,13 +64,7 @@ class Sequential:
         self._layers = tuple(layers)
         self._dtype = np.dtype(dtype)
         self._parameters = Parameters(((x.n_in, x.n_out, x.has_bias) for x in layers), self._dtype)
-        self._network = kernels(dtype).Network(
-            [
-                (x.n_in, x.n_out, place.offset, x.has_bias, x.activation, x.slope)
-                for x, place in zip(layers, self._parameters.places, strict=True)
-            ],
-            self._parameters.values,
-        )
+        self._network = self._new_network(self._parameters.values)
         self._quick = kernels(dtype).QuickPredictor(self._network).predict
         for index, layer in enumerate(layers):
             layer._attach(self._parameters, index)
@@ -85,6 +80,16 @@ class Sequential:
         # Reentrant, so that a fit can hold it over all its steps.
         self._in_training = threading.RLock()
         self._process = os.getpid()
+
+    def _new_network(self, parameters: np.ndarray) -> Any:
+        """The layers as the kernels see them, with the weights in this buffer."""
+        return kernels(self._dtype).Network(
+            [
+                (x.n_in, x.n_out, place.offset, x.has_bias, x.activation, x.slope)
+                for x, place in zip(self._layers, self._parameters.places, strict=True)
+            ],
+            parameters,
+        )
 
     @property
     def layers(self) -> tuple[Dense, ...]:

@@ -4,7 +4,7 @@
 from libc.math cimport INFINITY, NAN, isfinite
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from fastbackprop._kernels._plan cimport *
 from fastbackprop._kernels._simd cimport *
@@ -21,6 +21,7 @@ include "_single.pxi"
 include "_predict.pxi"
 include "_network.pxi"
 include "_inspect.pxi"
+include "_derivatives.pxi"
 include "_work.pxi"
 include "_quick.pxi"
 include "_peak.pxi"

@@ -84,6 +84,27 @@ def inspect(
     d_a: np.ndarray,
     delta: np.ndarray,
 ) -> None: ...
+def output_derivatives(
+    network: Network, X: np.ndarray, combinations: np.ndarray, out: np.ndarray, scratch: np.ndarray
+) -> None: ...
+def sample_gradients(
+    network: Network,
+    X: np.ndarray,
+    targets: np.ndarray | None,
+    labels: np.ndarray | None,
+    loss_spec: _LossSpec,
+    out: list[tuple[np.ndarray, np.ndarray | None]],
+) -> None: ...
+def hessian_vector_product(
+    network: Network,
+    direction: Network,
+    X: np.ndarray,
+    targets: np.ndarray | None,
+    labels: np.ndarray | None,
+    loss_spec: _LossSpec,
+    out: np.ndarray,
+    scratch: np.ndarray,
+) -> None: ...
 def sum_costs(costs: np.ndarray, total: float) -> float: ...
 def compare(
     loss_spec: _LossSpec,
