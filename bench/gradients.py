@@ -16,9 +16,9 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "
     os.environ[variable] = "1"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
-import numpy as np
+import numpy as np  # noqa: E402 - the variables come first
 
-import fastbackprop as fb
+import fastbackprop as fb  # noqa: E402
 
 NETS = {"4-8-3": 32, "64-64-10": 32, "17-64-64-6": 64, "784-128-10": 128, "13-37-5": 17, "30-200-200-2": 100}
 Call = Callable[[], Any]

@@ -147,10 +147,11 @@ def test_the_hessian_is_symmetric(name):
     assert u_Hv == pytest.approx(dot(v, model.hessian_vector_product(X, y, loss, u)), rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own
 @pytest.mark.parametrize("name", NETS)
 def test_torch_func_agrees(name):
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    from torch.func import functional_call, grad, jacrev, jvp, vmap
+    from torch.func import grad, jacrev, jvp, vmap
 
     model, X, y, loss = example(name, "float64", 4)
     parameters = {}
@@ -187,7 +188,6 @@ def test_torch_func_agrees(name):
         close(bias, theirs[f"b{k}"].numpy(), "float64", 100)
         close(own[k][0], products[f"w{k}"].numpy(), "float64", 1e4)
         close(own[k][1], products[f"b{k}"].numpy(), "float64", 1e4)
-    assert functional_call is not None
 
 
 DIGEST = """

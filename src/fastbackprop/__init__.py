@@ -8,10 +8,13 @@ from fastbackprop._dispatch import kernel_info  # first: it refuses CPUs on whic
 # isort: split
 from fastbackprop._activations import LeakyReLU
 from fastbackprop._builders import load, mlp
-from fastbackprop._errors import DivergenceError, FastbackpropError, ModelFileError
+from fastbackprop._diagnose import diagnose
+from fastbackprop._diagnosis import Diagnosis
+from fastbackprop._errors import DiagnosisWarning, DivergenceError, FastbackpropError, ModelFileError
 from fastbackprop._explain import explain
 from fastbackprop._explain_training import TrainingExplanation, explain_training
 from fastbackprop._explanation import Explanation
+from fastbackprop._gradient_check import GradientCheck, gradient_check
 from fastbackprop._history import History
 from fastbackprop._initializers import (
     Constant,
@@ -37,11 +40,14 @@ __all__ = [
     "Constant",
     "CrossEntropy",
     "Dense",
+    "Diagnosis",
+    "DiagnosisWarning",
     "DivergenceError",
     "Explanation",
     "FastbackpropError",
     "GlorotNormal",
     "GlorotUniform",
+    "GradientCheck",
     "HalfSquaredError",
     "HeNormal",
     "HeUniform",
@@ -55,8 +61,10 @@ __all__ = [
     "TrainingExplanation",
     "Uniform",
     "Zeros",
+    "diagnose",
     "explain",
     "explain_training",
+    "gradient_check",
     "kernel_info",
     "load",
     "mlp",

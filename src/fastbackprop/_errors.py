@@ -9,7 +9,7 @@
         └── ModelFileError           a model file can't be read      (an OSError too)
 """
 
-__all__ = ["DivergenceError", "FastbackpropError", "ModelFileError"]
+__all__ = ["DiagnosisWarning", "DivergenceError", "FastbackpropError", "ModelFileError"]
 
 
 class FastbackpropError(Exception):
@@ -40,6 +40,10 @@ class DivergenceError(FastbackpropError, ArithmeticError):
 
     def __reduce__(self) -> tuple[type, tuple[str, int, int, int]]:
         return type(self), (str(self), self.epoch, self.batch, self.layer)
+
+
+class DiagnosisWarning(UserWarning):
+    """What ``Trainer(..., diagnose=True)`` found wrong during a fit."""
 
 
 class ModelFileError(FastbackpropError, OSError):

@@ -19,7 +19,7 @@ from fastbackprop._model import Sequential
 from fastbackprop._optimizers import SGD
 from fastbackprop._validation import as_matrix, as_numeric, check_real, same_length
 
-__all__ = ["LossFunction", "explain"]
+__all__ = ["LossFunction", "data_of", "explain", "explain_step", "layers_of"]
 
 LossFunction = Callable[[Any, Any], tuple[float, np.ndarray]]
 
@@ -45,7 +45,7 @@ def _add_step(values: dict[str, Any], layer: Dense) -> float:
     return change
 
 
-def _layers(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
+def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
     """Every layer as it is between backward and the step."""
     found = []
     for k, layer in enumerate(model.layers):
@@ -107,10 +107,10 @@ def explain(
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare: Any = loss if callable(loss) else as_loss(loss)
     own, optimizer = copy.deepcopy(model), SGD(rate)
-    return _explain(own, _data(model, x, y, compare), compare, rate, lambda: optimizer.step(own))
+    return explain_step(own, data_of(model, x, y, compare), compare, rate, lambda: optimizer.step(own))
 
 
-def _explain(
+def explain_step(
     own: Sequential,
     data: tuple[np.ndarray, np.ndarray, np.ndarray],
     compare: Any,
@@ -123,7 +123,7 @@ def _explain(
     cost, d = compare(y_hat, each)
     d_x = own.backward(d)
     d_y_hat = np.array(d, own.dtype)
-    layers = _layers(own, d_y_hat)
+    layers = layers_of(own, d_y_hat)
     costs = np.array([compare(own.forward(rows[i : i + 1]), each[i : i + 1])[0] for i in range(len(rows))])
     correct()
     predicted = float(cost) + sum(_add_step(values, layer) for values, layer in zip(layers, own.layers, strict=True))
@@ -146,22 +146,24 @@ def _explain(
     )
 
 
-def _data(model: Sequential, x: Any, y: Any, compare: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def data_of(
+    model: Sequential, x: Any, y: Any, compare: Any, name: str = "x"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of x, what the loss compares them with, and that as rows of numbers to be shown."""
-    given = np.atleast_1d(as_numeric("x", x))
+    given = np.atleast_1d(as_numeric(name, x))
     one_row = given.ndim == 1
-    rows = as_matrix("x", given, model.dtype, model.n_in, "the model's n_in", may_be_row=True)
+    rows = as_matrix(name, given, model.dtype, model.n_in, "the model's n_in", may_be_row=True)
     if len(rows) == 0:
-        raise ValueError("x must have at least one row, got 0.")
+        raise ValueError(f"{name} must have at least one row, got 0.")
     if isinstance(compare, Loss):
         compare._check_fits(model.layers[-1].activation, model.n_out)
         targets = compare._targets(y, model.n_out, model.dtype, one_row=one_row)
-        same_length(rows, targets, "x")
+        same_length(rows, targets, name)
         if targets.labels is not None:
             return rows, targets.labels, np.eye(model.n_out, dtype=model.dtype)[targets.labels]
         assert targets.values is not None
         return rows, targets.values, targets.values
     each = np.atleast_1d(as_numeric("y", y))
     each = each[None] if one_row else each
-    same_length(rows, each, "x")
+    same_length(rows, each, name)
     return rows, each, each.reshape(len(each), -1)

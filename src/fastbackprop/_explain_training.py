@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from fastbackprop._explain import _data, _explain
+from fastbackprop._explain import data_of, explain_step
 from fastbackprop._explanation import Explanation
 from fastbackprop._page import render
 from fastbackprop._storage import write_beside
@@ -111,7 +111,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     if not isinstance(trainer, Trainer):
         raise TypeError(f"trainer must be a Trainer, got {type(trainer).__name__}.")
     steps = check_integer("steps", steps)
-    rows, each, shown = _data(trainer.model, X, y, trainer.loss)
+    rows, each, shown = data_of(trainer.model, X, y, trainer.loss, "X")
     size = min(trainer.batch_size, len(rows))
     found = []
     start = 0
@@ -120,7 +120,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
         data = (rows[batch], each[batch], shown[batch])
         rate = trainer.optimizer.learning_rate
         found.append(
-            _explain(trainer.model, data, trainer.loss, rate, lambda: trainer.step(data[0], data[1]))  # noqa: B023
+            explain_step(trainer.model, data, trainer.loss, rate, lambda: trainer.step(data[0], data[1]))  # noqa: B023
         )
         start = start + size if start + 2 * size <= len(rows) else 0
     return TrainingExplanation(found)

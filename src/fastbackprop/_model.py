@@ -17,7 +17,7 @@ from fastbackprop._storage import write_model_file
 from fastbackprop._threads import MOST_THREADS, OPERATIONS_PER_CALL, check_n_threads, run, share_of_work
 from fastbackprop._validation import as_matrix, as_numeric, check_choice, check_out, check_seed
 
-__all__ = ["Sequential", "check_layers", "rebuild"]
+__all__ = ["Sequential", "check_layers", "copy_of", "rebuild"]
 
 
 class Sequential(Derivatives):
@@ -359,8 +359,7 @@ class Sequential(Derivatives):
         write_model_file(path, tensors, {"dtype": self._dtype.name, "layers": description})
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        arrays = [(layer.weight.copy(), None if layer.bias is None else layer.bias.copy()) for layer in self._layers]
-        return rebuild, (type(self), [_detached(x) for x in self._layers], self._dtype.name, arrays)
+        return rebuild, _parts(self, self._dtype.name)
 
 
 def _dtype_name(dtype: Any) -> Any:
@@ -375,6 +374,17 @@ def _detached(layer: Dense) -> Dense:
     copy = Dense.__new__(Dense)
     copy.__dict__.update(layer.__dict__, _parameters=None, _index=0)
     return copy
+
+
+def _parts(model: Sequential, dtype: str) -> tuple[type[Sequential], list[Dense], str, list[WeightAndBias]]:
+    """What ``rebuild`` makes a model of."""
+    arrays = [(layer.weight.copy(), None if layer.bias is None else layer.bias.copy()) for layer in model.layers]
+    return type(model), [_detached(x) for x in model.layers], dtype, arrays
+
+
+def copy_of(model: Sequential, dtype: str) -> Sequential:
+    """A copy with weights in this dtype."""
+    return rebuild(*_parts(model, dtype))
 
 
 def rebuild(cls: type[Sequential], layers: list[Dense], dtype: str, arrays: list[WeightAndBias]) -> Sequential:

@@ -1,13 +1,15 @@
 """Trainer: the four steps over many batches, one call of the kernels for many steps."""
 
+import copy
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastbackprop._dispatch import kernels
-from fastbackprop._errors import DivergenceError
+from fastbackprop._errors import DiagnosisWarning, DivergenceError
 from fastbackprop._history import History
 from fastbackprop._losses import Loss, Targets, as_loss
 from fastbackprop._model import Sequential
@@ -65,6 +67,9 @@ class Trainer:
         How many threads share the work. None takes FASTBACKPROP_NUM_THREADS or
         OMP_NUM_THREADS, else as many as a batch is worth, at most the CPUs that the
         process may use; 1,024 at most. The weights come out the same to the last bit.
+    diagnose : bool, default=False
+        Whether the first fit looks for what is wrong (see ``diagnose``), before it begins and again after the first
+        epoch, and warns of it once by a DiagnosisWarning. The weights come out the same.
 
     Attributes
     ----------
@@ -96,6 +101,7 @@ class Trainer:
         batch_size: int = 32,
         seed: int | None = None,
         n_threads: int | None = None,
+        diagnose: bool = False,
     ) -> None:
         if not isinstance(model, Sequential):
             raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
@@ -108,6 +114,7 @@ class Trainer:
         self._generator = np.random.PCG64(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
         self._n_threads = check_n_threads(n_threads)
         self._n_steps = 0
+        self._diagnoses_left = 2 if check_true_false("diagnose", diagnose) else 0
         self.history = History()
 
     @property
@@ -222,6 +229,7 @@ class Trainer:
         try:
             self.history = history
             with bar:
+                self._diagnose(rows, targets)
                 for epoch in range(1, epochs + 1):
                     if order is not None:
                         # From the same start each time: two fits of one epoch are a fit of two.
@@ -230,6 +238,7 @@ class Trainer:
                     self._epoch(
                         _Data(rows, targets, order, min(size, len(rows))), epoch, history, bar.update, validation
                     )
+                    self._diagnose(rows, targets)
                     bar.set_postfix_str(f"epoch {epoch}, " + _shown(history), refresh=False)
                     if on_epoch_end is not None:
                         on_epoch_end(history)
@@ -237,6 +246,20 @@ class Trainer:
             history._drop_unfinished()
             self._model._release()
         return history
+
+    def _diagnose(self, rows: np.ndarray, targets: Targets) -> None:
+        """Warn once of what is wrong, if that was asked for."""
+        if self._diagnoses_left == 0:
+            return
+        from fastbackprop._diagnose import look  # for those who ask: the import takes its time
+
+        each = targets.labels if targets.values is None else targets.values
+        assert each is not None
+        shown = each if targets.labels is None else np.eye(self._model.n_out)[targets.labels]
+        found = look(copy.deepcopy(self._model), rows, each, shown, self._loss, self._optimizer.learning_rate)
+        self._diagnoses_left = 0 if found.findings else self._diagnoses_left - 1
+        if found.findings:
+            warnings.warn(str(found), DiagnosisWarning, stacklevel=3)
 
     def _epoch(
         self,
