@@ -63,8 +63,9 @@ def kernel(variant: str, dtype: str) -> Extension:
 
 def complaint(compiler: list[str]) -> str | None:
     """What this machine lacks to compile, where there are no wheels to look it up."""
-    if shutil.which(compiler[0]) is None:
-        return f"a C compiler ('{compiler[0]}' was not found; Debian: apt install gcc, or set CC)"
+    program = compiler[0] if compiler and not compiler[0].startswith("-") else ""  # CC may be set to nothing
+    if shutil.which(program) is None:
+        return f"a C compiler ('{program}' was not found; Debian: apt install gcc, or set CC)"
     folders = {sysconfig.get_path("include"), sysconfig.get_path("platinclude")}
     if not any(os.path.exists(os.path.join(folder, "Python.h")) for folder in folders):
         return "the headers of Python (there is no Python.h; Debian: apt install python3-dev)"

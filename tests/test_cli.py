@@ -65,7 +65,7 @@ def test_digits_are_whole_and_their_parts_apart():
         ([], "required"),
         (["nonsense"], "invalid choice"),
         (["demo", "--epochs", "0"], "at least 1"),
-        (["demo", "--epochs", "many"], "must be an integer of at least 1, got many"),
+        (["demo", "--epochs", "many"], "must be an integer of at least 1, got 'many'"),
         (["demo", "--seed", "-1"], "at least 0"),
     ],
 )
@@ -125,3 +125,22 @@ def test_a_reader_that_has_enough_is_no_error():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="There is no /dev/full here.")
+@pytest.mark.parametrize("arguments", [["info"], ["demo", "--epochs", "1"]])
+def test_a_disk_that_is_full_is_an_error_in_one_sentence(arguments):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "fastbackprop", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(r"fastbackprop: error: .*\n", done.stderr)
+
+
+def test_info_shows_the_threads_that_would_be_used(capsys, monkeypatch):
+    monkeypatch.setenv("FASTBACKPROP_NUM_THREADS", "3")
+    assert main(["info", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["threads"] == 3
+    monkeypatch.setenv("FASTBACKPROP_NUM_THREADS", "many")
+    assert main(["info"]) == 2
+    assert "FASTBACKPROP_NUM_THREADS must be" in capsys.readouterr().err

@@ -56,7 +56,7 @@ FLOORS = [
 
 def imports_of(path):
     """Names of the rooms that a module imports, inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}: relative import"

@@ -18,7 +18,7 @@ def run(block, folder):
 
 
 def test_the_readme_has_its_examples():
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
     assert README.read_text(encoding="utf-8").index("pip install . && fastbackprop demo") < 60
 
 

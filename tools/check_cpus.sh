@@ -17,7 +17,10 @@ type -P qemu-x86_64 >/dev/null || skip "it needs qemu-x86_64, from Debian's qemu
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-python=${1:+$(type -P "$1")}
+python=
+if [ $# -gt 0 ]; then
+    python=$(type -P "$1") || { echo "check_cpus.sh: PYTHON must be a program, got '$1'." >&2; exit 2; }
+fi
 [ -z "$python" ] || python=$(realpath -s "$python")
 cd "$(dirname "$0")/.."
 if [ -z "$python" ]; then

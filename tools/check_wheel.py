@@ -17,6 +17,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 import zipfile
@@ -256,7 +257,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build the wheel as a release does, and check it.")
     parser.add_argument("--all-pythons", action="store_true", help="with every CPython that is installed here")
     options = parser.parse_args()
-    this = f"{sys.version_info[0]}.{sys.version_info[1]}" + "t" * (not getattr(sys, "_is_gil_enabled", lambda: True)())
+    this = f"{sys.version_info[0]}.{sys.version_info[1]}" + "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
     for version in [this, *(x for x in PYTHONS if x != this and options.all_pythons)]:
         print(f"CPython {version}", flush=True)
         python = Path(sys.executable) if version == this else find_python(version)

@@ -14,7 +14,7 @@ import numpy as np
 import fastbackprop as fb
 from fastbackprop._cli_explain import add_explain, explain
 from fastbackprop._digits import load_digits
-from fastbackprop._threads import available_cpus
+from fastbackprop._threads import available_cpus, check_n_threads
 
 __all__ = ["main"]
 
@@ -101,7 +101,7 @@ def info(as_json: bool) -> None:
         "built": kernels["built"],
         "debug": kernels["debug"],
         "cpu_features": kernels["features"],
-        "threads": available_cpus(),
+        "threads": check_n_threads(None) or available_cpus(),
         "numpy": np.__version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.machine()}",
@@ -119,7 +119,7 @@ def _at_least(least: int) -> Callable[[str], int]:
 
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, got {text}")
+            raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, got {text!r}")
         return int(text)
 
     return number
@@ -160,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             explain(given)
         else:
             demo(given.epochs, given.seed)
+        sys.stdout.flush()  # here, where a disk that is full can still be told
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
@@ -169,5 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (fb.FastbackpropError, ImportError, OSError, TypeError, ValueError) as error:
         print(f"fastbackprop: error: {error}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # it is the output that can't be written
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     return 0
