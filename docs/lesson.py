@@ -49,6 +49,10 @@ def draw(names: dict[str, Any], folder: Path) -> None:
     figure.colorbar(picture, ax=figure.axes, label="answer", ticks=[-0.5, 0, 0.5, 1, 1.5])
     figure.savefig(folder / "lesson-bend.png", dpi=110)
 
+    model = names["fb"].mlp([2, 8, 8, 1], activation="tanh", seed=0)
+    blamed = names["fb"].explain(model, [0, 1], [1], loss="half_squared_error", learning_rate=0.1)
+    blamed.plot(by="blame").figure.savefig(folder / "lesson-blame.png", dpi=90)
+
     figure = Figure((8, 3.4), layout="constrained")
     axes = figure.add_subplot()
     words = ("too small", "right", "too large")

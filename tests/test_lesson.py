@@ -44,7 +44,7 @@ def test_the_numbers_in_the_prose_are_those_of_the_worked_example(ran):
 
 def test_its_pictures_are_there_and_can_be_drawn(lesson, ran, tmp_path):
     named = re.findall(r"\]\((\S+\.png)\)", ran[0])
-    assert len(named) == 2
+    assert len(named) == 3
     for name in named:
         assert (DOCS / name).read_bytes().startswith(b"\x89PNG")
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
