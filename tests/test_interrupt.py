@@ -13,6 +13,8 @@ import signal, sys, threading, time
 import numpy as np
 import fastbackprop as fb
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
+
 widths, n, batch_size = eval(sys.argv[1])
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(n, widths[0])).astype("f4"), rng.normal(size=(n, widths[-1])).astype("f4")
@@ -41,6 +43,8 @@ PREDICT = """
 import signal, sys, threading, time
 import numpy as np
 import fastbackprop as fb
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
 
 model = fb.mlp([200, 1000, 1000, 10], seed=0)
 X = np.ones((100_000, 200), "f4")

@@ -29,7 +29,8 @@ def output_derivatives(
     cdef const Layer* layer
     cdef real* d_rows = &scratch[0] + round_up_4(first.n_out) * first.row_in
     cdef Py_ssize_t i, k, n = X.shape[0], each = combinations.shape[0]
-    fbp_assert(n * each <= plan.capacity and scratch.shape[0] >= (round_up_4(first.n_out) + n * each) * first.row_in)
+    fbp_assert(n * each <= plan.capacity)
+    fbp_assert(scratch.shape[0] >= (round_up_4(first.n_out) + n * each) * first.row_in)
     first.transposed = &scratch[0]
     with nogil:
         begin_forward(plan, &X[0, 0], n)
@@ -244,7 +245,9 @@ def hessian_vector_product(
     cdef real* d_a = spare + room
     cdef real scale = <real>(<double>loss_spec[2] / <double>n)
     cdef bint fused = loss_spec[1]
-    fbp_assert(n <= plan.capacity and n <= r_plan.capacity and room >= n * network.widest)
+    fbp_assert(n <= plan.capacity)
+    fbp_assert(n <= r_plan.capacity)
+    fbp_assert(room >= n * network.widest)
     with nogil:
         begin_forward(plan, &X[0, 0], n)
         for k in range(1, plan.n_layers):
