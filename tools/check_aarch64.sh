@@ -138,7 +138,7 @@ echo "all the same, to the last bit"
 # qemu 7.2 ends itself by an assertion in a child that was forked from a process with threads.
 no_forks=(--deselect tests/test_threads.py::test_a_hundred_forks_train_in_parent_and_child
     --deselect tests/test_threads.py::test_a_model_forked_in_the_middle_of_a_fit_can_be_trained_in_the_child)
-tests=(kernels golden math gradients bits threads)
+tests=(kernels golden math gradients bits threads derivatives)
 for cpu in $cpus; do
     step "tests on aarch64, $cpu: ${tests[*]}"
     QEMU_CPU=$cpu "$arm" -m pytest -q -p no:cacheprovider "${no_forks[@]}" $(printf "tests/test_%s.py " "${tests[@]}")

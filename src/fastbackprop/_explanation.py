@@ -280,7 +280,8 @@ class Explanation:
         return text(self)
 
     def __repr__(self) -> str:
-        return f"Explanation({self.title}, {len(self.x)} samples, cost {self.cost:.4g} -> {self.after.cost:.4g})"
+        n = f"{len(self.x)} sample{'s' if len(self.x) > 1 else ''}"
+        return f"Explanation({self.title}, {n}, cost {self.cost:.4g} -> {self.after.cost:.4g})"
 
 
 def _check_index(what: str, value: int, size: int) -> None:
