@@ -236,6 +236,8 @@ def test_it_says_when_the_step_was_too_long():
         ({"learning_rate": 0}, "learning_rate must be a finite number above 0"),
         ({"loss": "cross_entropy"}, "must come behind"),
         ({"loss": "nonsense"}, "loss must be"),
+        ({"loss": fb.HalfSquaredError}, "loss must be"),
+        ({"loss": lambda y_hat, y: 1.0}, "loss must return a tuple (cost, d_y_hat), got float."),
         ({"x": [[1, 2, 3]]}, "x must have 2 columns"),
         ({"x": [[1, np.nan]]}, "x must be finite"),
         ({"x": np.zeros((0, 2)), "y": np.zeros((0, 1))}, "at least one row"),

@@ -12,8 +12,8 @@ import numpy as np
 
 from fastbackprop._diagnosis import Diagnosis, Finding
 from fastbackprop._errors import DivergenceError
-from fastbackprop._explain import LossFunction, data_of, layers_of
-from fastbackprop._losses import Loss, as_loss
+from fastbackprop._explain import LossFunction, data_of, layers_of, loss_of
+from fastbackprop._losses import Loss
 from fastbackprop._model import Sequential, copy_of
 from fastbackprop._optimizers import SGD
 from fastbackprop._validation import check_real
@@ -84,7 +84,7 @@ def diagnose(
     if not isinstance(model, Sequential):
         raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
     rate = None if learning_rate is None else check_real("learning_rate", learning_rate, above=0.0)
-    compare: Any = loss if callable(loss) else as_loss(loss)
+    compare = loss_of(loss)
     rows, each, shown = data_of(model, X, y, compare, "X")
     return look(copy.deepcopy(model), rows, each, shown, compare, rate)
 

@@ -19,7 +19,7 @@ from fastbackprop._model import Sequential
 from fastbackprop._optimizers import SGD
 from fastbackprop._validation import as_matrix, as_numeric, check_real, same_length
 
-__all__ = ["LossFunction", "data_of", "explain", "explain_step", "layers_of"]
+__all__ = ["LossFunction", "data_of", "explain", "explain_step", "layers_of", "loss_of"]
 
 LossFunction = Callable[[Any, Any], tuple[float, np.ndarray]]
 
@@ -105,7 +105,7 @@ def explain(
     if not isinstance(model, Sequential):
         raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
     rate = check_real("learning_rate", learning_rate, above=0.0)
-    compare: Any = loss if callable(loss) else as_loss(loss)
+    compare = loss_of(loss)
     own, optimizer = copy.deepcopy(model), SGD(rate)
     return explain_step(own, data_of(model, x, y, compare), compare, rate, lambda: optimizer.step(own))
 
@@ -144,6 +144,21 @@ def explain_step(
         layers=[LayerExplanation(**x) for x in layers],
         after=After(np.array(new), new_cost, predicted, new_cost < cost),
     )
+
+
+def loss_of(loss: Any) -> Any:
+    """A Loss, or what a callable gives, checked: (cost, d_y_hat)."""
+    if isinstance(loss, Loss) or not callable(loss) or isinstance(loss, type):
+        return as_loss(loss)
+
+    def compare(y_hat: Any, y: Any) -> tuple[float, Any]:
+        pair = loss(y_hat, y)
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"loss must return a tuple (cost, d_y_hat), got {type(pair).__name__}.")
+        return float(pair[0]), pair[1]
+
+    compare.__name__ = getattr(loss, "__name__", type(loss).__name__)
+    return compare
 
 
 def data_of(

@@ -195,7 +195,8 @@ class Explanation:
             sum over the samples of dC/dx and dC/dz; for layers the norm.
         """
         n = check_integer("n", n)
-        found = list(_candidates(self, check_choice("kind", kind, KINDS)))
+        kind = check_choice("kind", kind, KINDS)
+        found = list(_weights(self, n) if kind == "weights" else _candidates(self, kind))
         return sorted(found, key=lambda x: -x.share)[:n]
 
     def to_dict(self) -> dict[str, Any]:
@@ -305,21 +306,28 @@ def _candidates(e: Explanation, kind: str) -> Iterator[Blamed]:
         for i, share in enumerate(e.blame.inputs):
             yield Blamed(name_of("x", len(totals), i), (i,), float(share), float(totals[i]))
     for k, layer in enumerate(layers if kind != "inputs" else []):
-        weight, bias = layer.weight_gradient, layer.bias_gradient
         if kind == "layers":
+            weight, bias = layer.weight_gradient, layer.bias_gradient
             squares = (float((x.astype(np.float64) ** 2).sum()) for x in (weight, bias) if x is not None)
             yield Blamed(f"layer {k + 1}", (k,), float(e.blame.layers[k]), sum(squares) ** 0.5)
         elif kind == "neurons":
             totals = layer.delta.sum(axis=0, dtype=np.float64)
             for j, share in enumerate(e.blame.neurons[k]):
                 yield Blamed(name_of(f"a{k + 1}", len(totals), j), (k, j), float(share), float(totals[j]))
-        else:
-            for (i, j), share in np.ndenumerate(e.blame.weights[k]):
-                yield Blamed(weight_name(weight.shape, k, i, j), (k, i, j), float(share), float(weight[i, j]))
-            shares = e.blame.biases[k]
-            if bias is not None and shares is not None:
-                for j, share in enumerate(shares):
-                    yield Blamed(bias_name(weight.shape, k, j), (k, j), float(share), float(bias[j]))
+
+
+def _weights(e: Explanation, most: int) -> Iterator[Blamed]:
+    """Of each layer the weights, and the biases, with the largest shares: there may be millions of the others."""
+    for k, layer in enumerate(e.layers):
+        shape, shares = layer.weight.shape, e.blame.weights[k]
+        for place in np.argsort(-shares, axis=None, kind="stable")[:most]:
+            i, j = (int(x) for x in np.unravel_index(place, shape))
+            share, gradient = float(shares[i, j]), float(layer.weight_gradient[i, j])
+            yield Blamed(weight_name(shape, k, i, j), (k, i, j), share, gradient)
+        of_biases = e.blame.biases[k]
+        if of_biases is not None and layer.bias_gradient is not None:
+            for j in np.argsort(-of_biases, kind="stable")[:most].tolist():
+                yield Blamed(bias_name(shape, k, j), (k, j), float(of_biases[j]), float(layer.bias_gradient[j]))
 
 
 def _shares(d_x: np.ndarray, layers: list[LayerExplanation]) -> Blame:

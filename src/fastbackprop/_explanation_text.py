@@ -201,11 +201,12 @@ def _of_sample(e: Any, k: int, s: int) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _worst(weights: np.ndarray, biases: np.ndarray | None) -> list[tuple[int, ...]]:
     """(i, j) of weights and (j,) of biases, the most blamed, or all in their order where they are few."""
-    found = [(float(share), where) for where, share in np.ndenumerate(weights)]
-    found += [(float(share), (j,)) for j, share in enumerate([] if biases is None else biases)]
-    if len(found) > FEW:
-        found = sorted(found, key=lambda x: -x[0])[:MOST_NEURONS]
-    return [where for _, where in found]
+    shares = weights.reshape(-1) if biases is None else np.concatenate([weights.reshape(-1), biases])
+    order = np.arange(len(shares))
+    if len(shares) > FEW:
+        order = np.argsort(-shares, kind="stable")[:MOST_NEURONS]
+    n_out = weights.shape[1]
+    return [divmod(int(x), n_out) if x < weights.size else (int(x) - weights.size,) for x in order]
 
 
 def _left_out(layer: Any) -> int:

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbackprop._chain import bias_name, name_of, weight_name
-from fastbackprop._explain import LossFunction, data_of
-from fastbackprop._losses import Loss, as_loss
+from fastbackprop._explain import LossFunction, data_of, loss_of
+from fastbackprop._losses import Loss
 from fastbackprop._model import Sequential, copy_of
 from fastbackprop._validation import check_integer, check_real, check_seed
 
@@ -151,7 +151,7 @@ def gradient_check(
     tolerance = check_real("tolerance", tolerance, above=0.0)
     most = check_integer("most", most)
     generator = np.random.default_rng(check_seed(seed))
-    compare: Any = loss if callable(loss) else as_loss(loss)
+    compare = loss_of(loss)
     own = copy_of(model, "float64")
     rows, each, _ = data_of(own, X, y, compare, "X")
     rows = rows.copy()
