@@ -1,6 +1,5 @@
 """Diagnosis: the findings of ``diagnose``, as text, dict and HTML."""
 
-import html
 import os
 from typing import Any, NamedTuple
 
@@ -78,6 +77,8 @@ class Diagnosis:
 
     def _repr_html_(self) -> str:
         """A table, for notebooks and for ``to_html``."""
+        import html  # not before it is needed
+
         rows = "".join(
             f"<tr><td>{html.escape(x.name)}</td><td>{html.escape(x.where)}</td><td>{x.value:.3g}</td>"
             f"<td>{html.escape(x.advice)}</td></tr>"

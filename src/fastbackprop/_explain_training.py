@@ -1,13 +1,11 @@
 """explain_training: every step of a training explained, so that the slider moves through time too."""
 
-import html
 import os
 from collections.abc import Iterator
 from typing import Any
 
 from fastbackprop._explain import data_of, explain_step
 from fastbackprop._explanation import Explanation
-from fastbackprop._page import render
 from fastbackprop._storage import write_beside
 from fastbackprop._trainer import Trainer
 from fastbackprop._validation import check_integer
@@ -59,12 +57,15 @@ class TrainingExplanation:
         OSError
             If it can't be written; a file that was there is as it was.
         """
+        from fastbackprop._page import render
+
         write_beside(path, render(self.to_dict()).encode())
 
     def _repr_html_(self) -> str:
         """For notebooks: see Explanation."""
-        page = html.escape(render(self.to_dict()), quote=True)
-        return f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0" title="explanation"></iframe>'
+        from fastbackprop._page import frame
+
+        return frame(self.to_dict())
 
     def __str__(self) -> str:
         lines = [self.steps[0].title, "  step    C before     C after   C that the gradient predicted"]

@@ -3,7 +3,6 @@
 What ``explain`` (in _explain.py) found, and what can be asked of it.
 """
 
-import html
 import os
 import sys
 from collections.abc import Iterator
@@ -13,8 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbackprop._chain import Chain, bias_name, name_of, strongest_paths, weight_name
-from fastbackprop._explanation_text import text
-from fastbackprop._page import render
 from fastbackprop._storage import write_beside
 from fastbackprop._validation import check_choice, check_integer
 
@@ -244,6 +241,8 @@ class Explanation:
         OSError
             If it can't be written; a file that was there is as it was.
         """
+        from fastbackprop._page import render  # likewise below: importing the package shall be quick
+
         write_beside(path, render(self.to_dict()).encode())
 
     def plot(self, *, by: str = "value", ax: Any = None) -> Any:
@@ -274,10 +273,13 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """For notebooks: the page in a frame of its own, where its styles and scripts meet nobody's."""
-        page = html.escape(render(self.to_dict()), quote=True)
-        return f'<iframe srcdoc="{page}" style="width: 100%; height: 760px; border: 0" title="explanation"></iframe>'
+        from fastbackprop._page import frame
+
+        return frame(self.to_dict())
 
     def __str__(self) -> str:
+        from fastbackprop._explanation_text import text
+
         return text(self)
 
     def __repr__(self) -> str:

@@ -4,13 +4,14 @@ Wide layers are folded to the neurons most to blame, long trainings to some of t
 enough to be mailed; what is left out is counted on the page.
 """
 
+import html
 import json
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["render"]
+__all__ = ["frame", "render"]
 
 MOST_CHARACTERS = 480_000
 # How much is tried to be shown, from the most on: neurons of a layer, samples, steps of a training.
@@ -20,7 +21,7 @@ AMOUNTS = [(8, 8, 101), (8, 4, 51), (6, 2, 51), (6, 1, 51), (5, 1, 31), (4, 1, 2
 def render(data: dict[str, Any]) -> str:
     """The page for ``Explanation.to_dict()`` or ``TrainingExplanation.to_dict()``."""
     steps = data["steps"] if data.get("kind") == "training" else [data]
-    template = (files("fastbackprop") / "data" / "explanation.html").read_text(encoding="utf-8")
+    template = (Path(__file__).parent / "data" / "explanation.html").read_text(encoding="utf-8")
     page = ""
     for amount in AMOUNTS:
         shown = json.dumps(_folded(steps, *amount), separators=(",", ":"), allow_nan=False)
@@ -29,6 +30,12 @@ def render(data: dict[str, Any]) -> str:
         if len(page) <= MOST_CHARACTERS:
             break
     return page
+
+
+def frame(data: dict[str, Any]) -> str:
+    """The page in a frame of its own, for notebooks: there its styles and scripts meet nobody's."""
+    page = html.escape(render(data), quote=True)
+    return f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0" title="explanation"></iframe>'
 
 
 def _folded(steps: list[dict[str, Any]], n_neurons: int, n_samples: int, n_steps: int) -> dict[str, Any]:
