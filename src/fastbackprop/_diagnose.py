@@ -338,7 +338,8 @@ def _steps(
         return
     far = MUCH_LONGER * rate
     fall = cost - _cost_after(own, rows, each, compare, far)
-    if far * slope < cost and fall > STRAIGHT * far * slope:
+    # A net that has learned its data has a small straight slope for ever: that is no fault of the rate.
+    if slope > 1e-3 * cost and far * slope < cost and fall > STRAIGHT * far * slope:
         yield Finding(
             "learning rate too low",
             f"{rate:g}",
