@@ -38,7 +38,14 @@ def test_nothing_is_said_of_a_healthy_network(widths, hidden, loss, seed):
         assert found.healthy, str(found)
         assert found
     assert str(found) == "Nothing wrong was found in 300 rows."
-    assert found.to_dict() == {"healthy": True, "n_rows": 300, "of_rows": 300, "findings": []}
+    as_dict = found.to_dict()
+    layers = as_dict.pop("layers")
+    assert as_dict == {"healthy": True, "n_rows": 300, "of_rows": 300, "findings": []}
+    assert len(layers) == len(widths) - 1
+    for layer, measured in zip(model.layers, layers, strict=True):
+        assert measured["weight_norm"] == pytest.approx(np.linalg.norm(layer.weight))
+        assert measured["update_ratio"] == pytest.approx(0.01 * measured["gradient_norm"] / measured["weight_norm"])
+    assert layers[-1]["delta_ratio"] == 1
 
 
 def test_nothing_is_said_of_the_demo_before_and_after():
@@ -95,6 +102,7 @@ def test_vanishing_and_exploding_gradients():
             "duplicated inputs",
             "x[1] and x[5]",
         ),
+        (lambda X: X[:, 3].__imul__(1 / 333), "inputs of different scale", "x[3]"),
     ],
 )
 def test_inputs(plant, name, where):
@@ -106,11 +114,39 @@ def test_inputs(plant, name, where):
     assert len(found) == 1 or name == "unscaled inputs"  # large inputs saturate units, which is said too
 
 
-def test_columns_of_zeros_are_no_illness():
+def test_columns_of_zeros_are_an_illness_among_measurements_only():
     X, y = data()
     X[:, 3] = 0
     model = fb.mlp([6, 10, 3], output_activation="softmax", seed=0)
+    (found,) = fb.diagnose(model, X, y, loss="cross_entropy").findings
+    assert (found.name, found.where, found.value) == ("constant inputs", "x[3]", 0)
+    pixels = X * (np.random.default_rng(1).uniform(size=X.shape) < 0.3)
+    assert fb.diagnose(model, pixels, y, loss="cross_entropy").healthy
+
+
+def test_rare_switches_are_not_columns_of_another_scale():
+    X, y = data()
+    X[:, 3] = np.arange(300) % 100 == 0
+    X[:, 4] = (np.arange(300) % 100 == 0) * 0.05
+    model = fb.mlp([6, 10, 3], activation="tanh", output_activation="softmax", seed=0)
     assert fb.diagnose(model, X, y, loss="cross_entropy").healthy
+
+
+def test_a_dead_layer_is_named_once():
+    model = fb.mlp([6, 10, 10, 10, 3], output_activation="softmax", seed=0)
+    model.layers[1].bias[:] = -100
+    found = fb.diagnose(model, *data(), loss="cross_entropy", learning_rate=0.01).findings
+    assert [(x.name, x.where) for x in found] == [("dead relu units", "layer 2, 10 of 10 units")]
+
+
+def test_small_updates_of_one_layer():
+    X, y = data()
+    model = fb.mlp([6, 10, 3], activation="identity", output_activation="softmax", seed=0)
+    model.layers[0].weight *= 300  # the same function, but the weights of layer 1 have hardly any slope
+    model.layers[1].weight /= 300
+    (found,) = fb.diagnose(model, X, y, loss="cross_entropy", learning_rate=1e-5).findings
+    assert (found.name, found.where) == ("small updates", "layer 1")
+    assert 0 < found.value < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -132,6 +168,13 @@ def test_targets(last, y, name):
     model = fb.mlp([6, 10, 1], activation="tanh", output_activation=last, seed=0)
     found = names(fb.diagnose(model, X, np.resize(y, 300), loss="half_squared_error"))
     assert found == ([] if name is None else [name])
+
+
+def test_the_advice_for_0_and_1_behind_tanh_says_that_0_is_not_its_end():
+    model = fb.mlp([6, 10, 1], activation="tanh", output_activation="tanh", seed=0)
+    for y, advice in (([0, 1], "take -0.9 for 0 and 0.9 for 1"), ([-1, 1], "take -0.9 and 0.9.")):
+        (found,) = fb.diagnose(model, data()[0], np.resize(y, 300), loss="half_squared_error").findings
+        assert advice in found.advice
 
 
 def test_imbalanced_classes():
@@ -189,7 +232,7 @@ def test_text_dict_and_html(tmp_path):
     assert "<td>constant inputs</td><td>x[2]</td><td>1</td>" in page
     assert found._repr_html_() in page
     assert list(tmp_path.iterdir()) == [tmp_path / "d.html"]
-    assert "Nothing wrong" in fb.Diagnosis([], 3, 3)._repr_html_()
+    assert "Nothing wrong" in fb.Diagnosis([], 3, 3, [])._repr_html_()
 
 
 def test_a_trainer_warns_once_and_trains_to_the_same_bits():

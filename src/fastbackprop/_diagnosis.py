@@ -1,6 +1,7 @@
 """Diagnosis: the findings of ``diagnose``, as text, dict and HTML."""
 
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fastbackprop._storage import write_beside
@@ -34,6 +35,10 @@ class Diagnosis:
         Inputs first, then targets, units, gradients, steps.
     n_rows, of_rows : int
         How many rows were looked at, of how many.
+    layers : list of dict
+        What was measured of each layer, first to last: ``weight_norm``; ``gradient_norm``, of its weights;
+        ``delta``, the root mean square of its dC/dz; ``delta_ratio``, that by the last layer's; ``update_ratio``, how
+        much of its weights one step changes (None without a learning rate).
 
     Attributes
     ----------
@@ -41,10 +46,13 @@ class Diagnosis:
         Whether there are no findings.
     """
 
-    def __init__(self, findings: list[Finding], n_rows: int, of_rows: int) -> None:
+    def __init__(
+        self, findings: list[Finding], n_rows: int, of_rows: int, layers: list[dict[str, float | None]]
+    ) -> None:
         self.findings = findings
         self.n_rows = n_rows
         self.of_rows = of_rows
+        self.layers = layers
 
     @property
     def healthy(self) -> bool:
@@ -60,13 +68,15 @@ class Diagnosis:
         Returns
         -------
         dict
-            ``healthy``, ``n_rows``, ``of_rows``, ``findings``: each with name, where, value, advice.
+            ``healthy``, ``n_rows``, ``of_rows``, ``findings``: each with name, where, value, advice;
+            ``layers``: what was measured of each.
         """
         return {
             "healthy": self.healthy,
             "n_rows": self.n_rows,
             "of_rows": self.of_rows,
             "findings": [x._asdict() for x in self.findings],
+            "layers": [dict(x) for x in self.layers],
         }
 
     def __str__(self) -> str:
@@ -77,17 +87,18 @@ class Diagnosis:
 
     def _repr_html_(self) -> str:
         """A table, for notebooks and for ``to_html``."""
-        import html  # not before it is needed
+        if not self.findings:
+            return f"<p>{self}</p>"
+        rows = [(x.name, x.where, f"{x.value:.3g}", x.advice) for x in self.findings]
+        return _table(("what", "where", "number", "advice"), rows)
 
-        rows = "".join(
-            f"<tr><td>{html.escape(x.name)}</td><td>{html.escape(x.where)}</td><td>{x.value:.3g}</td>"
-            f"<td>{html.escape(x.advice)}</td></tr>"
-            for x in self.findings
-        )
-        if not rows:
-            return f"<p>{html.escape(str(self))}</p>"
-        head = "".join(f"<th>{x}</th>" for x in ("what", "where", "number", "advice"))
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    def _layers_html(self) -> str:
+        """What was measured, as a table."""
+        rows = [
+            (str(k), *("-" if value is None else f"{value:.3g}" for value in x.values()))
+            for k, x in enumerate(self.layers, 1)
+        ]
+        return _table(("layer", "weights", "their gradient", "dC/dz", "by the last layer's", "update by weights"), rows)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write it as a page.
@@ -104,7 +115,15 @@ class Diagnosis:
         """
         page = (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Diagnosis</title><style>{STYLE}</style>'
-            f"</head><body><h1>Diagnosis</h1>{self._repr_html_()}"
+            f"</head><body><h1>Diagnosis</h1>{self._repr_html_()}<h2>Layers</h2>{self._layers_html()}"
             f"<p>{self.n_rows:,} of {self.of_rows:,} rows were looked at.</p></body></html>\n"
         )
         write_beside(path, page.encode())
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    import html  # not before it is needed
+
+    shown = "".join("<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in row) + "</tr>" for row in rows)
+    names = "".join(f'<th scope="col">{html.escape(x)}</th>' for x in head)
+    return f"<table><thead><tr>{names}</tr></thead><tbody>{shown}</tbody></table>"
