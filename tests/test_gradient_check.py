@@ -67,7 +67,7 @@ class Broken(fb.Sequential):
 
 @pytest.mark.parametrize("hidden", ACTIVATIONS)
 @pytest.mark.parametrize("k", [0, 1])
-def test_a_derivative_of_an_activation_that_is_wrong_is_found(hidden, k, monkeypatch):
+def test_a_derivative_of_a_hidden_activation_that_is_wrong_is_found(hidden, k, monkeypatch):
     monkeypatch.setattr(Broken, "broken", ("activation", k))
     check = fb.gradient_check(*example(hidden, "half_squared_error", cls=Broken), loss="half_squared_error")
     assert not check
@@ -76,6 +76,108 @@ def test_a_derivative_of_an_activation_that_is_wrong_is_found(hidden, k, monkeyp
     }  # fmt: skip
     assert check.worst.error == pytest.approx(0.01, rel=0.02)
     assert check.worst.backward == pytest.approx(1.01 * check.worst.differences, rel=1e-3)
+
+
+@pytest.mark.parametrize("last", [*ACTIVATIONS, "softmax"])
+def test_a_derivative_of_the_last_activation_that_is_wrong_is_found(last, monkeypatch):
+    monkeypatch.setattr(Broken, "broken", ("activation", 1))
+    X = np.random.default_rng(0).normal(size=(6, 4))
+    for cls in (fb.Sequential, Broken):
+        model = cls([fb.Dense(4, 5, "tanh"), fb.Dense(5, 3, last)], seed=1, dtype="float64")
+        check = fb.gradient_check(model, X, np.full((6, 3), 0.3), loss="half_squared_error")
+        assert check.passed == (cls is fb.Sequential)
+    assert all(x.error == pytest.approx(0.01, rel=0.05) for x in check.parts)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden", ACTIVATIONS)
+@pytest.mark.parametrize(("n", "scale"), [(100, 1), (1000, 1), (20, 2000)])
+def test_large_batches_and_targets_far_from_zero_pass(n, scale, hidden, dtype):
+    rng = np.random.default_rng(n)
+    X = rng.normal(size=(n, 5))
+    for last, loss, y in (
+        ("softmax", "cross_entropy", rng.integers(0, 3, n)),
+        ("identity", "mean_squared_error", scale + rng.normal(size=(n, 3))),
+    ):
+        model = fb.mlp([5, 12, 3], activation=hidden, output_activation=last, seed=0, dtype=dtype)
+        check = fb.gradient_check(model, X, y, loss=loss, most=20)
+        assert check, str(check)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden", ["tanh", "relu", "sigmoid"])
+def test_trained_networks_pass_and_errors_in_them_are_found(hidden, dtype):
+    X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+
+    class Wrong(fb.Sequential):
+        def backward(self, d_y_hat):
+            d_x = super().backward(d_y_hat)
+            self.layers[1].weight_gradient *= 3
+            return d_x
+
+    for cls in (fb.Sequential, Wrong):
+        model = cls([fb.Dense(2, 8, hidden), fb.Dense(8, 8, hidden), fb.Dense(8, 1)], seed=0, dtype=dtype)
+        trained = fb.mlp([2, 8, 8, 1], activation=hidden, seed=0, dtype=dtype)
+        fb.Trainer(trained, "half_squared_error", fb.SGD(0.1), batch_size=4, seed=0).fit(X, y, epochs=400)
+        for mine, other in zip(model.layers, trained.layers, strict=True):
+            mine.weight, mine.bias = other.weight, other.bias
+        check = fb.gradient_check(model, X, y, loss="half_squared_error")
+        assert check.passed == (cls is fb.Sequential), str(check)
+        if cls is Wrong:
+            assert check.worst.where[0] == 1
+            assert f"FAILED: the worst is d{check.worst.name}" in str(check)
+
+
+def test_gradients_of_float32_alone_that_are_wrong_are_found_and_named():
+    class Wrong(fb.Sequential):
+        def backward(self, d_y_hat):
+            d_x = super().backward(d_y_hat)
+            if self.dtype == np.float32:
+                self.layers[1].weight_gradient[3, 2] *= 1.01
+            return d_x
+
+    model, X, y = example("tanh", "half_squared_error", "float32", Wrong)
+    check = fb.gradient_check(model, X, y, loss="half_squared_error")
+    assert not check
+    assert (check.worst.name, check.worst.where, check.worst.dtype) == ("C/dw2[3, 2]", (1, 3, 2), "float32")
+    assert check.to_dict()["worst"]["dtype"] == "float32"
+    assert "FAILED: the worst is dC/dw2[3, 2], by backward" in str(check)
+    assert "(tolerance 0.001)" in str(check)
+
+
+def test_a_minimum_hides_gradients_and_it_says_so():
+    X = np.linspace(-1, 1, 20)[:, None]
+    y = 3 * X[:, 0] + 1 + np.where(np.arange(20) % 2, 0.1, -0.1)
+    model = fb.Sequential([fb.Dense(1, 1)], seed=0, dtype="float64")
+    fb.Trainer(model, "half_squared_error", fb.SGD(0.1), batch_size=20, seed=0).fit(X, y, epochs=2000)
+    check = fb.gradient_check(model, X, y, loss="half_squared_error")
+    assert check
+    assert [(x.kinks, x.lost) for x in check.parts] == [(0, 1), (0, 1), (0, 0)]
+    assert "2 gradients are too small to be told from rounding" in str(check)
+
+
+def test_costs_that_differ_for_the_same_input_or_are_no_numbers_are_refused():
+    model, X, y = example("tanh", "half_squared_error")
+    calls = []
+
+    def counts(y_hat, y):
+        calls.append(1)
+        return float(len(calls)), y_hat
+
+    def spoils_y(y_hat, y):
+        y -= y_hat
+        return float((y**2).sum()), y
+
+    before = y.copy()
+    for loss in (counts, spoils_y):
+        with pytest.raises(ValueError, match="loss must give the same cost for the same y_hat and y"):
+            fb.gradient_check(model, X, y, loss=loss)
+    assert np.array_equal(y, before)
+    for cost, got in ((None, "got None"), (np.zeros(2), re.escape("got shape (2,)"))):
+        with pytest.raises(TypeError, match=f"the cost that loss returns must be a number, {got}"):
+            fb.gradient_check(model, X, y, loss=lambda y_hat, y, cost=cost: (cost, y_hat))
+    with pytest.raises(ValueError, match="the cost must be finite, got nan"):
+        fb.gradient_check(model, X, y, loss=lambda y_hat, y: (np.nan, y_hat))
 
 
 @pytest.mark.parametrize(

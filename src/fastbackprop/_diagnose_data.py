@@ -54,7 +54,7 @@ def input_findings(x: np.ndarray) -> Iterator[Finding]:
         return
     is_dense = (x != np.median(x, axis=0)).mean(axis=0) > DENSE
     # Pixels that are never lit harm nobody; among measurements, zeros are a column that was lost.
-    is_lost = (size == 0) & (is_dense.mean() > MOSTLY_DENSE)
+    is_lost = (size == 0) & (is_dense.sum() > MOSTLY_DENSE * (size > 0).sum())
     constant = np.flatnonzero((spread <= 1e-7 * size) & (size > 0) | is_lost)
     if len(constant):
         yield Finding(

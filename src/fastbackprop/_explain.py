@@ -155,7 +155,11 @@ def loss_of(loss: Any) -> Any:
         pair = loss(y_hat, y)
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(f"loss must return a tuple (cost, d_y_hat), got {type(pair).__name__}.")
-        return float(pair[0]), pair[1]
+        cost = np.asarray(pair[0])
+        if cost.size != 1 or cost.dtype.kind not in "fiu":
+            got = f"shape {cost.shape}" if cost.size != 1 else f"{pair[0]!r}"
+            raise TypeError(f"the cost that loss returns must be a number, got {got}.")
+        return float(cost.reshape(())), pair[1]
 
     compare.__name__ = getattr(loss, "__name__", type(loss).__name__)
     return compare

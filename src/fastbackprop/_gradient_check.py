@@ -1,5 +1,10 @@
-"""gradient_check: is blame right? The slow way, by trying: central differences in float64."""
+"""gradient_check: is blame right? The slow way, by trying: central differences in float64.
 
+Of fourth order, (8 (C(w + h) - C(w - h)) - (C(w + 2h) - C(w - 2h))) / 12h, so that h can be long enough for rounding
+to be small; the noise of the cost is measured and allowed for.
+"""
+
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,35 +17,42 @@ from fastbackprop._validation import check_integer, check_real, check_seed
 
 __all__ = ["CheckedPart", "GradientCheck", "WorstGradient", "gradient_check"]
 
-STEP = 1e-6
-# The two one-sided slopes of a smooth cost differ by about STEP times its curvature; across a kink by much more.
-KINK = 1e-3
-FLOAT32_TOLERANCE = 1e-3
+# From where rounding (of the cost, by h) and what the formula leaves out (h^4) are both small to where no relu bends.
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+LOST = 1e-2  # of a gradient: more noise than that in the differences hides an error of 1 %
+SMALLEST = 1e-10  # gradients below that are 0 for all that a training would notice
+FLOAT32_TOLERANCE = 1e-3  # beyond what rounding weights and inputs to float32 does to the gradient
 
 
 class CheckedPart(NamedTuple):
     """The weights or the biases of a layer, or the inputs.
 
-    ``checked`` of ``size`` were tried, ``kinks`` of these left out, since a relu bends within the step; ``error`` is
-    the largest relative error, ``float32_error`` that of the model's own float32 gradients, or None.
+    ``checked`` of ``size`` were tried. ``kinks`` of these lie where the cost has a kink, and any slope between those of
+    its two sides is right; ``lost`` are so small that the rounding of the cost could hide an error of 1 %. ``error``
+    is the largest relative error, ``float32_error`` that of the model's own float32 gradients, or None.
     """
 
     name: str
     size: int
     checked: int
     kinks: int
+    lost: int
     error: float
     float32_error: float | None
 
 
 class WorstGradient(NamedTuple):
-    """Where backward and the differences are farthest apart."""
+    """Where backward is farthest off, by its tolerance.
+
+    ``dtype`` "float32" is the model's own backward, and ``differences`` then what backward gives in float64.
+    """
 
     name: str
     where: tuple[int, ...]
     backward: float
     differences: float
     error: float
+    dtype: str
 
 
 class GradientCheck:
@@ -86,18 +98,24 @@ class GradientCheck:
         }
 
     def __str__(self) -> str:
-        rows = [("", "checked", "at a kink", "largest error", "of float32")]
+        rows = [("", "checked", "at a kink", "lost in rounding", "largest error", "of float32")]
         for x in self.parts:
             single = "" if x.float32_error is None else f"{x.float32_error:.1e}"
             checked = f"{x.checked:,} of {x.size:,}"
-            rows.append((x.name, checked, str(x.kinks), f"{x.error:.1e}", single))
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+            rows.append((x.name, checked, str(x.kinks), str(x.lost), f"{x.error:.1e}", single))
+        widths = [max(len(row[i]) for row in rows) for i in range(6)]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        w = self.worst
+        w, is_double = self.worst, self.worst.dtype == "float64"
+        limit = self.tolerance if is_double else FLOAT32_TOLERANCE
         lines.append(
-            f"{'passed' if self.passed else 'FAILED'}: the worst is d{w.name}, by backward {w.backward:.6g}, "
-            f"by differences {w.differences:.6g}, error {w.error:.1e} (tolerance {self.tolerance:g})"
+            f"{'passed' if self.passed else 'FAILED'}: the worst is d{w.name}, by backward {w.backward:.6g}"
+            f"{'' if is_double else ' in float32'}, by {'differences' if is_double else 'float64'} "
+            f"{w.differences:.6g}, error {w.error:.1e} (tolerance {limit:g})"
         )
+        if lost := sum(x.lost for x in self.parts):
+            lines.append(
+                f"{lost:,} gradients are too small to be told from rounding: check a network with more to learn."
+            )
         return "\n".join(lines)
 
 
@@ -111,7 +129,7 @@ def gradient_check(
     most: int = 200,
     seed: int | None = 0,
 ) -> GradientCheck:
-    """Compare the gradients of backward with central differences, (C(w + h) - C(w - h)) / 2h, in float64.
+    """Compare the gradients of backward with central differences of the cost, in float64.
 
     Parameters
     ----------
@@ -120,12 +138,12 @@ def gradient_check(
     X, y : array-like
         A batch, as in ``Trainer.step``.
     loss : str, Loss or callable
-        As for Trainer; or your own: ``cost, d_y_hat = loss(y_hat, y)``.
+        As for Trainer; or your own: ``cost, d_y_hat = loss(y_hat, y)``, the cost in float64 and always the same.
     tolerance : float, default=1e-5
         For the error of each gradient, relative to the larger of the two numbers, or to a hundredth of the largest
-        gradient of its kind where that is more.
+        gradient of its kind where that is more. (For float32 it is 0.001.)
     most : int, default=200
-        Weights of a layer, and likewise biases and inputs, to try: each costs three predictions.
+        Weights of a layer, and likewise biases and inputs, to try: each costs four predictions of the batch, more at relus.
     seed : int or None, default=0
         Of the choice among more.
 
@@ -154,38 +172,54 @@ def gradient_check(
     compare = loss_of(loss)
     own = copy_of(model, "float64")
     rows, each, _ = data_of(own, X, y, compare, "X")
-    rows = rows.copy()
+    rows, each = rows.copy(), each.copy()
 
-    def cost() -> float:
+    def cost_of() -> float:
         return float(compare(own.forward(rows), each)[0])
 
+    first, again = cost_of(), cost_of()
+    if not np.isfinite(first):
+        raise ValueError(f"the cost must be finite, got {first}.")
+    if first != again:
+        raise ValueError(f"loss must give the same cost for the same y_hat and y, got {first!r} and {again!r}.")
+    cost = _Cost(cost_of, _noise(own, cost_of))
     found = _gradients(own, rows, each, compare)
     values = [x for layer in own.layers for x in (layer.weight, layer.bias)] + [rows]
-    single = None
+    single, roundings = None, [0.0] * len(values)
     if model.dtype != own.dtype:
         narrow = copy_of(model, "float32")
         single = _gradients(narrow, *data_of(narrow, X, y, compare)[:2], compare)
+        roundings = _roundings(own, rows, each, compare)
     parts, worst = [], []
     for at, (value, gradient) in enumerate(zip(values, found, strict=True)):
         if value is None or gradient is None:
             continue
         chosen = np.sort(generator.permutation(value.size)[:most])
-        differences, bent = _differences(value, chosen, cost)
-        backward = gradient.reshape(-1)[chosen]
-        errors = np.where(bent, 0.0, _relative(backward, differences, gradient))
+        backward, least = gradient.reshape(-1), _least(gradient)
+        tried = [_try(value, int(i), float(backward[i]), least, tolerance, cost) for i in chosen]
+        part = "x" if at == len(values) - 1 else f"layer {at // 2 + 1} {'weight' if at % 2 == 0 else 'bias'}"
+        i = int(np.argmax([x.error for x in tried]))
+        pairs = [("float64", int(chosen[i]), float(backward[chosen[i]]), tried[i].slope, tried[i].error)]
         other = None if single is None else single[at]
-        single_error = None if other is None else float(_relative(other, gradient, gradient).max(initial=0))
-        k = at // 2
-        part = "x" if at == len(values) - 1 else f"layer {k + 1} {'weight' if at % 2 == 0 else 'bias'}"
+        if other is not None:
+            off = np.maximum(0.0, np.abs(other - gradient) - 10 * roundings[at]).reshape(-1)
+            off /= np.maximum(np.maximum(np.abs(other), np.abs(gradient)).reshape(-1), max(least, SMALLEST))
+            i = int(off.argmax())
+            pairs.append(("float32", i, float(other.reshape(-1)[i]), float(backward[i]), float(off[i])))
         parts.append(
-            CheckedPart(part, value.size, len(chosen), int(bent.sum()), float(errors.max(initial=0)), single_error)
-        )
-        i = int(errors.argmax())
-        index = tuple(int(x) for x in np.unravel_index(chosen[i], value.shape))
-        name = f"C/d{_name(own, at, index, part == 'x')}"
-        where = index if part == "x" else (k, *index)
-        worst.append(WorstGradient(name, where, float(backward[i]), float(differences[i]), float(errors[i])))
-    return GradientCheck(parts, max(worst, key=lambda x: x.error), tolerance)
+            CheckedPart(
+                part, value.size, len(chosen), sum(x.is_kink for x in tried), sum(x.is_lost for x in tried),
+                pairs[0][-1], pairs[1][-1] if other is not None else None,
+            )
+        )  # fmt: skip
+        for dtype, flat, own_gradient, reference, error in pairs:
+            index = tuple(int(x) for x in np.unravel_index(flat, value.shape))
+            name = f"C/d{_name(own, at, index, part == 'x')}"
+            where = index if part == "x" else (at // 2, *index)
+            worst.append(WorstGradient(name, where, own_gradient, reference, error, dtype))
+    return GradientCheck(
+        parts, max(worst, key=lambda x: x.error / (tolerance if x.dtype == "float64" else FLOAT32_TOLERANCE)), tolerance
+    )
 
 
 def _gradients(model: Sequential, rows: np.ndarray, each: np.ndarray, compare: Any) -> list[np.ndarray | None]:
@@ -196,30 +230,94 @@ def _gradients(model: Sequential, rows: np.ndarray, each: np.ndarray, compare: A
     return [None if x is None else x.astype(np.float64) for x in [*found, d_x]]
 
 
-def _differences(value: np.ndarray, chosen: np.ndarray, cost: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The slope of the cost at each chosen number, and whether there is a kink within the step."""
-    slopes, bent = np.empty(len(chosen)), np.zeros(len(chosen), bool)
-    middle = cost()
-    for i, at in enumerate(chosen):
-        place = np.unravel_index(at, value.shape)
-        before = value[place]
-        h = STEP * max(1.0, float(abs(before)))
-        value[place] = before + h
-        ahead = cost()
-        value[place] = before - h
-        behind = cost()
+def _noise(own: Sequential, cost: Callable[[], float]) -> float:
+    """How far the cost is from smooth, by rounding: its second differences over steps too short to curve it."""
+    weight = own.layers[0].weight
+    before = weight.copy()
+    costs = []
+    for i in range(9):
+        weight[...] = before * (1 + i * 1e-10)
+        costs.append(cost())
+    weight[...] = before
+    return max(float(np.abs(np.diff(costs, 2)).max()), 2.0**-52 * abs(costs[0]))
+
+
+class _Tried(NamedTuple):
+    """A number that was turned a little: the slope of the cost, and how far backward is from it, in parts of it."""
+
+    slope: float
+    error: float
+    is_kink: bool
+    is_lost: bool
+
+
+def _try(value: np.ndarray, at: int, backward: float, least: float, tolerance: float, cost: "_Cost") -> _Tried:
+    """Turn one number, by steps that get shorter as long as backward and the slope differ.
+
+    A relu of another row may bend within a long step, but hardly within all of them; an error of backward stays.
+    """
+    place = np.unravel_index(at, value.shape)
+    before = float(value[place])
+    unit = max(1.0, abs(before))
+
+    def moved(by: float) -> float:
+        value[place] = before + by
+        found = cost.of()
         value[place] = before
-        slopes[i] = (ahead - behind) / (2 * h)
-        sides = [float(ahead - middle) / h, float(middle - behind) / h]
-        noise = 1e-15 * abs(middle) / h
-        bent[i] = abs(sides[0] - sides[1]) > KINK * max(map(abs, sides)) + 10 * noise
-    return slopes, bent
+        return found
+
+    best = _Tried(0.0, np.inf, False, False)
+    for step in STEPS:
+        h, noise = step * unit, 8 * cost.noise / (step * unit)
+        slope = (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h)
+        size = max(abs(slope), abs(backward), least)
+        is_lost = noise > LOST * size and slope != backward
+        if step < STEPS[0] and is_lost:
+            break
+        error = max(0.0, abs(slope - backward) - noise) / max(size, SMALLEST)
+        tried = _Tried(slope, error, False, is_lost)
+        best = min(best, tried, key=lambda x: x.error)
+        if best.error <= tolerance:
+            return best
+    # Sides that stay apart however near: a kink just here, where any slope between them is right.
+    middle = moved(0.0)
+    gaps, sides = [], [0.0, 0.0]
+    for h in (1e-4 * unit, 1e-5 * unit):
+        sides = [(4 * moved(d * h) - moved(2 * d * h) - 3 * middle) / (2 * d * h) for d in (1, -1)]
+        gaps.append(abs(sides[0] - sides[1]))
+    if gaps[1] > 0.5 * gaps[0] and gaps[1] > LOST * max(*map(abs, sides), least) + 80 * cost.noise / (1e-5 * unit):
+        nearest = min(max(backward, min(sides)), max(sides))
+        error = abs(backward - nearest) / max(*map(abs, sides), abs(backward), least, SMALLEST)
+        return _Tried(nearest, error if error > 1e-6 else 0.0, True, False)
+    return best
 
 
-def _relative(x: np.ndarray, y: np.ndarray, all_of_it: np.ndarray) -> np.ndarray:
-    """|x - y| relative to the larger one, or to a hundredth of the largest of all."""
-    least = max(1e-2 * float(np.abs(all_of_it).max(initial=0)), 1e-10)
-    return np.abs(x - y) / np.maximum(np.maximum(np.abs(x), np.abs(y)), least)
+class _Cost(NamedTuple):
+    """The cost as a function of the network as it is, and its noise."""
+
+    of: Callable[[], float]
+    noise: float
+
+
+def _roundings(model: Sequential, rows: np.ndarray, each: np.ndarray, compare: Any) -> list[float]:
+    """How far the gradients of each part move if weights and inputs are rounded to float32, at random."""
+    generator = np.random.default_rng(0)
+    exact = _gradients(model, rows, each, compare)
+    most = [0.0] * len(exact)
+    for _ in range(3):
+        near = copy_of(model, "float64")
+        for x in (value for layer in near.layers for value in (layer.weight, layer.bias) if value is not None):
+            x *= 1 + generator.choice([-1, 1], x.shape) * 2.0**-23
+        moved = _gradients(near, rows * (1 + generator.choice([-1, 1], rows.shape) * 2.0**-23), each, compare)
+        for k, (own, other) in enumerate(zip(exact, moved, strict=True)):
+            if own is not None and other is not None:
+                most[k] = max(most[k], float(np.abs(own - other).max(initial=0)))
+    return most
+
+
+def _least(gradient: np.ndarray) -> float:
+    """What errors are relative to where a gradient is smaller: a hundredth of the largest of its kind."""
+    return 1e-2 * float(np.abs(gradient).max(initial=0))
 
 
 def _name(model: Sequential, at: int, index: tuple[int, ...], is_input: bool) -> str:
