@@ -20,12 +20,22 @@ import numpy as np  # noqa: E402 - the variables come first
 
 import fastbackprop as fb  # noqa: E402
 
-NETS = {"4-8-3": 32, "64-64-10": 32, "17-64-64-6": 64, "784-128-10": 128, "13-37-5": 17, "30-200-200-2": 100}
+# Those of bench/workloads.py but the largest, whose gradients of each sample are 8 GB, and two of odd sizes.
+NETS = {
+    "4-8-3": 32,
+    "4-16-16-3": 32,
+    "64-64-10": 32,
+    "17-64-64-6": 64,
+    "784-128-10": 128,
+    "784-512-512-10": 256,
+    "13-37-5": 17,
+    "30-200-200-2": 100,
+}
 Call = Callable[[], Any]
 
 
 class Problem:
-    """One network of relu layers behind a softmax, and a batch."""
+    """One network of tanh layers and a softmax, and a batch."""
 
     def __init__(self, name: str, n: int) -> None:
         widths = [int(x) for x in name.split("-")]

@@ -324,3 +324,97 @@ def test_it_can_be_drawn(name, tmp_path):
     axes.figure.savefig(tmp_path / "e.png")
     with pytest.raises(ValueError, match="by must be"):
         e.plot(by="nothing")
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "n_out", "y"),
+    [("sigmoid", "binary_cross_entropy", 1, [[0.0]]), ("softmax", "cross_entropy", 2, [1])],
+)
+def test_the_chain_of_a_saturated_output_begins_at_z(last, loss, n_out, y):
+    weight = [[100.0]] if n_out == 1 else [[100.0, -100.0]]
+    model = fb.Sequential([fb.Dense(1, 1, weight_init=1.0), fb.Dense(1, n_out, last, weight_init=weight)])
+    e = fb.explain(model, [[1.0]], y, loss=loss)
+    for layer in range(2):
+        for j in range(e.layers[layer].weight.shape[1]):
+            chain = e.chain(layer, 0, j)
+            assert chain.total == e.layers[layer].weight_gradient[0, j] != 0
+            assert sum(np.prod(path.factors) for path in chain.paths) == pytest.approx(chain.total)
+            assert len(chain.paths) == chain.n_paths
+            assert chain.paths[0].names[0].startswith("dC/dz2")
+    assert f"{loss} and {last} taken together, since y_hat is at its end" in str(e)
+
+
+@pytest.mark.parametrize("options", [{"momentum": 0.9}, {"weight_decay": 5.0}])
+def test_corrections_by_momentum_and_decay_are_true_equations(options):
+    model = fb.Sequential([fb.Dense(1, 1, bias=False, weight_init=w) for w in (3.0, 4.0)])
+    trainer = fb.Trainer(model, "half_squared_error", fb.SGD(0.001, **options))
+    e = fb.explain_training(trainer, [[2.0]], [30.0], steps=4)[3]
+    found = re.findall(r"w\d <- w\d \+ step of (SGD\(.*\)) += (\S+) \+ (\S+) = (\S+)", str(e))
+    assert len(found) == 2
+    for optimizer, before, step, after in found:
+        assert optimizer == repr(trainer.optimizer) == e.to_dict()["optimizer"]
+        assert float(before) + float(step) == pytest.approx(float(after), rel=1e-3)
+
+
+def test_what_became_of_the_cost_is_told_in_words():
+    model = fb.mlp([2, 3, 1], activation="tanh", seed=0)
+
+    def verdict(y, rate):
+        e = fb.explain(model, [1, 2], y, loss="half_squared_error", learning_rate=rate)
+        assert f"({e.after.verdict})" in str(e)
+        return e.after.verdict
+
+    assert verdict([3], 0.01) == "it falls"
+    assert verdict([3], 10.0) == "it does not fall: the step is too long"
+    assert verdict([3], 1e-12) == "it stays: the step is too short to be seen"
+    assert verdict(model.predict([1, 2]), 0.01) == "nobody is to blame: there is nothing to correct"
+    car = fb.Sequential([fb.Dense(1, 1, bias=False, weight_init=w) for w in (3.0, 4.0)])
+    e = fb.explain(car, 2, 30, loss="half_squared_error", learning_rate=1e25)
+    assert e.after.verdict == "it is not finite any more: the step is too long"
+    assert e.after.cost == np.inf
+
+
+def test_a_training_that_diverges_shows_the_way_there(tmp_path):
+    model = fb.Sequential([fb.Dense(1, 1, bias=False, weight_init=w) for w in (3.0, 4.0)])
+    trainer = fb.Trainer(model, "half_squared_error", fb.SGD(5.0))
+    e = fb.explain_training(trainer, [[2.0]], [30.0], steps=20)
+    assert 1 < len(e) < 20
+    assert e[len(e) - 1].cost > 1e6 * e[0].cost
+    e.to_html(tmp_path / "page.html")
+
+
+def test_what_is_explained_stays_when_the_users_arrays_change():
+    model = fb.mlp([2, 3, 1], activation="tanh", seed=0)
+    x, y = np.array([[1, 2], [3, 4]], np.float32), np.array([[1.0], [2.0]], np.float32)
+
+    def in_place(y_hat, y):
+        y_hat -= y
+        return float((y_hat**2).sum() / 2), y_hat
+
+    e, own = fb.explain(model, x, y, loss="half_squared_error"), fb.explain(model, x, y, loss=in_place)
+    assert np.array_equal(own.y_hat, model.predict(x))
+    before = str(e)
+    x[:], y[:] = 0, 0
+    assert str(e) == before
+
+
+def test_targets_of_a_loss_of_ones_own():
+    model = fb.mlp([2, 3, 1], activation="tanh", seed=0)
+    softmax = fb.mlp([2, 3, 3], output_activation="softmax", seed=0)
+
+    def half(y_hat, y):
+        return float(((y_hat - y) ** 2).sum() / 2 / len(y)), (y_hat - y) / len(y)
+
+    def labels(y_hat, y):
+        n, d = len(y), np.zeros_like(y_hat)
+        p = y_hat[np.arange(n), y.reshape(-1)]
+        d[np.arange(n), y.reshape(-1)] = -1 / p / n
+        return float(-np.log(p).mean()), d
+
+    X = [[0, 1], [1, 1], [1, 0]]
+    own, built_in = (fb.explain(model, X, [1, 0, 1], loss=x) for x in (half, "half_squared_error"))
+    assert own.cost == pytest.approx(built_in.cost)
+    assert fb.explain(model, [0, 1], [[1]], loss=half).y.shape == (1, 1)
+    text = str(fb.explain(softmax, X, [0, 2, 1], loss=labels))
+    assert re.search(r"y_hat\[0\] = \S+ +dC/dy_hat\[0\] = ", text)
+    assert re.search(r"^ +y = \d$", text, re.MULTILINE)

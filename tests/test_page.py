@@ -55,7 +55,10 @@ def test_those_most_to_blame_are_shown_and_the_rest_is_summed(tmp_path):
     e = PAGES["wide"]()
     e.to_html(tmp_path / "page.html")
     data = embedded(tmp_path / "page.html")
-    assert data["shown"][2] == sorted(np.argsort(-e.blame.neurons[1])[:8])
+    assert all(len(x) == 8 for x in data["shown"])
+    assert set(np.argsort(-e.blame.neurons[1])[:4]) <= set(data["shown"][2])
+    named = [(x["k"] - 1, *([] if x["i"] is None else [x["i"]]), x["j"]) for x in data["steps"][0]["worst"]]
+    assert named == [x.where for x in e.top(6)]
     step, k = data["steps"][0], 1
     s, j = step["samples"][0], data["shown"][2][0]
     layer = step["layers"][k]
@@ -171,6 +174,8 @@ def test_every_neuron_and_weight_opens_with_the_numbers_of_the_library(opened, b
             assert {f"layers/{k}/{what}/{sample}/{j}" for what in ("z", "a", "delta")} <= seen
             for i in shown[k]:
                 assert {f"layers/{k}/{what}/{i}/{j}" for what in ("weight", "weight_gradient", "weight_after")} <= seen
+            if data["layers"][k]["bias"] is not None:
+                assert {f"blame/biases/{k}/{j}", f"layers/{k}/bias_after/{j}"} <= seen
 
 
 @pytest.mark.parametrize("name", ["car", "batch"])
@@ -280,6 +285,45 @@ def test_nothing_is_cut_off(opened, browser, name, width):
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_the_outputs_that_matter_and_those_most_to_blame_are_named(opened, browser):
+    data = opened("wide")
+    browser.find_element("id", "compare").click()
+    keys = check_numbers(browser, data)
+    sample = browser.execute_script("return S()")
+    d = np.abs(data["d_y_hat"][sample])
+    assert f"d_y_hat/{sample}/{d.argmax()}" in keys
+    assert "and 7 more outputs" in browser.find_element("id", "sentence").text
+    worst = browser.execute_script("return [...document.querySelectorAll('#worst li')].map(x => x.textContent)")
+    assert [x.split("  share ")[0] for x in worst] == [x.name for x in PAGES["wide"]().top(6)]
+
+
+def test_labels_of_a_loss_of_ones_own_are_no_error(opened, browser, monkeypatch):
+    def labels(y_hat, y):
+        n, d = len(y), np.zeros_like(y_hat)
+        p = y_hat[np.arange(n), y.reshape(-1)]
+        d[np.arange(n), y.reshape(-1)] = -1 / p / n
+        return float(-np.log(p).mean()), d
+
+    model = fb.mlp([2, 3, 3], output_activation="softmax", seed=0)
+    monkeypatch.setitem(PAGES, "labels", lambda: fb.explain(model, [[0, 1], [1, 1], [1, 0]], [0, 2, 1], loss=labels))
+    data = opened("labels")
+    browser.find_element("id", "compare").click()
+    assert any(key.startswith("d_y_hat/") for key in check_numbers(browser, data))
+    assert "C of this sample" in browser.find_element("id", "sentence").text
+    for place in [*ids(browser, "n"), *ids(browser, "w")]:
+        click(browser, f"#drawing [data-id='{place}']")
+        check_numbers(browser, data)
+
+
+def test_the_focus_stays_when_a_button_of_the_list_goes(opened, browser):
+    from selenium.webdriver.common.keys import Keys
+
+    opened("small")
+    click(browser, "[data-id='n1.0']")
+    browser.find_element("css selector", "#detail .terms button").send_keys(Keys.ENTER)
+    assert browser.switch_to.active_element.get_attribute("id") == "head"
+
+
 @pytest.fixture(scope="module")
 def training(tmp_path_factory):
     rng = np.random.default_rng(0)
@@ -318,6 +362,6 @@ def test_the_slider_moves_through_time(training, browser):
         for place in ("n1.2", "w2.1.0"):
             click(browser, f"[data-id='{place}']")
             keys = check_numbers(browser, e[step].to_dict())
-        assert "layers/1/weight_after/1/0" in keys
+        assert {"layers/1/weight_after/1/0", "layers/1/weight_step/1/0"} <= keys  # by momentum: no learning rate times
         assert f"step {step}, C = " in browser.find_element("id", "when").text
     assert [x["message"] for x in browser.get_log("browser")] == []

@@ -104,6 +104,8 @@ def strongest_paths(e: Any, layer: int, i: int | None, j: int, sample: int, most
     last = len(e.layers) - 1
     products, units = _at_last_layer(e, sample, most)
     n_paths = _n_paths(e, layer)
+    if is_saturated(e, sample) and e.layers[-1].derivative is None:
+        n_paths //= e.y_hat.shape[1]
     for k in range(last - 1, layer - 1, -1):
         neurons = np.array([j]) if k == layer else np.arange(e.layers[k].weight.shape[1])
         steps = e.layers[k + 1].weight[neurons].astype(np.float64) * _derivative(e, k, sample)[neurons, None]
@@ -128,6 +130,17 @@ def softmax_derivative(e: Any, sample: int) -> np.ndarray:
     return np.asarray(np.diag(p) - np.outer(p, p))
 
 
+def is_saturated(e: Any, sample: int) -> bool:
+    """Whether y_hat is so near its end that dC/dy_hat times dy_hat/dz has lost what the fused loss knows as dC/dz."""
+    last = e.layers[-1]
+    if last.derivative is None:
+        product = softmax_derivative(e, sample).T @ e.d_y_hat[sample].astype(np.float64)
+    else:
+        product = e.d_y_hat[sample].astype(np.float64) * _derivative(e, -1, sample)
+    delta = last.delta[sample].astype(np.float64)
+    return bool(np.abs(product - delta).max() > 1e-3 * np.abs(delta).max())
+
+
 def _n_paths(e: Any, layer: int) -> int:
     """Ways from a neuron of a layer to dC/dy_hat."""
     n = 1
@@ -140,6 +153,8 @@ def _at_last_layer(e: Any, sample: int, most: int) -> tuple[np.ndarray, np.ndarr
     """For each z of the last layer: products (n_out, ways) and the neurons on them, from the output on."""
     d_y_hat = e.d_y_hat[sample].astype(np.float64)
     n = len(d_y_hat)
+    if is_saturated(e, sample):
+        return e.layers[-1].delta[sample].astype(np.float64)[:, None], np.arange(n)[:, None, None]
     if e.layers[-1].derivative is not None:
         return (d_y_hat * _derivative(e, -1, sample))[:, None], np.arange(n)[:, None, None]
     steps = (d_y_hat[:, None] * softmax_derivative(e, sample)).T  # [m, o]
@@ -165,7 +180,8 @@ def _path(e: Any, layer: int, way: list[int], sample: int, name: str, a_prev: fl
     n_out = e.y_hat.shape[1]
     output = units[0]
     is_softmax = e.layers[-1].derivative is None
-    if is_softmax:
+    begins_at_z = is_saturated(e, sample)
+    if is_softmax and not begins_at_z:
         units = units[1:]
     y_hat = name_of("y_hat", n_out, output)
     names, factors = [f"dC/d{y_hat}"], [float(e.d_y_hat[sample, output])]
@@ -177,6 +193,9 @@ def _path(e: Any, layer: int, way: list[int], sample: int, name: str, a_prev: fl
             above = units[last - k - 1]
             names.append(f"d{name_of(f'z{k + 2}', e.layers[k + 1].weight.shape[1], above)}/d{a}")
             factors.append(float(e.layers[k + 1].weight[unit, above]))
+        if k == last and begins_at_z:
+            names, factors = [f"dC/d{z}"], [float(e.layers[-1].delta[sample, unit])]
+            continue
         names.append(f"d{y_hat if k == last else a}/d{z}")
         derived = softmax_derivative(e, sample)[output] if k == last and is_softmax else _derivative(e, k, sample)
         factors.append(float(derived[unit]))

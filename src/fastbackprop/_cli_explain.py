@@ -1,6 +1,9 @@
 """``fastbackprop explain``: who is to blame, from the command line."""
 
 import argparse
+import warnings
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,10 @@ examples:
   fastbackprop explain --demo -o blame.html
   fastbackprop explain digits.safetensors test.npz --row 3
 """
+
+
+# What NumPy raises of files that aren't what their names say.
+UNREADABLE = (ValueError, EOFError, IndexError, OSError, zipfile.BadZipFile, zlib.error)
 
 
 def add_explain(commands: Any) -> None:
@@ -47,7 +54,7 @@ def add_explain(commands: Any) -> None:
 
 def explain(given: argparse.Namespace) -> None:
     """Do what the command line asks for."""
-    if given.output is not None and Path(given.output).suffix not in (".html", ".htm"):
+    if given.output is not None and Path(given.output).suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--output must be a file that ends in .html, got {given.output}.")
     if given.demo and given.model is not None:
         raise ValueError(f"--demo takes no MODEL and no DATA, got {given.model}.")
@@ -55,6 +62,8 @@ def explain(given: argparse.Namespace) -> None:
         raise ValueError("explain needs MODEL and DATA, or --demo; see fastbackprop explain --help.")
     model, X, y = _demo() if given.demo else _read(str(given.model), str(given.data))
     loss = given.loss or LOSS_OF.get(model.layers[-1].activation, "half_squared_error")
+    if len(X) != len(y):
+        raise ValueError(f"DATA must have as many rows of y as of X, got {len(y):,} and {len(X):,}.")
     if given.row is not None:
         if not 0 <= given.row < len(X):
             raise ValueError(f"--row must be from 0 to {len(X) - 1}, got {given.row}.")
@@ -89,14 +98,21 @@ def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, n
     path = Path(data_path)
     if not path.is_file():
         raise ValueError(f"DATA must be a file, got {data_path}, where there is none.")
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            if missing := [name for name in ("X", "y") if name not in file]:
-                raise ValueError(f"DATA must have arrays X and y, got {', '.join(file) or 'none'}: no {missing[0]}.")
-            return model, file["X"], file["y"]
-    if path.suffix != ".csv":
+    suffix = path.suffix.lower()
+    if suffix not in (".npz", ".csv"):
         raise ValueError(f"DATA must be a .npz or a .csv file, got {data_path}.")
-    table = np.genfromtxt(path, delimiter=",", ndmin=2)
+    try:
+        found = _arrays(path) if suffix == ".npz" else np.genfromtxt(path, delimiter=",", ndmin=2)
+    except UNREADABLE as error:
+        what = str(error).splitlines()[0] if str(error) else "nothing in it"
+        raise ValueError(f"DATA must be a {suffix} file that can be read, got {data_path}: {what}") from None
+    if isinstance(found, dict):
+        if missing := [name for name in ("X", "y") if name not in found]:
+            raise ValueError(f"DATA must have arrays X and y, got {', '.join(found) or 'none'}: no {missing[0]}.")
+        return model, np.atleast_1d(found["X"]), np.atleast_1d(found["y"])
+    table = found
+    if table.size == 0:
+        raise ValueError(f"DATA must have at least one row, got none in {data_path}.")
     if np.isnan(table[0]).all():  # names of columns
         table = table[1:]
     n_targets = table.shape[1] - model.n_in
@@ -107,3 +123,14 @@ def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, n
         )
     y = table[:, model.n_in :]
     return model, table[:, : model.n_in], y[:, 0] if n_targets == 1 else y
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """What is in a .npz file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        file = np.load(path, allow_pickle=False)
+    if isinstance(file, np.ndarray):
+        raise ValueError("a single array, as in .npy.")
+    with file:
+        return {name: file[name] for name in file}

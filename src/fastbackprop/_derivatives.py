@@ -106,24 +106,30 @@ class Derivatives:
         >>> model.jacobian([5, 6])
         array([[3., 4.]], dtype=float32)
         """
-        return self._output_derivatives(X, np.eye(self.n_out, dtype=self._dtype))
+        return self._output_derivatives(X, None)
 
-    def _output_derivatives(self, X: Any, combinations: np.ndarray) -> np.ndarray:
-        """(n, combinations, n_in), or for one row without n."""
+    def _output_derivatives(self, X: Any, combinations: np.ndarray | None) -> np.ndarray:
+        """(n, combinations, n_in), or for one row without n; None takes each output by itself."""
         X = as_numeric("X", X)
         rows = self._as_input(X, True)
-        each = len(combinations)
+        each = self.n_out if combinations is None else len(combinations)
         result = np.empty((len(rows), each, self.n_in), self._dtype)
         size = max(1, ROWS // each)
         self._acquire()
         try:
             for first in range(0, len(rows), size):
-                part = slice(first, first + size)
-                n = len(rows[part]) * each
-                self._begin(n)
-                kernels(self._dtype).output_derivatives(
-                    self._network, rows[part], combinations, result[part], self._scratch_for_backward(n)
-                )
+                own = rows[first : first + size]
+                for start in range(0, each, ROWS):
+                    some = slice(start, min(start + ROWS, each))
+                    which = np.eye(some.stop - start, self.n_out, start, self._dtype)
+                    which = which if combinations is None else np.ascontiguousarray(combinations[some])
+                    n = len(own) * len(which)
+                    found = np.empty((len(own), len(which), self.n_in), self._dtype)
+                    self._begin(n)
+                    kernels(self._dtype).output_derivatives(
+                        self._network, own, which, found, self._scratch_for_backward(n)
+                    )
+                    result[first : first + size, some] = found
         finally:
             self._release()
         return result[0] if X.ndim == 1 else result

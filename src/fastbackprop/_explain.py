@@ -107,20 +107,22 @@ def explain(
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare = loss_of(loss)
     own, optimizer = copy.deepcopy(model), SGD(rate)
-    return explain_step(own, data_of(model, x, y, compare), compare, rate, lambda: optimizer.step(own))
+    return explain_step(own, data_of(model, x, y, compare), compare, optimizer, lambda: optimizer.step(own))
 
 
 def explain_step(
     own: Sequential,
     data: tuple[np.ndarray, np.ndarray, np.ndarray],
     compare: Any,
-    rate: float,
+    optimizer: SGD,
     correct: Callable[[], object],
 ) -> Explanation:
     """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""
     rows, each, shown = data
     y_hat = own.forward(rows)
+    predicted_y = np.array(y_hat)  # before a loss of the user's own can change it
     cost, d = compare(y_hat, each)
+    rate, shown = optimizer.learning_rate, shown.copy()
     d_x = own.backward(d)
     d_y_hat = np.array(d, own.dtype)
     layers = layers_of(own, d_y_hat)
@@ -128,22 +130,35 @@ def explain_step(
     correct()
     predicted = float(cost) + sum(_add_step(values, layer) for values, layer in zip(layers, own.layers, strict=True))
     new = own.forward(rows)
-    new_cost = float(compare(new, each)[0])
+    # After a step that was far too long there is nothing to compare.
+    new_cost = float(compare(new, each)[0]) if np.isfinite(new).all() else np.inf
     return Explanation(
         title=repr(own),
         dtype=own.dtype.name,
         loss=compare.name if isinstance(compare, Loss) else getattr(compare, "__name__", type(compare).__name__),
         learning_rate=rate,
+        optimizer=repr(optimizer),
         x=rows.copy(),
         y=shown,
-        y_hat=np.array(y_hat),
+        y_hat=predicted_y,
         cost=float(cost),
         costs=costs,
         d_y_hat=d_y_hat,
         d_x=d_x,
         layers=[LayerExplanation(**x) for x in layers],
-        after=After(np.array(new), new_cost, predicted, new_cost < cost),
+        after=After(np.array(new), new_cost, predicted, new_cost < cost, _verdict(float(cost), new_cost, predicted)),
     )
+
+
+def _verdict(cost: float, after: float, predicted: float) -> str:
+    """What became of the cost."""
+    if after < cost:
+        return "it falls"
+    if not np.isfinite(after):
+        return "it is not finite any more: the step is too long"
+    if predicted == cost:
+        return "nobody is to blame: there is nothing to correct"
+    return "it stays: the step is too short to be seen" if after == cost else "it does not fall: the step is too long"
 
 
 def loss_of(loss: Any) -> Any:
@@ -183,6 +198,9 @@ def data_of(
         assert targets.values is not None
         return rows, targets.values, targets.values
     each = np.atleast_1d(as_numeric("y", y))
-    each = each[None] if one_row else each
+    if one_row and each.ndim == 1:
+        each = each[None]
+    elif each.ndim == 1 and model.n_out == 1:
+        each = each[:, None]
     same_length(rows, each, name)
     return rows, each, each.reshape(len(each), -1)

@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
+from fastbackprop._errors import DivergenceError
 from fastbackprop._explain import data_of, explain_step
 from fastbackprop._explanation import Explanation
 from fastbackprop._storage import write_beside
@@ -92,14 +95,14 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     Returns
     -------
     TrainingExplanation
-        With a page of its own.
+        With a page of its own; of fewer steps where the cost stops being finite, so that the way there can be seen.
 
     Raises
     ------
     ValueError, TypeError
         If data or an argument doesn't fit; nothing has been trained.
     DivergenceError
-        As in ``Trainer.step``.
+        As in ``Trainer.step``, if the first step does.
 
     Examples
     --------
@@ -119,9 +122,21 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     for _ in range(steps):
         batch = slice(start, start + size)
         data = (rows[batch], each[batch], shown[batch])
-        rate = trainer.optimizer.learning_rate
-        found.append(
-            explain_step(trainer.model, data, trainer.loss, rate, lambda: trainer.step(data[0], data[1]))  # noqa: B023
-        )
+        try:
+            found.append(
+                explain_step(
+                    trainer.model,
+                    data,
+                    trainer.loss,
+                    trainer.optimizer,
+                    lambda: trainer.step(data[0], data[1]),  # noqa: B023
+                )
+            )
+        except DivergenceError:
+            if not found:
+                raise
+            break
+        if not np.isfinite(found[-1].after.cost):
+            break
         start = start + size if start + 2 * size <= len(rows) else 0
     return TrainingExplanation(found)

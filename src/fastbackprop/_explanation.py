@@ -58,12 +58,13 @@ class LayerExplanation:
 
 
 class After(NamedTuple):
-    """After the step: predictions, the cost as computed and as the gradient predicted it, whether it fell."""
+    """After the step: predictions, the cost as computed and as the gradient predicted it, whether it fell, in words."""
 
     y_hat: np.ndarray
     cost: float
     predicted_cost: float
     falls: bool
+    verdict: str
 
 
 class Blame(NamedTuple):
@@ -105,12 +106,12 @@ class Explanation:
         First to last.
     after : After
         y_hat, cost, predicted_cost (cost + sum of gradient * step; for plain SGD cost - learning_rate * sum of
-        squared gradients), falls.
+        squared gradients), falls, and verdict: that in words.
     blame : Blame
         Shares: inputs by the sum over samples of |dC/dx|, neurons by that of |dC/dz|, weights and biases by |dC/dw|,
         layers by the sum of these.
-    learning_rate, loss, title, dtype : float, str, str, str
-        Of the step; the name of the loss; the model in one line, and its dtype.
+    learning_rate, optimizer, loss, title, dtype : float, str, str, str, str
+        Of the step; what did it, as "SGD(0.01)"; the name of the loss; the model in one line, and its dtype.
 
     Examples
     --------
@@ -127,6 +128,7 @@ class Explanation:
         self.dtype: str = values["dtype"]
         self.loss: str = values["loss"]
         self.learning_rate: float = values["learning_rate"]
+        self.optimizer: str = values["optimizer"]
         self.x: np.ndarray = values["x"]
         self.y: np.ndarray = values["y"]
         self.y_hat: np.ndarray = values["y_hat"]
@@ -203,8 +205,9 @@ class Explanation:
         -------
         dict
             ``format`` 1; ``model`` (widths, activations, slopes, dtype, n_parameters); ``loss``, ``learning_rate``,
-            ``n_samples``; ``x``, ``y``, ``y_hat``, ``cost``, ``costs``, ``d_y_hat``, ``d_x``; ``layers``, each with the
-            attributes of LayerExplanation but its activation; ``after`` and ``blame`` with their names as here.
+            ``optimizer``, ``n_samples``; ``x``, ``y``, ``y_hat``, ``cost``, ``costs``, ``d_y_hat``, ``d_x``;
+            ``layers``, each with the attributes of LayerExplanation but its activation; ``after`` and ``blame`` with
+            their names as here.
         """
         layers = [
             {name: _plain(value) for name, value in vars(x).items() if name not in ("activation", "slope")}
@@ -221,6 +224,7 @@ class Explanation:
             },
             "loss": self.loss,
             "learning_rate": self.learning_rate,
+            "optimizer": self.optimizer,
             "n_samples": len(self.x),
             **{name: _plain(getattr(self, name)) for name in ("x", "y", "y_hat", "cost", "costs", "d_y_hat", "d_x")},
             "layers": layers,

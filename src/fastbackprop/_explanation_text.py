@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbackprop._chain import bias_name, name_of, softmax_derivative, weight_name
+from fastbackprop._chain import bias_name, is_saturated, name_of, softmax_derivative, weight_name
 from fastbackprop._chain import shown_number as number
 
 __all__ = ["text"]
@@ -121,10 +121,12 @@ def _compare(e: Any, s: int) -> list[tuple[str, ...]]:
     what = "C of this sample" if len(e.x) > 1 else "C"
     rows: list[tuple[str, ...]] = []
     shown, more = _shown(abs(e.d_y_hat[s]))
-    for j in shown if e.y.shape == e.y_hat.shape else []:
-        y_hat, y = name_of("y_hat", n_out, j), name_of("y", n_out, j)
-        numbers = (number(x[s, j]) for x in (e.y_hat, e.y, e.d_y_hat))
-        rows.append(tuple(f"{name} = {x}" for name, x in zip((y_hat, y, f"dC/d{y_hat}"), numbers, strict=True)))
+    for j in shown:
+        y_hat = name_of("y_hat", n_out, j)
+        of_y = [f"{name_of('y', n_out, j)} = {number(e.y[s, j])}"] if e.y.shape == e.y_hat.shape else []
+        rows.append((f"{y_hat} = {number(e.y_hat[s, j])}", *of_y, f"dC/d{y_hat} = {number(e.d_y_hat[s, j])}"))
+    if e.y.shape != e.y_hat.shape:
+        rows.append((f"y = {', '.join(map(number, e.y[s]))}",))
     rows += _and_more(more, "outputs")
     rows.append((f"{what} = {formula} = {number(e.costs[s])}",))
     if len(e.x) > 1:
@@ -158,6 +160,9 @@ def _delta(e: Any, k: int, j: int, s: int, n_out: int) -> tuple[str, ...]:
     """Delta = dC/dy_hat sigma'(z), or sigma'(z) times the sum over the layer behind of w delta."""
     layer = e.layers[k]
     z, delta = name_of(f"z{k + 1}", n_out, j), name_of(f"delta{k + 1}", n_out, j)
+    if k == len(e.layers) - 1 and is_saturated(e, s):
+        why = f"{e.loss} and {layer.activation} taken together, since y_hat is at its end"
+        return (f"  {delta} = dC/d{z}", f"= {number(layer.delta[s, j])}", why)
     if layer.derivative is None:
         slopes = softmax_derivative(e, s)[:, j]
         terms = [
@@ -218,21 +223,29 @@ def _left_out(layer: Any) -> int:
 def _correct(e: Any) -> list[tuple[str, ...]]:
     """Each weight before, the step and after; and what the cost did."""
     rate = f"{e.learning_rate:g}"
+    is_plain = e.optimizer == f"SGD({rate})"
     rows: list[tuple[str, ...]] = []
     for k, layer in enumerate(e.layers):
         shape = layer.weight.shape
         for where in _worst(e.blame.weights[k], e.blame.biases[k]):
             if len(where) == 2:
                 name = weight_name(shape, k, *where)
-                before, gradient, after = layer.weight, layer.weight_gradient, layer.weight_after
+                before, gradient, step, after = (
+                    layer.weight,
+                    layer.weight_gradient,
+                    layer.weight_step,
+                    layer.weight_after,
+                )
             else:
                 name = bias_name(shape, k, *where)
-                before, gradient, after = layer.bias, layer.bias_gradient, layer.bias_after
-            numbers = f"{number(before[where])} - {rate} * {number(gradient[where])} = {number(after[where])}"
-            rows.append((f"{name} <- {name} - {rate} dC/d{name}", f"= {numbers}"))
+                before, gradient, step, after = layer.bias, layer.bias_gradient, layer.bias_step, layer.bias_after
+            if is_plain:
+                rule, numbers = f"- {rate} dC/d{name}", f"- {rate} * {number(gradient[where])}"
+            else:
+                rule, numbers = f"+ step of {e.optimizer}", f"+ {number(step[where])}"
+            rows.append((f"{name} <- {name} {rule}", f"= {number(before[where])} {numbers} = {number(after[where])}"))
         rows += _and_more(_left_out(layer), f"weights of layer {k + 1}")
-    verdict = "it falls" if e.after.falls else "it does not fall: the step is too long"
-    rows.append((f"C after the step: {number(e.after.cost)}, before: {number(e.cost)} ({verdict}); "
+    rows.append((f"C after the step: {number(e.after.cost)}, before: {number(e.cost)} ({e.after.verdict}); "
                  f"the gradient predicted {number(e.after.predicted_cost)}",))  # fmt: skip
     if len(e.x) == 1:
         outputs = [f"{name_of('y_hat', len(e.after.y_hat[0]), j)} = {number(e.after.y_hat[0, j])}"

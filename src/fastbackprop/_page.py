@@ -43,6 +43,7 @@ def _folded(steps: list[dict[str, Any]], n_neurons: int, n_samples: int, n_steps
     first = steps[0]
     model = first["model"]
     shown = _most_blamed(steps, n_neurons)
+    samples = _most_costly(steps)
     # Evenly spread, with the first and the last.
     chosen = sorted(set(np.linspace(0, len(steps) - 1, min(n_steps, len(steps))).round().astype(int).tolist()))
     widths = "-".join(map(str, model["widths"]))
@@ -54,17 +55,53 @@ def _folded(steps: list[dict[str, Any]], n_neurons: int, n_samples: int, n_steps
         "widths": model["widths"],
         "activations": model["activations"],
         "learning_rate": first["learning_rate"],
+        "optimizer": first["optimizer"],
+        "plain": first["optimizer"] == f"SGD({first['learning_rate']:g})",
+        "loss": first["loss"],
         "n_samples": first["n_samples"],
         "shown": shown,
-        "steps": [_step(steps[i], i, shown, n_samples) for i in chosen],
+        "steps": [_step(steps[i], i, shown, samples[i][:n_samples]) for i in chosen],
     }
 
 
 def _most_blamed(steps: list[dict[str, Any]], most: int) -> list[list[int]]:
-    """For the inputs and each layer the neurons to show, by their shares over all steps, in the order of the layer."""
-    totals = [np.sum([x["blame"]["inputs"] for x in steps], axis=0)]
-    totals += [np.sum([x["blame"]["neurons"][k] for x in steps], axis=0) for k in range(len(steps[0]["layers"]))]
+    """For the inputs and each layer the neurons to show, in the order of the layer.
+
+    Those at the ends of the weights most to blame come first, then inputs by the blame of their weights (a pixel that
+    is 0 has none) and neurons by their own, over all steps.
+    """
+    weights = [np.sum([x["blame"]["weights"][k] for x in steps], axis=0) for k in range(len(steps[0]["layers"]))]
+    totals = [weights[0].sum(axis=1)]
+    totals += [np.sum([x["blame"]["neurons"][k] for x in steps], axis=0) for k in range(len(weights))]
+    for place in _worst(steps[0])[: most // 2]:
+        for k, i in ((place["k"] - 1, place["i"]), (place["k"], place["j"])):
+            if i is not None:
+                totals[k][i] = np.inf
     return [sorted(np.argsort(-x, kind="stable")[:most].tolist()) for x in totals]
+
+
+def _most_costly(steps: list[dict[str, Any]]) -> list[list[int]]:
+    """For each step its samples, the most costly first; in one order for all, so that time moves under one sample."""
+    costs = [np.array(x["costs"]) for x in steps]
+    if len({len(x) for x in costs}) == 1:
+        costs = [np.mean(costs, axis=0)] * len(costs)
+    return [np.argsort(-x, kind="stable").tolist() for x in costs]
+
+
+def _worst(step: dict[str, Any], most: int = 6) -> list[dict[str, Any]]:
+    """The weights and biases most to blame, of all: in layer k from i (None for a bias) to j."""
+    found = []
+    for k, weights in enumerate(step["blame"]["weights"]):
+        shares = np.array(weights)
+        for at in np.argsort(-shares, axis=None, kind="stable")[:most].tolist():
+            i, j = divmod(at, shares.shape[1])
+            found.append({"k": k + 1, "i": i, "j": j, "share": float(shares[i, j])})
+        biases = np.array(step["blame"]["biases"][k] or [])
+        found += [
+            {"k": k + 1, "i": None, "j": j, "share": float(biases[j])}
+            for j in np.argsort(-biases, kind="stable")[:most].tolist()
+        ]
+    return sorted(found, key=lambda x: -x["share"])[:most]
 
 
 def _note(
@@ -81,20 +118,21 @@ def _note(
     return f"Shown: {', '.join(parts)}. Sums and shares are over all." if parts else ""
 
 
-def _step(data: dict[str, Any], index: int, shown: list[list[int]], n_samples: int) -> dict[str, Any]:
+def _step(data: dict[str, Any], index: int, shown: list[list[int]], chosen: list[int]) -> dict[str, Any]:
     """One step, as far as it is shown."""
-    costs = np.array(data["costs"])
-    samples = np.argsort(-costs, kind="stable")[:n_samples]
+    costs, samples = np.array(data["costs"]), np.array(chosen)
     x = np.array(data["x"])
 
     def part(name: str, columns: list[int]) -> Any:
         array = np.array(data[name])
-        return _plain(array[samples[:, None], columns]) if array.ndim == 2 and array.shape[1] > max(columns) else []
+        return (
+            _plain(array[samples[:, None], columns]) if array.shape == np.shape(data["y_hat"]) or name in "d_x" else []
+        )
 
     layers = []
     for k, layer in enumerate(data["layers"]):
         a_prev = x if k == 0 else np.array(data["layers"][k - 1]["a"])
-        layers.append(_layer(layer, a_prev, data["blame"]["weights"][k], samples, shown[k], shown[k + 1]))
+        layers.append(_layer(layer, a_prev, data["blame"], k, samples, shown[k], shown[k + 1]))
     return {
         "index": index,
         "samples": samples.tolist(),
@@ -103,7 +141,8 @@ def _step(data: dict[str, Any], index: int, shown: list[list[int]], n_samples: i
         "x": part("x", shown[0]),
         "d_x": part("d_x", shown[0]),
         **{name: part(name, shown[-1]) for name in ("y", "y_hat", "d_y_hat")},
-        "after": {name: _plain(data["after"][name]) for name in ("cost", "predicted_cost", "falls")},
+        "after": {name: _plain(data["after"][name]) for name in ("cost", "predicted_cost", "falls", "verdict")},
+        "worst": [{**x, "share": _plain(x["share"])} for x in _worst(data)],
         "layers": layers,
     }
 
@@ -111,7 +150,8 @@ def _step(data: dict[str, Any], index: int, shown: list[list[int]], n_samples: i
 def _layer(
     layer: dict[str, Any],
     a_prev: np.ndarray,
-    blame: list[list[float]],
+    blame: dict[str, Any],
+    k: int,
     samples: np.ndarray,
     inputs: list[int],
     outputs: list[int],
@@ -124,11 +164,12 @@ def _layer(
         name: None if layer[name] is None else _plain(np.array(layer[name])[samples[:, None], outputs])
         for name in ("z", "a", "derivative", "delta")
     }
-    for name in ("weight", "weight_gradient", "weight_after"):
+    for name in ("weight", "weight_gradient", "weight_step", "weight_after"):
         found[name] = _plain(np.array(layer[name])[np.array(inputs)[:, None], outputs])
-    for name in ("bias", "bias_gradient", "bias_after"):
+    for name in ("bias", "bias_gradient", "bias_step", "bias_after"):
         found[name] = None if layer[name] is None else _plain(np.array(layer[name])[outputs])
-    found["blame"] = _plain(np.array(blame)[np.array(inputs)[:, None], outputs])
+    found["blame"] = _plain(np.array(blame["weights"][k])[np.array(inputs)[:, None], outputs])
+    found["bias_blame"] = None if layer["bias"] is None else _plain(np.array(blame["biases"][k])[outputs])
     found["rest_in"] = _plain((a_prev[samples][:, other_in] @ weight[other_in])[:, outputs])
     found["rest_out"] = _plain((delta[:, other_out] @ weight[:, other_out].T)[:, inputs])
     return found
@@ -140,4 +181,4 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, list):
         return [_plain(x) for x in value]
-    return value if isinstance(value, bool) or np.isfinite(value) else None
+    return value if isinstance(value, bool | str) or np.isfinite(value) else None
