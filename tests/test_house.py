@@ -43,6 +43,7 @@ FLOORS = [
     "_explanation",
     "_explain",
     "_diagnosis",
+    "_diagnose_data",
     "_diagnose",
     "_trainer",
     "_explain_training",

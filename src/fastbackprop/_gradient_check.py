@@ -141,9 +141,10 @@ def gradient_check(
         As for Trainer; or your own: ``cost, d_y_hat = loss(y_hat, y)``, the cost in float64 and always the same.
     tolerance : float, default=1e-5
         For the error of each gradient, relative to the larger of the two numbers, or to a hundredth of the largest
-        gradient of its kind where that is more. (For float32 it is 0.001.)
+        gradient of its kind where that is more; of float32's own gradients it is 0.001.
     most : int, default=200
-        Weights of a layer, and likewise biases and inputs, to try: each costs four predictions of the batch, more at relus.
+        Weights of a layer, and likewise biases and inputs, to try. Each costs four predictions of the batch, more where
+        a relu bends.
     seed : int or None, default=0
         Of the choice among more.
 
