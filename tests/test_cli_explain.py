@@ -19,6 +19,18 @@ def files(tmp_path):
     np.savetxt(tmp_path / "data.csv", np.column_stack([X, y]), delimiter=",", header="a,b,c,y", comments="")
     np.savetxt(tmp_path / "wide.csv", np.zeros((2, 9)), delimiter=",")
     (tmp_path / "data.txt").write_text("1")
+    np.savez(tmp_path / "uneven.npz", X=X, y=y[:64])
+    np.save(tmp_path / "one.npy", X)
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    whole = (tmp_path / "data.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "flipped.npz").write_bytes(whole[:300] + bytes([whole[300] ^ 255]) + whole[301:])
+    for name in ("empty.npz", "empty.csv"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "text.npz").write_text("hello")
+    (tmp_path / "ragged.csv").write_text("1,2,3,0\n1,2\n")
+    (tmp_path / "latin.csv").write_bytes("gr\xf6\xdfe,b,c,y\n1,2,3,0\n".encode("latin-1"))
+    (tmp_path / "UP.CSV").write_bytes((tmp_path / "wide.csv").read_bytes())
     return tmp_path
 
 
@@ -62,6 +74,14 @@ def test_the_demo(tmp_path, capsys):
         (["model.safetensors", "no_y.npz"], "DATA must have arrays X and y, got X: no y."),
         (["model.safetensors", "data.txt"], "DATA must be a .npz or a .csv file"),
         (["model.safetensors", "wide.csv"], "DATA must have 3 columns"),
+        (["model.safetensors", "UP.CSV"], "DATA must have 3 columns"),
+        (["model.safetensors", "uneven.npz"], "DATA must have as many rows of y as of X, got 64 and 70."),
+        (["model.safetensors", "one.npz"], "DATA must be a .npz file that can be read, got one.npz: a single array"),
+        *(
+            (["model.safetensors", name], f"got {name}")
+            for name in ("cut.npz", "flipped.npz", "empty.npz", "text.npz", "ragged.csv", "latin.csv")
+        ),
+        (["model.safetensors", "empty.csv"], "empty.csv"),
         (["model.safetensors", "data.npz", "--row", "70"], "--row must be from 0 to 69, got 70."),
         (["model.safetensors", "data.npz", "--loss", "binary_cross_entropy"], "must come behind"),
         (["model.safetensors", "data.npz", "--learning-rate", "0"], "learning_rate must be"),

@@ -270,3 +270,12 @@ def test_afterwards_backward_must_follow_a_new_forward():
     model.jacobian(X)
     with pytest.raises(RuntimeError, match="backward must follow forward"):
         model.backward(np.ones_like(y_hat))
+
+
+def test_a_jacobian_of_many_outputs_keeps_little():
+    model = fb.mlp([2, 3000], seed=0)
+    X = np.random.default_rng(0).normal(size=(2, 2))
+    found = model.jacobian(X)
+    assert np.array_equal(found, np.broadcast_to(model.layers[0].weight.T, (2, 3000, 2)))
+    for j in (0, 255, 256, 2999):
+        assert np.array_equal(found[:, j], model.input_gradient(X, output=j))

@@ -231,6 +231,8 @@ def test_text_dict_and_html(tmp_path):
     page = (tmp_path / "d.html").read_text()
     assert "<td>constant inputs</td><td>x[2]</td><td>1</td>" in page
     assert found._repr_html_() in page
+    assert '<th scope="col">update by weights</th>' in page
+    assert f"<td>1</td><td>{found.layers[0]['weight_norm']:.3g}</td>" in page
     assert list(tmp_path.iterdir()) == [tmp_path / "d.html"]
     assert "Nothing wrong" in fb.Diagnosis([], 3, 3, [])._repr_html_()
 

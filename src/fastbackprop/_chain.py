@@ -102,10 +102,9 @@ def strongest_paths(e: Any, layer: int, i: int | None, j: int, sample: int, most
     isn't among them can be part of a stronger one.
     """
     last = len(e.layers) - 1
-    products, units = _at_last_layer(e, sample, most)
-    n_paths = _n_paths(e, layer)
-    if is_saturated(e, sample) and e.layers[-1].derivative is None:
-        n_paths //= e.y_hat.shape[1]
+    begins_at_z = is_saturated(e, sample)
+    products, units = _at_last_layer(e, sample, most, begins_at_z)
+    n_paths = _n_paths(e, layer, begins_at_z)
     for k in range(last - 1, layer - 1, -1):
         neurons = np.array([j]) if k == layer else np.arange(e.layers[k].weight.shape[1])
         steps = e.layers[k + 1].weight[neurons].astype(np.float64) * _derivative(e, k, sample)[neurons, None]
@@ -115,7 +114,7 @@ def strongest_paths(e: Any, layer: int, i: int | None, j: int, sample: int, most
     shape = e.layers[layer].weight.shape
     name = bias_name(shape, layer, j) if i is None else weight_name(shape, layer, i, j)
     ways = units[0 if layer < last else j].tolist()
-    paths = [_path(e, layer, way, sample, name, a_prev) for way in ways]
+    paths = [_path(e, layer, way, sample, name, a_prev, begins_at_z) for way in ways]
     total = float(e.layers[layer].delta[sample, j]) * a_prev
     return Chain(f"dC/d{name}", sorted(paths, key=lambda x: -abs(x.product)), n_paths, total)
 
@@ -141,19 +140,19 @@ def is_saturated(e: Any, sample: int) -> bool:
     return bool(np.abs(product - delta).max() > 1e-3 * np.abs(delta).max())
 
 
-def _n_paths(e: Any, layer: int) -> int:
-    """Ways from a neuron of a layer to dC/dy_hat."""
+def _n_paths(e: Any, layer: int, begins_at_z: bool) -> int:
+    """Ways from a neuron of a layer to dC/dy_hat, or to dC/dz of the last layer."""
     n = 1
     for x in e.layers[layer + 1 :]:
         n *= x.weight.shape[1]
-    return n * e.y_hat.shape[1] if e.layers[-1].derivative is None else n
+    return n * e.y_hat.shape[1] if e.layers[-1].derivative is None and not begins_at_z else n
 
 
-def _at_last_layer(e: Any, sample: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _at_last_layer(e: Any, sample: int, most: int, begins_at_z: bool) -> tuple[np.ndarray, np.ndarray]:
     """For each z of the last layer: products (n_out, ways) and the neurons on them, from the output on."""
     d_y_hat = e.d_y_hat[sample].astype(np.float64)
     n = len(d_y_hat)
-    if is_saturated(e, sample):
+    if begins_at_z:
         return e.layers[-1].delta[sample].astype(np.float64)[:, None], np.arange(n)[:, None, None]
     if e.layers[-1].derivative is not None:
         return (d_y_hat * _derivative(e, -1, sample))[:, None], np.arange(n)[:, None, None]
@@ -173,14 +172,13 @@ def _keep_strongest(
     return np.take_along_axis(flat, best, axis=1), np.concatenate([chosen, own], axis=2)
 
 
-def _path(e: Any, layer: int, way: list[int], sample: int, name: str, a_prev: float) -> Path:
+def _path(e: Any, layer: int, way: list[int], sample: int, name: str, a_prev: float, begins_at_z: bool) -> Path:
     """Names and numbers along the units of a way, from the output to the weight."""
     last = len(e.layers) - 1
     units = way
     n_out = e.y_hat.shape[1]
     output = units[0]
     is_softmax = e.layers[-1].derivative is None
-    begins_at_z = is_saturated(e, sample)
     if is_softmax and not begins_at_z:
         units = units[1:]
     y_hat = name_of("y_hat", n_out, output)

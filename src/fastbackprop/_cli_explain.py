@@ -102,7 +102,9 @@ def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, n
     if suffix not in (".npz", ".csv"):
         raise ValueError(f"DATA must be a .npz or a .csv file, got {data_path}.")
     try:
-        found = _arrays(path) if suffix == ".npz" else np.genfromtxt(path, delimiter=",", ndmin=2)
+        with warnings.catch_warnings():  # of what is wrong with the file; that is said below
+            warnings.simplefilter("ignore")
+            found = _arrays(path) if suffix == ".npz" else np.genfromtxt(path, delimiter=",", ndmin=2)
     except UNREADABLE as error:
         what = str(error).splitlines()[0] if str(error) else "nothing in it"
         raise ValueError(f"DATA must be a {suffix} file that can be read, got {data_path}: {what}") from None
@@ -127,10 +129,8 @@ def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, n
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """What is in a .npz file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        file = np.load(path, allow_pickle=False)
-    if isinstance(file, np.ndarray):
-        raise ValueError("a single array, as in .npy.")
-    with file:
+    with path.open("rb") as opened:  # opened here: NumPy forgets to close a file that it can't read
+        file = np.load(opened, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError("a single array, as in .npy.")
         return {name: file[name] for name in file}

@@ -121,15 +121,17 @@ class Derivatives:
                 own = rows[first : first + size]
                 for start in range(0, each, ROWS):
                     some = slice(start, min(start + ROWS, each))
-                    which = np.eye(some.stop - start, self.n_out, start, self._dtype)
-                    which = which if combinations is None else np.ascontiguousarray(combinations[some])
+                    if combinations is None:
+                        which = np.eye(some.stop - start, self.n_out, start, self._dtype)
+                    else:
+                        which = combinations[some]
                     n = len(own) * len(which)
-                    found = np.empty((len(own), len(which), self.n_in), self._dtype)
                     self._begin(n)
+                    # In one piece: either these are all outputs, or there is one row.
+                    place = result[first : first + size, some]
                     kernels(self._dtype).output_derivatives(
-                        self._network, own, which, found, self._scratch_for_backward(n)
+                        self._network, own, which, place, self._scratch_for_backward(n)
                     )
-                    result[first : first + size, some] = found
         finally:
             self._release()
         return result[0] if X.ndim == 1 else result

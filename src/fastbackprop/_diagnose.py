@@ -42,9 +42,9 @@ def diagnose(
 ) -> Diagnosis:
     """Look for what keeps a network from learning: in the data, in the network, in the learning rate.
 
-    Dead relu units, saturated units, gradients that vanish or explode; inputs that are unscaled, constant or there
-    twice; classes that are rare, targets that can't be reached; with a learning rate also updates that are too large
-    or too small for a layer's weights, and steps that are too long or too short for this batch.
+    Dead relu units, saturated units, gradients that vanish or explode; inputs that are unscaled, uneven, constant or
+    there twice; classes that are rare, targets that can't be reached; with a learning rate also updates that are too
+    large or too small for a layer's weights, and steps that are too long or too short for this batch.
 
     Parameters
     ----------

@@ -196,31 +196,44 @@ def gradient_check(
         if value is None or gradient is None:
             continue
         chosen = np.sort(generator.permutation(value.size)[:most])
-        backward, least = gradient.reshape(-1), _least(gradient)
-        tried = [_try(value, int(i), float(backward[i]), least, tolerance, cost) for i in chosen]
-        part = "x" if at == len(values) - 1 else f"layer {at // 2 + 1} {'weight' if at % 2 == 0 else 'bias'}"
+        least = _least(gradient)
+        tried = [_try(value, int(i), float(gradient.flat[i]), least, tolerance, cost) for i in chosen]
         i = int(np.argmax([x.error for x in tried]))
-        pairs = [("float64", int(chosen[i]), float(backward[chosen[i]]), tried[i].slope, tried[i].error)]
+        flat = int(chosen[i])
+        where = [_Wrong("float64", flat, float(gradient.flat[flat]), tried[i].slope, tried[i].error)]
         other = None if single is None else single[at]
         if other is not None:
-            off = np.maximum(0.0, np.abs(other - gradient) - 10 * roundings[at]).reshape(-1)
-            off /= np.maximum(np.maximum(np.abs(other), np.abs(gradient)).reshape(-1), max(least, SMALLEST))
-            i = int(off.argmax())
-            pairs.append(("float32", i, float(other.reshape(-1)[i]), float(backward[i]), float(off[i])))
-        parts.append(
-            CheckedPart(
-                part, value.size, len(chosen), sum(x.is_kink for x in tried), sum(x.is_lost for x in tried),
-                pairs[0][-1], pairs[1][-1] if other is not None else None,
-            )
-        )  # fmt: skip
-        for dtype, flat, own_gradient, reference, error in pairs:
-            index = tuple(int(x) for x in np.unravel_index(flat, value.shape))
-            name = f"C/d{_name(own, at, index, part == 'x')}"
-            where = index if part == "x" else (at // 2, *index)
-            worst.append(WorstGradient(name, where, own_gradient, reference, error, dtype))
-    return GradientCheck(
-        parts, max(worst, key=lambda x: x.error / (tolerance if x.dtype == "float64" else FLOAT32_TOLERANCE)), tolerance
-    )
+            where.append(_worst_of_float32(other, gradient, roundings[at], least))
+        is_input = at == len(values) - 1
+        part = "x" if is_input else f"layer {at // 2 + 1} {'weight' if at % 2 == 0 else 'bias'}"
+        n_kinks, n_lost = sum(x.is_kink for x in tried), sum(x.is_lost for x in tried)
+        single_error = None if other is None else where[1].error
+        parts.append(CheckedPart(part, value.size, len(chosen), n_kinks, n_lost, where[0].error, single_error))
+        for x in where:
+            index = tuple(int(i) for i in np.unravel_index(x.at, value.shape))
+            name = f"C/d{_name(own, at, index, is_input)}"
+            place = index if is_input else (at // 2, *index)
+            worst.append(WorstGradient(name, place, x.backward, x.reference, x.error, x.dtype))
+    limits = {"float64": tolerance, "float32": FLOAT32_TOLERANCE}
+    return GradientCheck(parts, max(worst, key=lambda x: x.error / limits[x.dtype]), tolerance)
+
+
+class _Wrong(NamedTuple):
+    """The largest error of a part: of which backward, at which of its numbers, and against what."""
+
+    dtype: str
+    at: int
+    backward: float
+    reference: float
+    error: float
+
+
+def _worst_of_float32(single: np.ndarray, double: np.ndarray, rounding: float, least: float) -> _Wrong:
+    """Where float32's gradients are farther from float64's than ten times what rounding to float32 does."""
+    off = np.maximum(0.0, np.abs(single - double) - 10 * rounding)
+    off /= np.maximum(np.maximum(np.abs(single), np.abs(double)), max(least, SMALLEST))
+    at = int(off.argmax())
+    return _Wrong("float32", at, float(single.flat[at]), float(double.flat[at]), float(off.flat[at]))
 
 
 def _gradients(model: Sequential, rows: np.ndarray, each: np.ndarray, compare: Any) -> list[np.ndarray | None]:
