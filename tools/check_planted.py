@@ -1,0 +1,171 @@
+"""Plant an error of 1 % in each derivative of the kernels, compile them, and see that each is found.
+
+    python tools/check_planted.py
+
+Each line of PLANTS multiplies one derivative where it is written in the kernels' sources by a number that is 1 until
+the environment says which shall be 1.01: so one build has them all. Derivatives that backward is made of must be found
+by ``fb.gradient_check``, those of training alone and those of second order by the tests that are named. Without a plant
+nothing may be found. Of the instruction sets only ``baseline`` is built, since all are compiled from the same lines.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+DTYPES = ("float64", "float32")
+SWITCH = "FASTBACKPROP_PLANTED"  # "3 float64"
+
+# What, in which file, the expression, what it becomes, and who must find it.
+CHECK, TESTS, BITS = "gradient_check", "tests/test_derivatives.py", "tests/test_bits.py"
+ACTIVATIONS, LOSSES, DENSE = "_activations.pxi", "_losses.pxi", "_dense.pxi"
+SINGLE, SECOND = "_single.pxi", "_derivatives.pxi"
+PLANTS = [
+    ("relu", ACTIVATIONS, "d, v_zero())", "v_mul(d, {p}), v_zero())", CHECK),
+    ("leaky_relu above 0", ACTIVATIONS, "a), d, v_mul(d", "a), v_mul(d, {p}), v_mul(d", CHECK),
+    ("leaky_relu below 0", ACTIVATIONS, "v_mul(d, slope)", "v_mul(v_mul(d, {p}), slope)", CHECK),
+    ("sigmoid", ACTIVATIONS, "v_mul(d, v_mul(a, v_sub(", "v_mul(v_mul(d, {p}), v_mul(a, v_sub(", CHECK),
+    ("tanh", ACTIVATIONS, "v_mul(d, v_fnma(", "v_mul(v_mul(d, {p}), v_fnma(", CHECK),
+    ("tanh's square", ACTIVATIONS, "v_fnma(a, a, v_set1(1))", "v_fnma(v_mul(a, {p}), a, v_set1(1))", CHECK),
+    ("softmax", ACTIVATIONS, "v_mul(v_load(p + j), v_sub(", "v_mul(v_mul(v_load(p + j), {p}), v_sub(", CHECK),
+    ("softmax's mean", ACTIVATIONS, "(delta + j), mean)", "(delta + j), v_mul(mean, {p}))", CHECK),
+    ("squared error", LOSSES, "v_mul(error, scale)", "v_mul(v_mul(error, scale), {p})", CHECK),
+    ("cross entropy of labels", LOSSES, "* LANES), scale)", "* LANES), v_mul(scale, {p}))", CHECK),
+    ("cross entropy, the label", LOSSES, "(p[label] - 1) *", "(p[label] - 1) * {r} *", CHECK),
+    ("cross entropy of rows", LOSSES, "v_mul(v_sub(v_load(p + j), load_target(y, j, n)),",
+     "v_mul(v_mul(v_sub(v_load(p + j), load_target(y, j, n)), {p}),", CHECK),
+    ("binary cross entropy", LOSSES, "v_mul(v_sub(v_load(p + j), t),",
+     "v_mul(v_mul(v_sub(v_load(p + j), t), {p}),", CHECK),
+    ("dC/da through W", DENSE, "layer.transposed + j, layer.row_in, sums)\n",
+     "layer.transposed + j, layer.row_in, sums)\n"
+     "    for i in range(rows * vectors):\n        sums[i] = v_mul(sums[i], {p})\n", CHECK),
+    ("dC/dW", DENSE, "    finish_gradient(rows, vectors, layer, c, sums, i",
+     "    for k in range(rows * vectors):\n        sums[k] = v_mul(sums[k], {p})\n"
+     "    finish_gradient(rows, vectors, layer, c, sums, i", CHECK),
+    ("dC/db", DENSE, "v_add(sums[v], v_load(delta + v * LANES))", "v_fma({p}, v_load(delta + v * LANES), sums[v])",
+     CHECK),
+    ("one sample: dC/da through W", SINGLE, "v_fma(d, v_load(w + k * LANES)",
+     "v_fma(v_mul(d, {p}), v_load(w + k * LANES)", BITS),
+    ("one sample: dC/dW", SINGLE, "v_fma(v_set1(left[i]), right", "v_fma(v_mul(v_set1(left[i]), {p}), right", BITS),
+    ("one sample: dC/db", SINGLE, "v_add(v_zero(), v_load(layer.delta + j * LANES))",
+     "v_mul(v_add(v_zero(), v_load(layer.delta + j * LANES)), {p})", BITS),
+    ("sample_gradients", SECOND, "x[i] * delta[j]", "x[i] * delta[j] * {r}", TESTS),
+    ("jacobian", SECOND, "d_rows + i * first.row_in, first.n_in * sizeof(real))\n",
+     "d_rows + i * first.row_in, first.n_in * sizeof(real))\n            (&out[0, 0, 0] + i * first.n_in)[0] *= {r}\n",
+     TESTS),
+    ("sigmoid''", SECOND, "1 - 2 * a", "{r} * (1 - 2 * a)", TESTS),
+    ("tanh''", SECOND, "-2 * a", "-2 * a * {r}", TESTS),
+    ("softmax'', first", SECOND, "rp[j] * (d[j] - mean)", "rp[j] * {r} * (d[j] - mean)", TESTS),
+    ("softmax'', second", SECOND, "p[j] * (delta[j] - r_mean)", "p[j] * {r} * (delta[j] - r_mean)", TESTS),
+    ("softmax'', mean", SECOND, "+ d[j] * rp[j]", "+ {r} * d[j] * rp[j]", TESTS),
+    ("loss''", SECOND, "r_last.a[i] * scale", "r_last.a[i] * scale * {r}", TESTS),
+]  # fmt: skip
+PRELUDE = f"""
+import os as _os
+
+cdef real planted[{len(PLANTS)}]
+for _i in range({len(PLANTS)}):
+    planted[_i] = 1
+_asked = _os.environ.get("{SWITCH}", "").split()
+if _asked and _asked[1] == ("float32" if sizeof(real) == 4 else "float64"):
+    planted[int(_asked[0])] = <real>1.01
+"""
+
+JUDGE = """
+import itertools, sys
+import numpy as np
+import fastbackprop as fb
+
+rng = np.random.default_rng(0)
+X, labels, rows = rng.normal(size=(6, 4)), rng.integers(0, 3, 6), rng.dirichlet(np.ones(3), 6)
+for hidden, (last, loss, y), dtype in itertools.product(
+    ("relu", "leaky_relu", "sigmoid", "tanh"),
+    (("identity", "half_squared_error", rows), ("softmax", "half_squared_error", rows),
+     ("softmax", "cross_entropy", labels), ("softmax", "cross_entropy", rows),
+     ("sigmoid", "binary_cross_entropy", rows)),
+    ("float32", "float64"),
+):
+    layers = [fb.Dense(4, 9, hidden), fb.Dense(9, 5, hidden), fb.Dense(5, 3, last)]
+    check = fb.gradient_check(fb.Sequential(layers, seed=1, dtype=dtype), X, y, loss=loss)
+    if not check:
+        sys.exit(str(check).splitlines()[-1])
+"""
+
+
+def planted_sources(folder: Path) -> None:
+    """A copy of what is built, with every plant in it, switched off."""
+    for name in ("src", "tests"):
+        shutil.copytree(HERE / name, folder / name)
+    for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(HERE / name, folder)
+    setup = folder / "setup.py"
+    variants = 'VARIANTS = ["baseline", "x86_64_v3", "x86_64_v4"]'
+    setup.write_text(replaced(setup.read_text(), variants, 'VARIANTS = ["baseline"]'))
+    kernels = folder / "src/fastbackprop/_kernels"
+    sources = {name: (kernels / name).read_text() for name in {file for _, file, *_ in PLANTS}}
+    for i, (_, file, old, new, _) in enumerate(PLANTS):
+        sources[file] = replaced(sources[file], old, new.format(p=f"v_set1(planted[{i}])", r=f"planted[{i}]"))
+    for name, source in sources.items():
+        (kernels / name).write_text(source)
+    lanes = kernels / "_lanes.pxi"
+    lanes.write_text(PRELUDE + lanes.read_text())
+
+
+def replaced(source: str, old: str, new: str) -> str:
+    """The source with one expression replaced; it must be there once."""
+    if source.count(old) != 1:
+        sys.exit(f"{old!r} must be in the sources once, is there {source.count(old)} times: mend PLANTS.")
+    return source.replace(old, new)
+
+
+def says(python: Path, folder: Path, who: str, plant: str) -> str:
+    """What the judge found, in a line; nothing if nothing."""
+    command = (
+        ["-c", JUDGE] if who == CHECK else ["-m", "pytest", "-qx", "--no-header", "--tb=no", "-k", "not variant", who]
+    )
+    environment = {**os.environ, SWITCH: plant, "FASTBACKPROP_KERNELS": "baseline", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([python, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return ""
+    lines = (done.stderr if who == CHECK else done.stdout).strip().splitlines()
+    failed = [x for x in lines if x.startswith("FAILED")]
+    if not failed:
+        sys.exit(f"{who} ended without a verdict:\n" + "\n".join(lines[-20:]))
+    return failed[0].removeprefix("FAILED").strip(": ")
+
+
+def verdicts(python: Path, folder: Path) -> Iterator[bool]:
+    """For nothing and for each plant whether what was found is right."""
+    for who in (CHECK, TESTS, BITS):
+        found = says(python, folder, who, "")
+        print(f"  {'nothing, ' + who:<44} {found or 'nothing found'}", flush=True)
+        yield not found
+    for i, (what, _, _, _, who) in enumerate(PLANTS):
+        for dtype in DTYPES:
+            found = says(python, folder, who, f"{i} {dtype}")
+            print(f"  {what + ', ' + dtype:<44} {found or 'NOT FOUND by ' + who}", flush=True)
+            yield bool(found)
+
+
+def main() -> None:
+    """Build and judge; exit with 1 if anything was missed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "source"
+        folder.mkdir()
+        planted_sources(folder)
+        subprocess.run([sys.executable, "-m", "venv", Path(name) / "venv"], check=True)
+        python = Path(name) / "venv/bin/python"
+        environment = {**os.environ, "FASTBACKPROP_DEBUG": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        subprocess.run([python, "-m", "pip", "install", "-q", f"{folder}[test]"], check=True, env=environment)
+        shutil.rmtree(folder / "src")
+        right = list(verdicts(python, folder))
+    print(f"{sum(right)} of {len(right)} as they must be.")
+    sys.exit(not all(right))
+
+
+if __name__ == "__main__":
+    main()
