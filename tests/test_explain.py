@@ -73,6 +73,82 @@ def test_the_strongest_paths_are_those_of_all_paths():
 
 
 @pytest.mark.parametrize("name", NETS)
+def test_every_printed_equation_holds_and_its_letters_stand_for_its_numbers(name):
+    model, X, y, loss = example(name, "float64", 3)
+    e = fb.explain(model, X, y, loss=loss, learning_rate=0.1)
+    s = int(e.costs.argmax())
+    n_out = e.y_hat.shape[1]
+    values = {"sigma'": {}}
+
+    def note(what, array, index=None):
+        for j, value in enumerate(array):
+            values[what if len(array) == 1 else f"{what}[{j}]"] = value
+
+    note("x", e.x[s])
+    note("y_hat", e.y_hat[s])
+    note("dC/dy_hat", e.d_y_hat[s])
+    for k, layer in enumerate(e.layers, 1):
+        for what, array in (
+            (f"z{k}", layer.z[s]),
+            (f"a{k}", layer.a[s]),
+            (f"delta{k}", layer.delta[s]),
+            (f"b{k}", layer.bias),
+        ):
+            note(what, array)
+        for (i, j), value in np.ndenumerate(layer.weight):
+            values[f"w{k}" if layer.weight.size == 1 else f"w{k}[{i}, {j}]"] = value
+        if layer.derivative is not None:
+            for j, value in enumerate(layer.derivative[s]):
+                values[f"sigma'(z{k}{'' if layer.weight.shape[1] == 1 else f'[{j}]'})"] = value
+    p = e.y_hat[s]
+    if e.layers[-1].derivative is None:
+        for o, j in np.ndindex(n_out, n_out):
+            values[f"dy_hat[{o}]/dz{len(e.layers)}[{j}]"] = p[o] * ((o == j) - p[j])
+    name_pattern = (
+        r"sigma'\(z\d+(?:\[\d+\])?\)|dy_hat\[\d+\]/dz\d+\[\d+\]|(?:dC/dy_hat|delta\d+|[wzabx]\d*)(?:\[\d+(?:, \d+)?\])?"
+    )
+    n_sums = 0
+    for line in str(e).splitlines():
+        match = re.match(r" +(z\d+|delta\d+)(\[\d+\])? = (.+?) +(?:= (.+) )?= (\S+)(?: .*)?$", line)
+        if not match or match[4] is None:
+            continue
+        letters, numbers, result = match[3], match[4].partition("   ")[0], float(match[5])
+        if match[1][0] == "z":  # z = ... = ... = z   a = sigma(z) = a
+            numbers, result = re.search(r"= ([^=]+) = (\S+)   ", line).groups()
+            letters, result = re.split(r"\s{2,}= ", letters)[0], float(result)
+        assert re.fullmatch(r"[-+*()\d.e ]+", numbers), line
+        scale = sum(
+            abs(np.prod([float(x) for x in re.findall(r"-?[\d.]+(?:e[-+]\d+)?", t)])) for t in numbers.split(" + ")
+        )
+        assert eval(numbers) == pytest.approx(result, rel=1e-3, abs=2e-3 * scale), line
+        assert values[match[1] + (match[2] or "")] == pytest.approx(result, rel=1e-3, abs=1e-9)
+        named = [values[x] for x in re.findall(name_pattern, re.sub(r" \+ [\d,]+ more", "", letters))]
+        printed = [float(x) for x in re.findall(r"-?\d[\d.]*(?:e[-+]\d+)?", numbers)]
+        if "more" in letters:  # the sum of the others stands before a bias, or at the end
+            del printed[-2 if match[1][0] == "z" else -1]
+        assert printed == pytest.approx(named, rel=1e-3, abs=1e-9), line
+        n_sums += 1
+    hidden = sum(min(6, x.weight.shape[1]) if x.weight.shape[1] > 8 else x.weight.shape[1] for x in e.layers)
+    assert n_sums == 2 * hidden  # each z and each delta that is shown
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_what_is_left_out_is_counted(name):
+    model, X, y, loss = example(name, "float64", 3)
+    text = str(fb.explain(model, X, y, loss=loss))
+    blame, correct = text.split("\nblame\n")[1].split("\ncorrect\n")
+    for k, layer in enumerate(model.layers, 1):
+        own = blame.split(f"  layer {k}\n")[1].split("  layer ")[0]
+        n = layer.weight.size + layer.bias.size
+        more = re.search(r"and ([\d,]+) more weights", own)
+        shown = len(re.findall(rf"^ +dC/d[wb]{k}(?:\[\S+(?: \d+\])?)? = ", own, re.MULTILINE))
+        assert shown + (int(more[1].replace(",", "")) if more else 0) == n
+        more = re.search(rf"and ([\d,]+) more weights of layer {k}\b", correct)
+        shown = len(re.findall(rf"^ +[wb]{k}(?:\[[\d, ]+\])? <- ", correct, re.MULTILINE))
+        assert shown + (int(more[1].replace(",", "")) if more else 0) == n
+
+
+@pytest.mark.parametrize("name", NETS)
 def test_the_printed_factors_multiply_to_the_printed_product(name):
     model, X, y, loss = example(name, "float64", 1)
     found = 0
@@ -138,6 +214,39 @@ def test_shares_sum_to_1_and_are_ranked(name):
     k, *where = e.top(1)[0].where
     own = e.layers[k].weight_gradient if len(where) == 2 else e.layers[k].bias_gradient
     assert e.top(1)[0].gradient == own[tuple(where)]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_shares_are_those_of_the_sizes_and_each_name_is_its_own(name):
+    model, X, y, loss = example(name, "float64", 4)
+    e = fb.explain(model, X, y, loss=loss)
+
+    def check(kind, sizes, gradients, names):
+        found = {x.name: x for x in e.top(10**6, kind=kind)}
+        total = sum(sizes)
+        assert set(found) == set(names)
+        for size, gradient, own in zip(sizes, gradients, names, strict=True):
+            assert found[own].share == pytest.approx(size / total)
+            assert found[own].gradient == pytest.approx(gradient)
+
+    def named(what, n):
+        return [what] if n == 1 else [f"{what}[{j}]" for j in range(n)]
+
+    def ravel(arrays):
+        return np.concatenate([np.ravel(x) for x in arrays])
+
+    check("inputs", abs(e.d_x).sum(axis=0), e.d_x.sum(axis=0), named("x", model.n_in))
+    check("neurons", ravel(abs(x.delta).sum(axis=0) for x in e.layers), ravel(x.delta.sum(axis=0) for x in e.layers),
+          [own for k, x in enumerate(e.layers, 1) for own in named(f"a{k}", x.delta.shape[1])])  # fmt: skip
+    parts = [(x.weight_gradient, x.bias_gradient) for x in e.layers]
+    check("layers", [abs(w).sum() + abs(b).sum() for w, b in parts], [np.sqrt((w**2).sum() + (b**2).sum()) for w, b in parts],
+          [f"layer {k + 1}" for k in range(len(parts))])  # fmt: skip
+    flat = ravel(x for pair in parts for x in pair)
+    names = []
+    for k, (w, b) in enumerate(parts, 1):
+        names += [f"w{k}"] if w.size == 1 else [f"w{k}[{i}, {j}]" for i, j in np.ndindex(w.shape)]
+        names += named(f"b{k}", len(b))
+    check("weights", abs(flat), flat, names)
 
 
 def test_nobody_is_to_blame_where_all_is_right():
@@ -296,6 +405,7 @@ def test_a_training_that_is_explained_comes_out_the_same(momentum):
     assert data["kind"] == "training"
     assert str(found).count("\n") == 6
     assert found[-1].after.cost < found[0].cost
+    assert {x["learning_rate"] for x in data["steps"]} == {explained.optimizer.learning_rate} == {0.1}
 
 
 def test_a_training_that_cannot_be_explained_is_refused_before_it_begins():
@@ -320,6 +430,28 @@ def test_it_can_be_drawn(name, tmp_path):
         shown = [min(8, n) for n in (model.n_in, *(x.n_out for x in model.layers))]
         assert len(axes.lines) == sum(a * b for a, b in pairwise(shown))
         assert len(axes.texts) == sum(shown) + len(shown)
+        sample = int(e.costs.argmax())
+        drawn = [np.argsort(-x, kind="stable")[:8] for x in (e.blame.inputs, *e.blame.neurons)]
+        drawn = [np.sort(x) for x in drawn]
+        widths, numbers = [], []
+        for k, layer in enumerate(e.layers):
+            sizes = abs(layer.weight if by == "value" else e.blame.weights[k])[drawn[k][:, None], drawn[k + 1]]
+            widths += (0.4 + 4 * sizes / sizes.max()).ravel().tolist()
+        assert [x.get_linewidth() for x in axes.lines] == pytest.approx(widths)
+        for k, neurons in enumerate(drawn):
+            a = e.x if k == 0 else e.layers[k - 1].a
+            for j in neurons:
+                numbers.append([a[sample, j]])
+                if by == "blame" and k:
+                    numbers[-1].append(e.layers[k - 1].delta[sample, j])
+        texts = [x.get_text() for x in axes.texts]
+        printed = [[float(x) for x in t.split()] for t in texts if re.match(r"-?\d", t)]
+        assert [len(x) for x in printed] == [len(x) for x in numbers]
+        assert sum(printed, []) == pytest.approx(sum(numbers, []), rel=1e-3, abs=1e-9)
+        names = ["x", *(f"a{k}" for k in range(1, len(drawn) - 1)), "y_hat"]
+        more = [n - len(x) for n, x in zip((model.n_in, *(x.n_out for x in model.layers)), drawn, strict=True)]
+        wanted = [own + (f"\nand {n} more" if n else "") for own, n in zip(names, more, strict=True)]
+        assert [t for t in texts if t[0] in "xay"] == wanted
         assert axes.figure is e.plot(by=by, ax=axes).figure
     axes.figure.savefig(tmp_path / "e.png")
     with pytest.raises(ValueError, match="by must be"):

@@ -178,6 +178,147 @@ def test_every_neuron_and_weight_opens_with_the_numbers_of_the_library(opened, b
                 assert {f"blame/biases/{k}/{j}", f"layers/{k}/bias_after/{j}"} <= seen
 
 
+def numbers_of(browser, where):
+    """(place in the dict or None, value) of each number there, in order."""
+    found = browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0] + ' data')]"
+        ".map(x => [x.dataset.key || null, Number(x.value)])",
+        where,
+    )
+    return [tuple(x) for x in found]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_weight_shows_its_strongest_path_to_the_cost(opened, browser, name):
+    data = opened(name)
+    e, sample = PAGES[name](), browser.execute_script("return S()")
+    shown, widths = json.loads(browser.execute_script("return JSON.stringify(D.shown)")), data["model"]["widths"]
+    is_softmax = data["model"]["activations"][-1] == "softmax"
+    for place in ids(browser, "w"):
+        click(browser, f"[data-id='{place}']")
+        k, n, m = map(int, place[1:].split("."))
+        i, j = shown[k - 1][n], shown[k][m]
+        lines = [x.text for x in browser.find_elements("css selector", "#detail .formula")]
+        n_paths = int(np.prod(widths[k + 1 :]))
+        is_whole = [len(x) for x in shown[k + 1 :]] == widths[k + 1 :]
+        if n_paths > 1:
+            how = "" if is_whole else " that is shown"
+            assert lines.pop(0) == f"Of {n_paths:,} paths to the cost the strongest{how}:"
+        names = tuple(lines[0].split(" = ")[-1].split(" * "))
+        factors = [value for _, value in numbers_of(browser, "#detail [data-chain]")]
+        assert len(names) == len(factors)
+        assert [float(x) for x in lines[1].removeprefix("= ").split(" * ")] == pytest.approx(factors, rel=6e-4)
+        chain = e.chain(k - 1, i, j, sample=sample, most=10**5)
+        if is_softmax:  # the page begins at dC/dz: all ways there from dC/dy_hat are one
+            products = {}
+            for path in chain.paths:
+                products[path.names[2:]] = products.get(path.names[2:], 0) + path.product
+            assert names[1:] in products
+            assert np.prod(factors) == pytest.approx(products[names[1:]], rel=1e-3, abs=1e-9)
+            assert not is_whole or abs(np.prod(factors)) == pytest.approx(max(map(abs, products.values())), rel=1e-3)
+        else:
+            assert names == chain.paths[0].names
+            assert factors == pytest.approx(chain.paths[0].factors)
+
+
+def test_what_is_folded_away_is_summed_right(opened, browser):
+    data = opened("wide")
+    e, shown = PAGES["wide"](), json.loads(browser.execute_script("return JSON.stringify(D.shown)"))
+    s = browser.execute_script("return S()")
+    for k in range(1, len(shown)):
+        layer, a_prev = e.layers[k - 1], e.x[s] if k == 1 else e.layers[k - 2].a[s]
+        others = np.setdiff1d(np.arange(len(a_prev)), shown[k - 1])
+        for n, j in enumerate(shown[k]):
+            click(browser, f"[data-id='n{k}.{n}']")
+            (rest,) = (value for key, value in numbers_of(browser, "#detail") if key is None)
+            assert rest == pytest.approx(float(a_prev[others] @ layer.weight[others, j]), rel=1e-4, abs=1e-6)
+            text = browser.find_element("id", "detail").text
+            assert f"and {len(others)} more: " in text
+    for k in range(1, len(shown) - 1):
+        above = e.layers[k]
+        others = np.setdiff1d(np.arange(above.weight.shape[1]), shown[k + 1])
+        for n, j in enumerate(shown[k]):
+            click(browser, f"[data-id='w{k}.0.{n}']")
+            (rest,) = (value for key, value in numbers_of(browser, "#detail") if key is None)
+            assert rest == pytest.approx(float(above.weight[j, others] @ above.delta[s, others]), rel=1e-4, abs=1e-9)
+            assert f"and {len(others)} more: " in browser.find_element("id", "detail").text
+    browser.find_element("id", "correct").click()
+    assert all(key for part in ("#sentence", "#worst") for key, _ in numbers_of(browser, part))
+    check_numbers(browser, data)
+
+
+@pytest.mark.parametrize("name", ["small", "batch"])
+def test_the_drawing_says_and_shows_the_same_numbers(opened, browser, name):
+    from selenium.webdriver.support.ui import Select
+
+    data = opened(name)
+    layers, sample = data["layers"], browser.execute_script("return S()")
+    browser.find_element("id", "blame").click()
+    for place in ids(browser, "n"):
+        k, j = map(int, place[1:].split("."))
+        neuron = browser.find_element("css selector", f"[data-id='{place}']")
+        texts = [x.text for x in neuron.find_elements("css selector", "text")]
+        a = data["x"][sample][j] if k == 0 else layers[k - 1]["a"][sample][j]
+        label = neuron.get_attribute("aria-label")
+        assert float(texts[0]) == pytest.approx(a, rel=0.05)
+        assert float(re.search(r"= (\S+?)(,|$)", label)[1]) == pytest.approx(a, rel=6e-4)
+        if k:
+            assert float(texts[1]) == pytest.approx(layers[k - 1]["delta"][sample][j], rel=0.05)
+            assert float(label.rpartition("delta = ")[2]) == pytest.approx(layers[k - 1]["delta"][sample][j], rel=6e-4)
+        width = data["model"]["widths"][k]
+        name_of = "x" if k == 0 else "y_hat" if k == len(layers) else f"a{k}"
+        assert texts[-1] == (name_of if width == 1 else f"{name_of}[{j}]")
+    for look in ("value", "blame"):
+        Select(browser.find_element("id", "lines")).select_by_value(look)
+        for k, layer in enumerate(layers):
+            sizes = np.abs(layer["weight"] if look == "value" else data["blame"]["weights"][k])
+            for (i, j), size in np.ndenumerate(sizes / sizes.max()):
+                g = browser.find_element("css selector", f"[data-id='w{k + 1}.{i}.{j}']")
+                line = g.find_element("css selector", ".line")
+                assert float(line.get_attribute("stroke-width")) == pytest.approx(0.6 + 5 * size)
+                assert float(line.get_attribute("stroke-opacity")) == pytest.approx(0.25 + 0.75 * size)
+                classes = g.get_attribute("class").split()
+                assert ("blame" in classes) == (look == "blame")
+                if look == "value":
+                    assert ("minus" if layer["weight"][i][j] < 0 else "plus") in classes
+                weight, share = re.search(
+                    r"\] (\S+), share of the blame (\S+)$", g.get_attribute("aria-label")
+                ).groups()
+                assert float(weight) == pytest.approx(layer["weight"][i][j], rel=6e-4)
+                assert float(share) == pytest.approx(data["blame"]["weights"][k][i][j], rel=6e-4)
+    labels = [float(x.text) for x in browser.find_elements("css selector", ".on-line")]
+    weights = [w for layer in layers for row in layer["weight"] for w in row] if name == "small" else []
+    assert labels == pytest.approx(weights, rel=6e-4)
+
+
+def test_buttons_play_their_steps_where_motion_is_welcome(opened, browser):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def wish(value):
+        feature = {"name": "prefers-reduced-motion", "value": value}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    opened("small")
+    wish("no-preference")
+    try:
+        for name, first, last in (("predict", 0, 2), ("blame", 4, 5), ("correct", 6, 6)):
+            seen = browser.execute_script(
+                "document.getElementById(arguments[0]).click(); return document.getElementById('walk').value", name
+            )
+            assert seen == str(first)
+            WebDriverWait(browser, 10).until(lambda b, last=last: b.execute_script("return walk") == last)
+        browser.find_element("id", "predict").click()  # who takes the slider has it
+        walk_to(browser, 1)
+        assert browser.execute_script("return playing") is None
+        browser.find_element("id", "predict").click()
+        browser.find_element("id", "compare").click()
+        assert browser.execute_script("return walk") == 3
+        WebDriverWait(browser, 10).until(lambda b: b.execute_script("return playing") is None)
+        assert browser.execute_script("return walk") == 3
+    finally:
+        wish("reduce")
+
+
 @pytest.mark.parametrize("name", ["car", "batch"])
 def test_the_slider_walks_the_numbers_forward_and_back(opened, browser, name):
     data = opened(name)
