@@ -63,6 +63,17 @@ def test_the_demo(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("last", "loss"),
+    [("identity", "half_squared_error"), ("sigmoid", "binary_cross_entropy"), ("softmax", "cross_entropy")],
+)
+def test_the_loss_is_the_one_that_goes_with_the_last_activation(last, loss, files, capsys):
+    fb.mlp([3, 2], output_activation=last, seed=0).save(files / "own.safetensors")
+    np.savez(files / "own.npz", X=np.eye(3), y=np.array([[0, 1], [1, 0], [1, 0]]))
+    assert main(["explain", str(files / "own.safetensors"), str(files / "own.npz")]) == 0
+    assert f"\nloss {loss}, learning rate 0.01\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         ([], "explain needs MODEL and DATA, or --demo"),

@@ -239,8 +239,10 @@ def test_shares_are_those_of_the_sizes_and_each_name_is_its_own(name):
     check("neurons", ravel(abs(x.delta).sum(axis=0) for x in e.layers), ravel(x.delta.sum(axis=0) for x in e.layers),
           [own for k, x in enumerate(e.layers, 1) for own in named(f"a{k}", x.delta.shape[1])])  # fmt: skip
     parts = [(x.weight_gradient, x.bias_gradient) for x in e.layers]
-    check("layers", [abs(w).sum() + abs(b).sum() for w, b in parts], [np.sqrt((w**2).sum() + (b**2).sum()) for w, b in parts],
-          [f"layer {k + 1}" for k in range(len(parts))])  # fmt: skip
+    sums, norms = zip(
+        *((abs(w).sum() + abs(b).sum(), np.hypot(np.linalg.norm(w), np.linalg.norm(b))) for w, b in parts)
+    )
+    check("layers", sums, norms, [f"layer {k + 1}" for k in range(len(parts))])
     flat = ravel(x for pair in parts for x in pair)
     names = []
     for k, (w, b) in enumerate(parts, 1):
@@ -447,7 +449,7 @@ def test_it_can_be_drawn(name, tmp_path):
         texts = [x.get_text() for x in axes.texts]
         printed = [[float(x) for x in t.split()] for t in texts if re.match(r"-?\d", t)]
         assert [len(x) for x in printed] == [len(x) for x in numbers]
-        assert sum(printed, []) == pytest.approx(sum(numbers, []), rel=1e-3, abs=1e-9)
+        assert [x for t in printed for x in t] == pytest.approx([x for t in numbers for x in t], rel=1e-3, abs=1e-9)
         names = ["x", *(f"a{k}" for k in range(1, len(drawn) - 1)), "y_hat"]
         more = [n - len(x) for n, x in zip((model.n_in, *(x.n_out for x in model.layers)), drawn, strict=True)]
         wanted = [own + (f"\nand {n} more" if n else "") for own, n in zip(names, more, strict=True)]
