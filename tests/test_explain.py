@@ -239,9 +239,8 @@ def test_shares_are_those_of_the_sizes_and_each_name_is_its_own(name):
     check("neurons", ravel(abs(x.delta).sum(axis=0) for x in e.layers), ravel(x.delta.sum(axis=0) for x in e.layers),
           [own for k, x in enumerate(e.layers, 1) for own in named(f"a{k}", x.delta.shape[1])])  # fmt: skip
     parts = [(x.weight_gradient, x.bias_gradient) for x in e.layers]
-    sums, norms = zip(
-        *((abs(w).sum() + abs(b).sum(), np.hypot(np.linalg.norm(w), np.linalg.norm(b))) for w, b in parts)
-    )
+    sums = [abs(w).sum() + abs(b).sum() for w, b in parts]
+    norms = [np.hypot(np.linalg.norm(w), np.linalg.norm(b)) for w, b in parts]
     check("layers", sums, norms, [f"layer {k + 1}" for k in range(len(parts))])
     flat = ravel(x for pair in parts for x in pair)
     names = []

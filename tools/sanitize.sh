@@ -161,6 +161,7 @@ memcheck() {
     cat >"$scratch/kernels.py" <<'P'
 import sys, time
 import numpy as np
+import fastbackprop as fb
 import reference, test_kernels as t
 from fastbackprop._buffers import aligned_empty
 
@@ -190,6 +191,13 @@ for variant in variants:
         for optimizer in t.OPTIMIZERS:
             t.test_updates_agree_with_the_twin_over_several_steps(variant, dtype, optimizer)
         t.test_training_shuffled_with_a_short_last_batch_follows_the_twin(variant, dtype, "nesterov")
+        for n_out, last, loss in ((3, "softmax", "cross_entropy"), (9, "tanh", "mean_squared_error")):
+            model = fb.mlp([5, 17, n_out], activation="sigmoid", output_activation=last, seed=0, dtype=dtype)
+            X, y = np.eye(7, 5), np.arange(7) % 3 if last == "softmax" else np.ones((7, n_out))
+            v = [(layer.weight, layer.bias) for layer in model.layers]
+            found = [model.jacobian(X), model.input_gradient(X, output=1), *model.sample_gradients(X, y, loss)]
+            found += model.hessian_vector_product(X, y, loss, v)
+            assert all(np.isfinite(part).all() for x in found for part in x)  # who reads is seen
         print(f"{variant} {dtype}: {time.monotonic() - start:.0f} s", flush=True)
 P
     # CPython multiplies a digit that an int of zero doesn't have by its size, 0 (_PyLong_FromByteArray), and from then
