@@ -115,8 +115,11 @@ class Derivatives:
         each = self.n_out if combinations is None else len(combinations)
         result = np.empty((len(rows), each, self.n_in), self._dtype)
         size = max(1, ROWS // each)
+        largest = min(len(rows), size) * min(each, ROWS)
         self._acquire()
         try:
+            self._begin(largest)
+            scratch = self._scratch_for_backward(largest)
             for first in range(0, len(rows), size):
                 own = rows[first : first + size]
                 for start in range(0, each, ROWS):
@@ -125,13 +128,10 @@ class Derivatives:
                         which = np.eye(some.stop - start, self.n_out, start, self._dtype)
                     else:
                         which = combinations[some]
-                    n = len(own) * len(which)
-                    self._begin(n)
                     # In one piece: either these are all outputs, or there is one row.
                     place = result[first : first + size, some]
-                    kernels(self._dtype).output_derivatives(
-                        self._network, own, which, place, self._scratch_for_backward(n)
-                    )
+                    is_packed = first + start > 0
+                    kernels(self._dtype).output_derivatives(self._network, own, which, place, scratch, is_packed)
         finally:
             self._release()
         return result[0] if X.ndim == 1 else result

@@ -17,11 +17,13 @@ cdef void begin_forward(const Plan* plan, const real* x, Py_ssize_t n) noexcept 
 
 def output_derivatives(
     Network network, const real[:, ::1] X, const real[:, ::1] combinations, real[:, :, ::1] out, real[::1] scratch,
+    bint is_packed,
 ):
     """out[i, j] = d(combinations[j] . y_hat)/dx for row i of X: with the identity matrix, the Jacobian.
 
     Each sample goes forward once and back once for each combination, all of them in one batch: the network's
-    scratch must have room for that many rows. ``scratch`` is that of ``backward``, zeros first.
+    scratch must have room for that many rows. ``scratch`` is that of ``backward``, zeros first. With ``is_packed``
+    all W^T are still there from a call before.
     """
     cdef const Plan* plan = &network.plan
     cdef Layer* first = plan.layers
@@ -42,7 +44,8 @@ def output_derivatives(
             memset(last.delta + i * last.row, 0, last.row * sizeof(real))
             memcpy(last.delta + i * last.row, &combinations[i % each, 0], last.n_out * sizeof(real))
         derive_last(last, 0, n * each)
-        pack_all(plan)
+        if not is_packed:
+            pack_all(plan)
         backward_rows(plan, 0, n * each)
         dense_backward(first, first.delta, IDENTITY, 0, NULL, d_rows, n * each)
         for i in range(n * each):

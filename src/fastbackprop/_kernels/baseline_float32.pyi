@@ -85,7 +85,12 @@ def inspect(
     delta: np.ndarray,
 ) -> None: ...
 def output_derivatives(
-    network: Network, X: np.ndarray, combinations: np.ndarray, out: np.ndarray, scratch: np.ndarray
+    network: Network,
+    X: np.ndarray,
+    combinations: np.ndarray,
+    out: np.ndarray,
+    scratch: np.ndarray,
+    is_packed: bool,
 ) -> None: ...
 def sample_gradients(
     network: Network,
