@@ -91,7 +91,7 @@ class Chain(NamedTuple):
             return f"{self.name} = {lines[0]}"
         more = self.n_paths - len(self.paths)
         if more:
-            lines.append(f"and {more:,} more paths: {shown_number(self.rest)}")
+            lines.append(f"and {more:,} more path{'s' if more > 1 else ''}: {shown_number(self.rest)}")
         return f"{self.name} = {shown_number(self.total)}, the sum of\n  " + "\n  ".join(lines)
 
 

@@ -150,7 +150,8 @@ def _blame(e: Any, s: int) -> list[tuple[str, ...]]:
             rows.append((f"  {chain.name} = {' * '.join(path.names)}{' + ...' if chain.n_paths > 1 else ''}",))
             numbers = " * ".join(map(number, path.factors))
             if chain.n_paths > 1:
-                numbers += f" + {number(chain.total - path.product)} of {chain.n_paths - 1:,} more paths"
+                more = chain.n_paths - 1
+                numbers += f" + {number(chain.total - path.product)} of {more:,} more path{'s' if more > 1 else ''}"
             rows.append((f"  {' ' * len(chain.name)} = {numbers} = {number(chain.total)}",))
         rows += _and_more(_left_out(layer), "weights")
     return rows
