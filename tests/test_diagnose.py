@@ -218,6 +218,15 @@ def test_nothing_of_the_users_changes_and_many_rows_are_sampled():
     assert fb.diagnose(model, X, y, loss="cross_entropy", learning_rate=1.0).to_dict() == found.to_dict()
 
 
+def test_a_cost_that_rounding_raises_is_no_sign_of_a_rate_too_high():
+    X, y = np.random.default_rng(0).normal(size=(64, 4)), np.random.default_rng(1).integers(0, 3, 64)
+    for seed in range(20):
+        model = fb.mlp([4, 8, 3], output_activation="softmax", seed=seed)
+        found = fb.diagnose(model, 1e-30 * X, y, loss="cross_entropy", learning_rate=0.1)
+        assert [x.name for x in found.findings] == ["unscaled inputs"]
+    assert str(fb.diagnose(model, X[:1], y[:1], loss="cross_entropy")) == "Nothing wrong was found in 1 row."
+
+
 def test_text_dict_and_html(tmp_path):
     X, y = data()
     X[:, 2] = 1

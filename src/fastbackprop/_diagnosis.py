@@ -80,7 +80,10 @@ class Diagnosis:
         }
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.findings)) or f"Nothing wrong was found in {self.n_rows:,} rows."
+        return (
+            "\n".join(map(str, self.findings))
+            or f"Nothing wrong was found in {self.n_rows:,} row{'s' if self.n_rows > 1 else ''}."
+        )
 
     def __repr__(self) -> str:
         return f"Diagnosis({', '.join(x.name for x in self.findings) or 'healthy'})"
