@@ -31,7 +31,7 @@ EXPLODING = 1e3
 # Of a layer's weights in one step: about 0.001 is usual (Karpathy 2015), fresh nets reach 0.2.
 LARGEST_UPDATE = 0.3
 SMALLEST_UPDATE = 1e-7  # near what float32 rounds away; fresh nets at a rate of 0.01 begin above 3e-6
-RISE = 1 + 1e-5  # the cost after a step, by that before it: more than float32 rounds
+RISE = 1.001  # the cost after a step, by that before it: less is rounding, or where a relu bends
 MUCH_LONGER = 1000.0  # a step so much longer that would still do what the gradient says ...
 STRAIGHT = 0.9  # ... to this part
 STILL_STEEP = 0.03  # the slope by the cost: below it, little is left to be learned
