@@ -3,6 +3,7 @@
 As a program (``python footprint.py PEER import|train``) it is such a process, and prints its peak memory.
 """
 
+import contextlib
 import json
 import re
 import statistics
@@ -23,12 +24,10 @@ MB = 1e6
 
 def peak_memory() -> float | None:
     """Peak resident memory of this process in MB, or None where it can't be told."""
-    try:
+    with contextlib.suppress(OSError):  # elsewhere there is no /proc
         # Not getrusage: at exec, Linux lets its maximum start from that of the parent.
         status = Path("/proc/self/status").read_text()
         return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024 / MB
-    except OSError:
-        pass
     try:
         import resource
     except ImportError:
