@@ -75,7 +75,7 @@ def test_the_jacobian_is_that_of_backward_and_of_finite_differences(name, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [1, 2, 16, 17, 300])
+@pytest.mark.parametrize("n", [1, 2, 16, 17, 600])
 def test_a_row_has_the_same_bits_among_any_others(dtype, n):
     model, X, y, loss = example("wide", dtype, n)
     J, gradients, slope = model.jacobian(X), model.sample_gradients(X, y, loss), model.input_gradient(X, output=3)
@@ -277,5 +277,5 @@ def test_a_jacobian_of_many_outputs_keeps_little():
     X = np.random.default_rng(0).normal(size=(2, 2))
     found = model.jacobian(X)
     assert np.array_equal(found, np.broadcast_to(model.layers[0].weight.T, (2, 3000, 2)))
-    for j in (0, 255, 256, 2999):
+    for j in (0, 511, 512, 2999):
         assert np.array_equal(found[:, j], model.input_gradient(X, output=j))

@@ -17,7 +17,7 @@ from fastbackprop._validation import as_matrix, as_numeric, as_vector, check_int
 
 __all__ = ["Derivatives", "LayerGradients"]
 
-ROWS = 256  # of a batch that goes back together
+ROWS = 512  # of a batch that goes back together
 
 LayerGradients = list[tuple[np.ndarray, np.ndarray | None]]
 
