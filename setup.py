@@ -1,9 +1,11 @@
 """The flag table and the extensions, nothing else; pyproject.toml has the rest."""
 
 import os
+import runpy
 import shutil
 import sys
 import sysconfig
+from pathlib import Path
 
 import numpy as np
 from Cython.Build import cythonize
@@ -19,7 +21,7 @@ if sys.platform == "darwin":  # one at a time: a universal2 Python would compile
 IS_X86_64 = MACHINE in ("x86_64", "amd64")
 
 # Appended to the compiler's own flags, for kernel modules only. Contraction is off
-# so that an FMA stands where the kernels write one and nowhere else. _cpu has no flag
+# so that an FMA stands where the kernels write one and nowhere else. cpu.pyx has no flag
 # that could bring in an instruction; without debug information (it holds the paths of
 # the build) two builds are the same bytes.
 GCC = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
@@ -32,20 +34,30 @@ FLAGS = {
         "baseline": V2 if IS_X86_64 else [],
         "x86_64_v3": V3,
         "x86_64_v4": V4,
-        "_cpu": ["-g"] if DEBUG else ["-g0"],
+        "cpu": ["-g"] if DEBUG else ["-g0"],
     },
     "msvc": {
         "all": ["/Od" if DEBUG else "/O2", "/fp:precise"],
         "baseline": [],
         "x86_64_v3": ["/arch:AVX2"],
         "x86_64_v4": ["/arch:AVX512"],
-        "_cpu": [],
+        "cpu": [],
     },
 }
 VARIANTS = ["baseline", "x86_64_v3", "x86_64_v4"] if IS_X86_64 else ["baseline"]
 MACROS = [("FBP_DEBUG", "1")] if DEBUG else []
 BUILD = "build/debug" if DEBUG else "build/release"  # or one would reuse the other's objects
-KERNELS = "src/fastbackprop/_kernels"
+KERNELS = "fastbackprop/_kernels"
+BUILT_FROM = Path("build/include/built_from.h")
+
+
+def write_digest() -> None:
+    """What the modules are built from, and how: everything is compiled again whenever that changes."""
+    digest = runpy.run_path("fastbackprop/_core/sources.py")["digest_of_sources"]()
+    text = f'#define FBP_SOURCES "{digest}"\n/* {"debug" if DEBUG else "release"} */\n'
+    if not BUILT_FROM.exists() or BUILT_FROM.read_text() != text:
+        BUILT_FROM.parent.mkdir(parents=True, exist_ok=True)
+        BUILT_FROM.write_text(text)
 
 
 def kernel(variant: str, dtype: str) -> Extension:
@@ -53,11 +65,11 @@ def kernel(variant: str, dtype: str) -> Extension:
     return Extension(
         f"fastbackprop._kernels.{variant}_{dtype}",
         [f"{KERNELS}/{variant}_{dtype}.pyx"],
-        include_dirs=[KERNELS, np.get_include()],
+        include_dirs=[f"{KERNELS}/simd", str(BUILT_FROM.parent), np.get_include()],
         define_macros=MACROS
         + [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
         + ([("FBP_FLOAT64", "1")] if dtype == "float64" else []),
-        depends=[f"{KERNELS}/_simd.h", f"{KERNELS}/_atomics.h"],
+        depends=[f"{KERNELS}/simd/simd.h", f"{KERNELS}/simd/atomics.h", str(BUILT_FROM)],
     )
 
 
@@ -91,18 +103,19 @@ class BuildExt(build_ext):
         """Compile one extension with the flags of its variant."""
         flags = FLAGS["msvc" if self.compiler.compiler_type == "msvc" else "unix"]
         variant = ext.name.rpartition(".")[2].partition("_float")[0]
-        common = [] if variant == "_cpu" else flags["all"]
+        common = [] if variant == "cpu" else flags["all"]
         ext.extra_compile_args = [*ext.extra_compile_args, *common, *flags[variant]]
         super().build_extension(ext)
 
 
+write_digest()
 extensions = [kernel(variant, dtype) for variant in VARIANTS for dtype in ("float32", "float64")]
 extensions.append(
     Extension(
-        "fastbackprop._cpu",
-        ["src/fastbackprop/_cpu.pyx"],
-        include_dirs=["src/fastbackprop"],
-        depends=["src/fastbackprop/_cpuid.h"],
+        "fastbackprop._core.cpu",
+        ["fastbackprop/_core/cpu.pyx"],
+        include_dirs=["fastbackprop/_core"],
+        depends=["fastbackprop/_core/cpu_id.h", str(BUILT_FROM)],
     )
 )
 
@@ -111,7 +124,7 @@ setup(
     cmdclass={"build_ext": BuildExt},
     ext_modules=cythonize(
         extensions,
-        include_path=["src"],
+        include_path=["."],
         build_dir=f"{BUILD}/cython",  # no generated C beside the sources
         compiler_directives={
             "language_level": 3,

@@ -12,7 +12,7 @@ from peers.base import Predictor, Trainee, Unsupported
 from rounds import Entry, calibrate, clocked, interleave
 from workloads import Task, Weights, Workload
 
-from fastbackprop import _dispatch
+from fastbackprop._core import dispatch
 
 # Of training: how far a loss may be from ours, as a part of how far training has brought it.
 LOSS_TOLERANCE = 1e-6
@@ -31,7 +31,7 @@ class Peak:
     """Floating-point operations a second of one core, by a kernel that only multiplies and adds in registers."""
 
     def __init__(self) -> None:
-        self.multiply_adds = _dispatch.kernels("float32").multiply_adds
+        self.multiply_adds = dispatch.kernels("float32").multiply_adds
         self.rates: list[float] = []
         self.n = 1000
         while clocked(partial(self.multiply_adds, self.n)) < PEAK_SECONDS:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastbackprop._buffers import Parameters, aligned_empty, aligned_zeros, row_length
-from fastbackprop._dispatch import built_variants, missing_features
-from fastbackprop._threads import run
+from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
+from fastbackprop._core.dispatch import built_variants, missing_features
+from fastbackprop._core.threads import run
 
 DTYPES = ("float32", "float64")
 VARIANTS = [variant for variant in built_variants() if not missing_features(variant)]

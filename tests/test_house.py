@@ -3,7 +3,6 @@
 import ast
 import importlib
 import inspect
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,77 +11,76 @@ import pytest
 from numpydoc.validate import validate
 
 import fastbackprop as fb
+from fastbackprop._core import dispatch
+from fastbackprop._predict import activations
 
 PACKAGE = Path(fb.__file__).parent
 
-# From the ground up: a room may import from rooms further up in this list only.
+# From the ground up: a folder may import from folders further up in this list only.
 FLOORS = [
-    "_cpu",
-    "_dispatch",
-    "_errors",
-    "_validation",
-    "_threads",
-    "_buffers",
-    "_output",
-    "_digits",
-    "_storage",
-    "_activations",
-    "_initializers",
-    "_losses",
-    "_optimizers",
-    "_layers",
-    "_derivatives",
+    "_core",
+    "_data",
+    "_kernels",
+    "_predict",
+    "_compare",
+    "_blame",
+    "_correct",
     "_model",
-    "_builders",
-    "_history",
-    "_progress",
-    "_chain",
-    "_explanation_text",
-    "_explanation_plot",
-    "_page",
-    "_explanation",
     "_explain",
-    "_diagnosis",
-    "_diagnose_data",
     "_diagnose",
-    "_trainer",
-    "_explain_training",
-    "_gradient_check",
+    "_train",
     "__init__",
-    "_cli_explain",
     "_cli",
     "__main__",
 ]
 
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__init__.py" or path.parent == PACKAGE
+}
+
 
 def imports_of(path):
-    """Names of the rooms that a module imports, inside functions too."""
+    """Modules of the package that a file imports, inside functions too."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}: relative import"
-            names = [node.module, *(f"{node.module}.{x.name}" for x in node.names if node.module == "fastbackprop")]
+            names = [f"{node.module}.{x.name}" for x in node.names]
         elif isinstance(node, ast.Import):
             names = [x.name for x in node.names]
         for name in names:
-            head, _, room = name.partition(".")
+            head, _, rest = name.partition(".")
             if head == "fastbackprop":
-                room = room.split(".")[0]
-                # `import fastbackprop` and its public names are the top floor.
-                yield room if room in FLOORS else "__init__"
+                parts = rest.split(".")
+                # `import fastbackprop` and its public names are a floor of their own.
+                yield "__init__" if not parts[0].startswith("_") else ".".join(parts[:2])
+
+
+def floor_of(module):
+    return FLOORS.index(module.split(".")[0])
 
 
 def test_every_room_has_a_floor():
-    rooms = {path.stem for path in PACKAGE.glob("*.py")} | {"_cpu"}
-    assert rooms == set(FLOORS)
+    assert {module.split(".")[0] for module in MODULES} | {"_kernels"} == set(FLOORS)
+    assert all(len(module.split(".")) <= 2 for module in MODULES)
 
 
-@pytest.mark.parametrize("room", [x for x in FLOORS if x != "_cpu"])
-def test_imports_go_downwards(room):
-    for imported in imports_of(PACKAGE / f"{room}.py"):
-        if room == "_dispatch" and imported == "__init__":  # from fastbackprop import _cpu
-            continue
-        assert FLOORS.index(imported) < FLOORS.index(room), f"{room} imports {imported}, which is above it"
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_go_downwards(module):
+    for imported in imports_of(MODULES[module]):
+        is_a_room = imported in MODULES or imported == "_core.cpu"
+        assert is_a_room, f"{module} imports {imported}, which is no room"
+        assert floor_of(imported) <= floor_of(module), f"{module} imports {imported}, which is above it"
+
+
+def test_no_circle_inside_a_folder():
+    below = {module: set(imports_of(path)) & set(MODULES) - {module} for module, path in MODULES.items()}
+    while below:
+        ground = {module for module, imports in below.items() if not imports & set(below)}
+        assert ground, f"a circle among {sorted(below)}"
+        below = {module: imports for module, imports in below.items() if module not in ground}
 
 
 def test_all_is_what_is_public():
@@ -91,10 +89,15 @@ def test_all_is_what_is_public():
     assert sorted(fb.__all__) == sorted(set(fb.__all__))
 
 
-@pytest.mark.parametrize("room", [x for x in FLOORS if x not in ("_cpu", "__main__")])
-def test_rooms_keep_their_all(room):
-    module = importlib.import_module("fastbackprop" if room == "__init__" else f"fastbackprop.{room}")
-    assert all(hasattr(module, name) for name in module.__all__)
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"__main__"}))
+def test_rooms_keep_their_all(module):
+    room = importlib.import_module("fastbackprop" if module == "__init__" else f"fastbackprop.{module}")
+    assert all(hasattr(room, name) for name in room.__all__)
+
+
+@pytest.mark.parametrize("name", fb.__all__)
+def test_public_names_say_that_they_are_of_the_package(name):
+    assert getattr(fb, name).__module__ == "fastbackprop"
 
 
 def documented_things():
@@ -126,20 +129,17 @@ def test_examples_in_docstrings_run():
     import doctest
 
     failed = attempted = 0
-    for module in pkgutil.iter_modules([str(PACKAGE)]):
-        if module.name.startswith("__"):
-            continue
-        result = doctest.testmod(importlib.import_module(f"fastbackprop.{module.name}"))
+    names = ["fastbackprop", *(f"fastbackprop.{x}" for x in MODULES if not x.startswith("__"))]
+    for name in names:
+        result = doctest.testmod(importlib.import_module(name))
         failed, attempted = failed + result.failed, attempted + result.attempted
     assert attempted > 20
     assert failed == 0
 
 
 def test_python_and_the_kernels_name_the_same_activations():
-    from fastbackprop import _activations, _dispatch
-
-    for dtype in _dispatch.DTYPES:
-        assert _dispatch.kernels(dtype).ACTIVATIONS == _activations.ACTIVATIONS
+    for dtype in dispatch.DTYPES:
+        assert dispatch.kernels(dtype).ACTIVATIONS == activations.ACTIVATIONS
 
 
 def test_import_needs_nothing_optional():
@@ -147,7 +147,7 @@ def test_import_needs_nothing_optional():
         "import sys, fastbackprop; "
         "print([m for m in ('tqdm', 'safetensors', 'sklearn', 'matplotlib', 'scipy', 'torch') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -155,13 +155,76 @@ def test_a_cpu_that_is_too_old_is_refused_by_name_before_numpy_crashes_on_it():
     """For real under qemu in tools/check_cpus.sh; here a Core 2 Duo is pretended."""
     code = """
 import sys, types
-sys.modules["fastbackprop._cpu"] = cpu = types.ModuleType("_cpu")
+sys.modules["fastbackprop._core.cpu"] = cpu = types.ModuleType("_cpu")
 cpu.features = lambda: frozenset({"cx16", "lahf_lm", "sse3", "ssse3"})
 try:
     import fastbackprop
 except ImportError as error:
     print(error, "numpy" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     words = "fastbackprop needs at least x86-64-v2 or aarch64; this CPU lacks popcnt, sse4_1, sse4_2."
     assert done.stdout.strip() == f"{words} False"
+
+
+def copied_sources(folder):
+    """A clone's package without anything built."""
+    ours = [x for x in CLONE.rglob("*") if x.suffix in {".py", ".pyx", ".pxi", ".pxd", ".h"}]
+    for path in ours:
+        copy = folder / "fastbackprop" / path.relative_to(CLONE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    return folder
+
+
+def copied_build(folder):
+    """The same with the modules that are tested."""
+    copied_sources(folder)
+    for module in [*PACKAGE.rglob("*.so"), *PACKAGE.rglob("*.pyd")]:
+        (folder / "fastbackprop" / module.relative_to(PACKAGE)).write_bytes(module.read_bytes())
+    return folder
+
+
+CLONE = Path(__file__).resolve().parent.parent / "fastbackprop"
+needs_sources = pytest.mark.skipif(not CLONE.exists(), reason="the sources aren't beside the tests")
+
+
+@needs_sources
+def test_a_clone_that_was_not_built_says_what_to_type(tmp_path):
+    folder = copied_sources(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", "import fastbackprop"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == (
+        f"ImportError: fastbackprop in {folder / 'fastbackprop'} is a folder of sources that was never built: "
+        f"type 'pip install -e .' in {folder}, or leave that folder."
+    )
+
+
+@needs_sources
+@pytest.mark.parametrize("missing", ["_core/errors.py", "_predict/dense.py"])
+def test_another_missing_module_is_not_taken_for_a_clone(missing, tmp_path):
+    folder = copied_build(tmp_path)
+    (folder / "fastbackprop" / missing).unlink()
+    done = subprocess.run(
+        [sys.executable, "-c", "import fastbackprop"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    name = missing.removesuffix(".py").replace("/", ".")
+    assert done.stderr.strip().splitlines()[-1] == f"ModuleNotFoundError: No module named 'fastbackprop.{name}'"
+
+
+@needs_sources
+def test_kernels_of_other_sources_are_refused(tmp_path):
+    """A comment is enough to make a build stale."""
+    folder = copied_build(tmp_path)
+    code = "import fastbackprop; print(fastbackprop.kernel_info()['variant'])"
+
+    def run():
+        return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+
+    assert run().returncode == 0
+    with (folder / "fastbackprop/_kernels/run/loop.pxi").open("a", encoding="utf-8") as file:
+        file.write("# another line\n")
+    done = run()
+    assert "were built from other sources than those beside them: type 'pip install -e .'" in done.stderr

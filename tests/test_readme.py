@@ -12,14 +12,14 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8")
 
 
 def run(block, folder):
-    done = subprocess.run([sys.executable, "-c", block], cwd=folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-P", "-c", block], cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_the_readme_has_its_examples():
     assert len(BLOCKS) == 3
-    assert README.read_text(encoding="utf-8").index("pip install . && fastbackprop demo") < 60
+    assert README.read_text(encoding="utf-8").index("pip install -e . && fastbackprop demo") < 60
 
 
 @pytest.mark.parametrize("index", range(len(BLOCKS)))

@@ -70,7 +70,7 @@ arm=$root/usr/bin/python-in-qemu
 
 step "the same sources for aarch64 and for x86-64"
 mkdir "$temporary/source"
-git ls-files -z setup.py pyproject.toml MANIFEST.in README.md LICENSE src | xargs -0 cp --parents -t "$temporary/source"
+git ls-files -z setup.py pyproject.toml MANIFEST.in README.md LICENSE fastbackprop | xargs -0 cp --parents -t "$temporary/source"
 $python -m venv "$temporary/x86_64"
 x86=$temporary/x86_64/bin/python
 "$x86" -m pip install -q "setuptools>=80" "Cython>=3.3,<3.4" "numpy>=2.0" pytest tqdm safetensors
@@ -96,7 +96,7 @@ echo "${#modules[@]} kernel modules for aarch64: $(basename -a "${modules[@]}" |
 cat >"$temporary/digests.py" <<'EOF'
 """Prints a line per golden training: its dtype, name, and the SHA-256 of all weights after it."""
 import sys
-sys.path.insert(0, "tests")
+sys.path[:0] = ["tests", "tests/kernels"]
 import test_golden
 import fastbackprop as fb
 info = fb.kernel_info()
@@ -106,7 +106,7 @@ for dtype in test_golden.DTYPES:
         got = test_golden.train(dtype, *training)
         print(dtype, name, got["digest"])
         if name == "softmax" and (got["digest"] != test_golden.GOLDEN[dtype][1]):
-            print("This is not the digest that tests/test_golden.py keeps.")
+            print("This is not the digest that tests/kernels/test_golden.py keeps.")
 EOF
 
 step "SHA-256 of the weights after the golden trainings"
@@ -136,11 +136,11 @@ cat "$temporary/aarch64"
 echo "all the same, to the last bit"
 
 # qemu 7.2 ends itself by an assertion in a child that was forked from a process with threads.
-no_forks=(--deselect tests/test_threads.py::test_a_hundred_forks_train_in_parent_and_child
-    --deselect tests/test_threads.py::test_a_model_forked_in_the_middle_of_a_fit_can_be_trained_in_the_child)
-tests=(kernels golden math gradients bits threads derivatives)
+no_forks=(--deselect tests/core/test_threads.py::test_a_hundred_forks_train_in_parent_and_child
+    --deselect tests/core/test_threads.py::test_a_model_forked_in_the_middle_of_a_fit_can_be_trained_in_the_child)
+tests=(tests/kernels/test_{kernels,golden,math,bits}.py tests/blame tests/core/test_threads.py)
 for cpu in $cpus; do
     step "tests on aarch64, $cpu: ${tests[*]}"
-    QEMU_CPU=$cpu "$arm" -m pytest -q -p no:cacheprovider "${no_forks[@]}" $(printf "tests/test_%s.py " "${tests[@]}")
-    tests=(kernels golden)
+    QEMU_CPU=$cpu "$arm" -m pytest -q -p no:cacheprovider "${no_forks[@]}" "${tests[@]}"
+    tests=(tests/kernels/test_{kernels,golden}.py)
 done

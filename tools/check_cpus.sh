@@ -26,7 +26,7 @@ cd "$(dirname "$0")/.."
 if [ -z "$python" ]; then
     # A copy, so that no build folder is left in the checkout.
     mkdir "$folder/source"
-    git ls-files -z setup.py pyproject.toml MANIFEST.in README.md LICENSE src | xargs -0 cp --parents -t "$folder/source"
+    git ls-files -z setup.py pyproject.toml MANIFEST.in README.md LICENSE fastbackprop | xargs -0 cp --parents -t "$folder/source"
     python3 -m venv "$folder/venv"
     python=$folder/venv/bin/python
     "$python" -m pip install -q "$folder/source" pytest
@@ -59,7 +59,7 @@ while read -r cpu variant why; do
     got=$(on "$cpu" "$qemu" -c "import fastbackprop as fb; print(fb.kernel_info()['variant'])")
     [ "$got" = "$variant" ] || fail "$got is picked"
     echo "picked: $got"
-    on "$cpu" "$qemu" -m pytest -q -p no:cacheprovider -k "$variant" tests/test_kernels.py tests/test_golden.py
+    on "$cpu" "$qemu" -m pytest -q -p no:cacheprovider -k "$variant" tests/kernels/test_kernels.py tests/kernels/test_golden.py
     for other in x86_64_v3 x86_64_v4; do
         [ $other != "$variant" ] || continue
         words=$(FASTBACKPROP_KERNELS=$other on "$cpu" "$qemu" -c "import fastbackprop; fastbackprop.kernel_info()" 2>&1 | tail -n 1) || true

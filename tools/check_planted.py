@@ -21,9 +21,9 @@ DTYPES = ("float64", "float32")
 SWITCH = "FASTBACKPROP_PLANTED"  # "3 float64"
 
 # What, in which file, the expression, what it becomes, and who must find it.
-CHECK, TESTS, BITS = "gradient_check", "tests/test_derivatives.py", "tests/test_bits.py"
-ACTIVATIONS, LOSSES, DENSE = "_activations.pxi", "_losses.pxi", "_dense.pxi"
-SINGLE, SECOND = "_single.pxi", "_derivatives.pxi"
+CHECK, TESTS, BITS = "gradient_check", "tests/blame/test_derivatives.py", "tests/kernels/test_bits.py"
+ACTIVATIONS, LOSSES, DENSE = "predict/activations.pxi", "compare/losses.pxi", "products/dense.pxi"
+SINGLE, SECOND = "run/single.pxi", "blame/derivatives.pxi"
 PLANTS = [
     ("relu", ACTIVATIONS, "d, v_zero())", "v_mul(d, {p}), v_zero())", CHECK),
     ("leaky_relu above 0", ACTIVATIONS, "a), d, v_mul(d", "a), v_mul(d, {p}), v_mul(d", CHECK),
@@ -98,20 +98,20 @@ for hidden, (last, loss, y), dtype in itertools.product(
 
 def planted_sources(folder: Path) -> None:
     """A copy of what is built, with every plant in it, switched off."""
-    for name in ("src", "tests"):
+    for name in ("fastbackprop", "tests"):
         shutil.copytree(HERE / name, folder / name)
     for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(HERE / name, folder)
     setup = folder / "setup.py"
     variants = 'VARIANTS = ["baseline", "x86_64_v3", "x86_64_v4"]'
     setup.write_text(replaced(setup.read_text(), variants, 'VARIANTS = ["baseline"]'))
-    kernels = folder / "src/fastbackprop/_kernels"
+    kernels = folder / "fastbackprop/_kernels"
     sources = {name: (kernels / name).read_text() for name in {file for _, file, *_ in PLANTS}}
     for i, (_, file, old, new, _) in enumerate(PLANTS):
         sources[file] = replaced(sources[file], old, new.format(p=f"v_set1(planted[{i}])", r=f"planted[{i}]"))
     for name, source in sources.items():
         (kernels / name).write_text(source)
-    lanes = kernels / "_lanes.pxi"
+    lanes = kernels / "simd/lanes.pxi"
     lanes.write_text(PRELUDE + lanes.read_text())
 
 
@@ -161,7 +161,7 @@ def main() -> None:
         python = Path(name) / "venv/bin/python"
         environment = {**os.environ, "FASTBACKPROP_DEBUG": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         subprocess.run([python, "-m", "pip", "install", "-q", f"{folder}[test]"], check=True, env=environment)
-        shutil.rmtree(folder / "src")
+        shutil.rmtree(folder / "fastbackprop")
         right = list(verdicts(python, folder))
     print(f"{sum(right)} of {len(right)} as they must be.")
     sys.exit(not all(right))

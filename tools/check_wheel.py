@@ -112,8 +112,8 @@ def check_files(wheel: Path) -> None:
     check("size", size <= MOST_BYTES, f"{size / 1e6:.2f} MB (at most {MOST_BYTES / 1e6:g})")
     with zipfile.ZipFile(wheel) as archive:
         files = {x for x in archive.namelist() if not x.endswith("/")}
-    sources = {x.relative_to(HERE / "src").as_posix() for x in (HERE / "src" / "fastbackprop").rglob("*.py")}
-    needed = sources | {x.relative_to(HERE / "src").as_posix() for x in (HERE / "src" / "fastbackprop").rglob("*.pyi")}
+    sources = {x.relative_to(HERE).as_posix() for x in (HERE / "fastbackprop").rglob("*.py")}
+    needed = sources | {x.relative_to(HERE).as_posix() for x in (HERE / "fastbackprop").rglob("*.pyi")}
     needed |= {
         "fastbackprop/py.typed",
         "fastbackprop/data/digits.npz",
@@ -124,7 +124,7 @@ def check_files(wheel: Path) -> None:
     check("files missing", not missing, ", ".join(sorted(missing)) or "none")
     licence = [x for x in files if re.search(r"dist-info/licenses/LICENSE$", x)]
     check("licence", len(licence) == 1, ", ".join(licence) or "missing")
-    allowed = re.compile(r"fastbackprop/(_cpu|_kernels/\w+)\.[\w.-]+\.so|fastbackprop-[^/]*\.dist-info/.+")
+    allowed = re.compile(r"fastbackprop/(_core/cpu|_kernels/\w+)\.[\w.-]+\.so|fastbackprop-[^/]*\.dist-info/.+")
     extra = {x for x in files - needed if not allowed.fullmatch(x)}
     check("files too many", not extra, ", ".join(sorted(extra)) or f"none of {len(files)}")
 
@@ -208,7 +208,7 @@ def check_tests(python: Path, sdist: Path, folder: Path) -> None:
     with tarfile.open(sdist) as archive:
         archive.extractall(folder / "tests", filter="data")
     (checkout,) = (folder / "tests").iterdir()
-    shutil.rmtree(checkout / "src")
+    shutil.rmtree(checkout / "fastbackprop")
     output = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=checkout)
     say("tests", output.strip().splitlines()[-1])
 

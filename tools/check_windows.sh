@@ -25,7 +25,7 @@ has() { command -v "$1" >"$folder/which"; }
 
 CLANG=$(for name in clang clang-19 clang-16 clang-14; do command -v "$name" && break; done || true)
 MINGW=x86_64-w64-mingw32
-KERNELS=src/fastbackprop/_kernels
+KERNELS=fastbackprop/_kernels
 
 # What cl.exe defines for setup.py's flags, against what clang defines for the same instructions: cl knows of no
 # SSE4.2 and no __FMA__ (its /arch:AVX2 means FMA too), and asks for no flag before it takes an intrinsic.
@@ -37,14 +37,14 @@ flags_of() {
         neon) ;;
     esac
 }
-step "words: no extension of GCC, Clang or MSVC outside _simd.h, _atomics.h and _cpuid.h"
+step "words: no extension of GCC, Clang or MSVC outside simd.h, atomics.h and cpu_id.h"
 words='__attribute__|__builtin_|__asm|\basm\b|__extension__|__typeof|__atomic_|__sync_|_mm[0-9]*_|__m(128|256|512)|__declspec|__forceinline|_Interlocked|#pragma|__restrict|\b__int128'
-if grep -rnE "$words" src --include='*.pyx' --include='*.pxi' --include='*.pxd' --include='*.h' |
-    grep -vE "^($KERNELS/_simd\.h|$KERNELS/_atomics\.h|src/fastbackprop/_cpuid\.h):"; then
+if grep -rnE "$words" fastbackprop --include='*.pyx' --include='*.pxi' --include='*.pxd' --include='*.h' |
+    grep -vE "^($KERNELS/simd/simd\.h|$KERNELS/simd/atomics\.h|fastbackprop/_core/cpu_id\.h):"; then
     fail "the lines above hold what another compiler does not know"
 fi
 # Nor C's long, which Windows makes 32 bits: sizes are Py_ssize_t or int64_t.
-if grep -rnE '\b(cdef|cpdef|ctypedef)( const| unsigned)* long\b|<(unsigned )?long\b' src --include='*.pyx' --include='*.pxi' --include='*.pxd'; then
+if grep -rnE '\b(cdef|cpdef|ctypedef)( const| unsigned)* long\b|<(unsigned )?long\b' fastbackprop --include='*.pyx' --include='*.pxi' --include='*.pxd'; then
     fail "long has 32 bits on Windows"
 fi
 echo "none"
@@ -110,9 +110,9 @@ else
 #if defined(__GNUC__)
 #  error "not what cl.exe defines"
 #endif
-#include "_simd.h"
-#include "_atomics.h"
-#include "_cpuid.h"
+#include "simd.h"
+#include "atomics.h"
+#include "cpu_id.h"
 #if !defined(_MSC_VER) || !defined(_WIN32) || (defined(_M_X64) == defined(_M_ARM64))
 #error "not Windows"
 #endif
@@ -135,7 +135,7 @@ C
                         -fms-compatibility-version=19.29 \
                         $(flags_of "$variant") $branch $dtype $debug \
                         -DEXPECTED="\"$isa\"" -DEXPECTED_FMA="$fma" -DEXPECTED_BYTES="$bytes" \
-                        -I"$KERNELS" -Isrc/fastbackprop -I"$folder" -isystem "$folder/sdk" -isystem "$folder/libc" "$folder/all.c" ||
+                        -I"$KERNELS/simd" -Ifastbackprop/_core -I"$folder" -isystem "$folder/sdk" -isystem "$folder/libc" "$folder/all.c" ||
                         fail "$target, $variant ${dtype:--DFBP_FLOAT32} ${debug} ${branch:+as MSVC}"
                     checked=$((checked + 1))
                 done
@@ -175,7 +175,7 @@ cp -r "$("$python" -c 'import numpy; print(numpy.get_include())')" "$folder/nump
 sed -i -e 's/\(NPY_SIZEOF_LONG\) .*/\1 4/' -e 's/\(NPY_SIZEOF_LONGDOUBLE\) .*/\1 8/' -e 's/\(NPY_SIZEOF_WCHAR_T\) .*/\1 2/' \
     -e 's/\(NPY_SIZEOF_COMPLEX_LONGDOUBLE\) .*/\1 16/' -e 's/\(NPY_SIZEOF_OFF_T\) .*/\1 4/' -e '/NPY_HAVE_ENDIAN_H/d' \
     "$folder/numpy/numpy/_numpyconfig.h"
-cp -r setup.py pyproject.toml README.md LICENSE src "$folder/"
+cp -r setup.py pyproject.toml README.md LICENSE fastbackprop "$folder/"
 windows="-I$folder/source/PC -I$folder/source/Include -I$folder/numpy"
 
 step "mingw: compile and link all modules with the flags of setup.py"
@@ -226,8 +226,8 @@ else
             -Wno-unused-function -Wno-ignored-attributes -Wno-pragma-pack -Wno-unused-but-set-variable \
             -Wno-unknown-pragmas -Wno-bitwise-instead-of-logical -Wno-incompatible-library-redeclaration \
             $([ "$flags" = none ] || flags_of "$flags") $dtype -DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION \
-            -I"$folder" -I"$folder/sdk" $windows -I"$KERNELS" -Isrc/fastbackprop -isystem "/usr/$MINGW/include" \
-            -include libc_of_mingw.h "$folder/build/release/cython/src/fastbackprop/$module.c" ||
+            -I"$folder" -I"$folder/sdk" $windows -I"$KERNELS/simd" -Ifastbackprop/_core -isystem "/usr/$MINGW/include" \
+            -include libc_of_mingw.h "$folder/build/release/cython/fastbackprop/$module.c" ||
             fail "$module for $target, as MSVC would see it"
         checked=$((checked + 1))
     done <<'L'

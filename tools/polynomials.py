@@ -1,4 +1,4 @@
-"""Makes the polynomials of src/fastbackprop/_kernels/_math.pxi: minimax, by Remez exchange.
+"""Makes the polynomials of fastbackprop/_kernels/simd/math.pxi: minimax, by Remez exchange.
 
     pip install mpmath && python tools/polynomials.py
 

@@ -41,7 +41,7 @@ print(*file["build-system"]["requires"], *file["project"]["dependencies"],
     fi
     if ! [ -e "$folder/$1" ]; then
         mkdir "$scratch/$1"
-        cp -r setup.py pyproject.toml MANIFEST.in README.md LICENSE src "$scratch/$1/"
+        cp -r setup.py pyproject.toml MANIFEST.in README.md LICENSE fastbackprop "$scratch/$1/"
         printf '#!/bin/sh\nexec gcc "$@" -g1 -fno-omit-frame-pointer %s\n' "${*:2}" >"$scratch/$1/cc"
         chmod +x "$scratch/$1/cc"
         (
@@ -77,7 +77,7 @@ asan() {
     # The interpreter isn't built with them, so they are loaded before it; malloc is ASan's for every object.
     # No use after return: GCC 12 puts the stack frames that it moves for that at 32 bytes where AVX-512's vectors on
     # them need 64 (GCC's bug 110027), and the first aligned store ends the process.
-    # No leaks: CPython and NumPy leave much to the end of the process, on purpose. tests/test_memory.py counts ours.
+    # No leaks: CPython and NumPy leave much to the end of the process, on purpose. tests/kernels/test_memory.py counts ours.
     local options="log_path=$scratch/asan-report:log_exe_name=1"
     environment=(
         LD_PRELOAD="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)"
@@ -114,12 +114,12 @@ S
     # Does it see anything at all here? Two Python threads, outside of the GIL, add to one number for 0.1 s each, and
     # begin together: a race; with the kernels' own atomics there is none.
     cat >"$scratch/planted.c" <<'C'
-#include "_atomics.h"
+#include "atomics.h"
 static volatile int64_t n;
 void racing(void) { int i; for (i = 0; i < 20; i++) { n += 1; fbp_sleep(); usleep(5000); } }
 void ordered(void) { int i; for (i = 0; i < 20; i++) { fbp_add(&n, 1); fbp_sleep(); usleep(5000); } }
 C
-    gcc -include unistd.h -O1 -g -fsanitize=thread -shared -fPIC -Isrc/fastbackprop/_kernels \
+    gcc -include unistd.h -O1 -g -fsanitize=thread -shared -fPIC -Ifastbackprop/_kernels/simd \
         -o "$scratch/planted.so" "$scratch/planted.c"
     local name status
     for name in racing ordered; do
@@ -146,8 +146,8 @@ P
         test_processes_of_joblib                          # likewise
         test_ctrl_c_ends_a_fit_with_threads               # TSan keeps a signal back until its thread is in the C library
     )
-    run_tests tsan tests/test_threads.py -k "$(without "${not_here[@]}")"
-    run_tests tsan tests/test_predict.py -k eight_threads
+    run_tests tsan tests/core/test_threads.py -k "$(without "${not_here[@]}")"
+    run_tests tsan tests/predict/test_predict.py -k eight_threads
 }
 
 memcheck() {
@@ -155,7 +155,7 @@ memcheck() {
     needs gcc gcc
     needs valgrind valgrind
     build memcheck
-    # valgrind's CPU has no AVX-512, so the variants are those that it runs. The tests are tests/test_kernels.py with
+    # valgrind's CPU has no AVX-512, so the variants are those that it runs. The tests are tests/kernels/test_kernels.py with
     # fewer sizes (one below, at and above each width of vectors and tiles: an instruction takes 30 times as long here),
     # and with scratch that nobody has written in place of NaN: only then memcheck sees what is read too early.
     cat >"$scratch/kernels.py" <<'P'
@@ -163,7 +163,7 @@ import sys, time
 import numpy as np
 import fastbackprop as fb
 import reference, test_kernels as t
-from fastbackprop._buffers import aligned_empty
+from fastbackprop._core.buffers import aligned_empty
 
 t.SIZES = (1, 3, 8, 17, 49)
 unwritten = aligned_empty
@@ -214,7 +214,7 @@ P
     # No leaks, as for asan. For where a value comes from that memcheck complains of: add --track-origins=yes.
     local variant status=0
     for variant in baseline x86_64_v3; do
-        PYTHONMALLOC=malloc PYTHONPATH=$root/tests FASTBACKPROP_KERNELS=$variant OPENBLAS_NUM_THREADS=1 \
+        PYTHONMALLOC=malloc PYTHONPATH=$root/tests:$root/tests/kernels FASTBACKPROP_KERNELS=$variant OPENBLAS_NUM_THREADS=1 \
             valgrind -q --error-exitcode=99 --leak-check=no --num-callers=20 --suppressions="$scratch/not-ours.supp" \
             "$python" "$scratch/kernels.py" "$variant" || status=$?
         [ "$status" = 0 ] || exit "$status"

@@ -1,0 +1,75 @@
+"""fastbackprop: trains, runs and explains dense neural networks on the CPU.
+
+predict (forward) -> compare (loss) -> blame (backward, gradient) -> correct (update).
+"""
+
+from fastbackprop._core.dispatch import kernel_info  # first: it refuses CPUs on which NumPy would crash
+
+# isort: split
+from fastbackprop._compare.losses import BinaryCrossEntropy, CrossEntropy, HalfSquaredError, MeanSquaredError
+from fastbackprop._core.errors import DiagnosisWarning, DivergenceError, FastbackpropError, ModelFileError
+from fastbackprop._correct.optimizers import SGD
+from fastbackprop._diagnose.diagnose import diagnose
+from fastbackprop._diagnose.findings import Diagnosis
+from fastbackprop._diagnose.gradient_check import GradientCheck, gradient_check
+from fastbackprop._explain.explain import explain
+from fastbackprop._explain.explanation import Explanation
+from fastbackprop._model.builders import load, mlp
+from fastbackprop._model.sequential import Sequential
+from fastbackprop._predict.activations import LeakyReLU
+from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.initializers import (
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LecunNormal,
+    Uniform,
+    Zeros,
+)
+from fastbackprop._train.explain_training import TrainingExplanation, explain_training
+from fastbackprop._train.history import History
+from fastbackprop._train.trainer import Trainer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "BinaryCrossEntropy",
+    "Constant",
+    "CrossEntropy",
+    "Dense",
+    "Diagnosis",
+    "DiagnosisWarning",
+    "DivergenceError",
+    "Explanation",
+    "FastbackpropError",
+    "GlorotNormal",
+    "GlorotUniform",
+    "GradientCheck",
+    "HalfSquaredError",
+    "HeNormal",
+    "HeUniform",
+    "History",
+    "LeakyReLU",
+    "LecunNormal",
+    "MeanSquaredError",
+    "ModelFileError",
+    "Sequential",
+    "Trainer",
+    "TrainingExplanation",
+    "Uniform",
+    "Zeros",
+    "diagnose",
+    "explain",
+    "explain_training",
+    "gradient_check",
+    "kernel_info",
+    "load",
+    "mlp",
+]
+
+# Where users find them: in pickles, tracebacks and documentation.
+for _name in __all__:
+    globals()[_name].__module__ = "fastbackprop"

@@ -1,0 +1,1 @@
+"""Blame (backward, gradient): derivatives as results."""

@@ -1,0 +1,259 @@
+"""What else blame is good for: gradients as results.
+
+``Sequential`` gets these methods from here. They run on the tiles that train, in the scratch of training: what a
+``forward`` had kept is gone after them.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastbackprop._compare.losses import Loss, Targets, as_loss
+from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
+from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.validation import as_matrix, as_numeric, as_vector, check_integer, same_length
+from fastbackprop._predict.dense import Dense
+
+__all__ = ["Derivatives", "LayerGradients"]
+
+ROWS = 512  # of a batch that goes back together
+
+LayerGradients = list[tuple[np.ndarray, np.ndarray | None]]
+
+
+class Derivatives:
+    """Derivatives of a network's outputs and costs."""
+
+    if TYPE_CHECKING:
+        _layers: tuple[Dense, ...]
+        _dtype: np.dtype
+        _network: Any
+        _parameters: Parameters
+
+        @property
+        def n_in(self) -> int: ...
+        @property
+        def n_out(self) -> int: ...
+        def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray: ...
+        def _acquire(self) -> None: ...
+        def _release(self) -> None: ...
+        def _begin(self, n_rows: int) -> None: ...
+        def _scratch_for_backward(self, n_rows: int) -> np.ndarray: ...
+        def _new_network(self, parameters: np.ndarray) -> Any: ...
+
+    def input_gradient(self, X: Any, *, output: Any = None) -> np.ndarray:
+        """Return the gradient of an output by the inputs, for each row of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in) or (n_in,)
+            Inputs.
+        output : int or array-like of shape (n_out,), optional
+            Which output, or how much of each; None where there is one only.
+
+        Returns
+        -------
+        ndarray of shape (n, n_in) or (n_in,)
+            The derivatives dy_hat/dx; row i has the same bits for any other rows of X.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or output has a wrong shape, or isn't finite.
+        RuntimeError
+            If another thread trains the model.
+        """
+        if output is None and self.n_out > 1:
+            raise ValueError(
+                f"output must be an integer from 0 to {self.n_out - 1}, or {self.n_out} numbers, got None."
+            )
+        if output is None or np.ndim(output) == 0:
+            index = 0 if output is None else check_integer("output", output, at_least=0)
+            if index >= self.n_out:
+                raise ValueError(f"output must be from 0 to {self.n_out - 1}, got {index}.")
+            combination = np.zeros(self.n_out, self._dtype)
+            combination[index] = 1
+        else:
+            combination = as_vector("output", output, self._dtype, self.n_out)
+        result = self._output_derivatives(X, combination[None])
+        return result[..., 0, :]
+
+    def jacobian(self, X: Any) -> np.ndarray:
+        """Return the derivatives of all outputs by all inputs, for each row of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in) or (n_in,)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n, n_out, n_in) or (n_out, n_in)
+            ``[i, j, k]`` is dy_hat[i, j]/dx[i, k]. Row i has the same bits for any other rows of X.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has a wrong shape, or isn't finite.
+        RuntimeError
+            If another thread trains the model.
+
+        Examples
+        --------
+        >>> import fastbackprop as fb
+        >>> model = fb.Sequential([fb.Dense(2, 1, weight_init=[[3], [4]])])
+        >>> model.jacobian([5, 6])
+        array([[3., 4.]], dtype=float32)
+        """
+        return self._output_derivatives(X, None)
+
+    def _output_derivatives(self, X: Any, combinations: np.ndarray | None) -> np.ndarray:
+        """(n, combinations, n_in), or for one row without n; None takes each output by itself."""
+        X = as_numeric("X", X)
+        rows = self._as_input(X, True)
+        each = self.n_out if combinations is None else len(combinations)
+        result = np.empty((len(rows), each, self.n_in), self._dtype)
+        size = max(1, ROWS // each)
+        largest = min(len(rows), size) * min(each, ROWS)
+        self._acquire()
+        try:
+            self._begin(largest)
+            scratch = self._scratch_for_backward(largest)
+            for first in range(0, len(rows), size):
+                own = rows[first : first + size]
+                for start in range(0, each, ROWS):
+                    some = slice(start, min(start + ROWS, each))
+                    if combinations is None:
+                        which = np.eye(some.stop - start, self.n_out, start, self._dtype)
+                    else:
+                        which = combinations[some]
+                    # In one piece: either these are all outputs, or there is one row.
+                    place = result[first : first + size, some]
+                    is_packed = first + start > 0
+                    kernels(self._dtype).output_derivatives(self._network, own, which, place, scratch, is_packed)
+        finally:
+            self._release()
+        return result[0] if X.ndim == 1 else result
+
+    def sample_gradients(self, X: Any, y: Any, loss: str | Loss) -> LayerGradients:
+        """Return the gradient of each sample's own cost.
+
+        Parameters
+        ----------
+        X, y : array-like
+            A batch, as in ``Trainer.fit``.
+        loss : str or Loss
+            As for Trainer.
+
+        Returns
+        -------
+        list of tuple
+            For each layer (weight, bias): of shape (n, n_in, n_out), and (n, n_out) or None. Their means over n are
+            what ``backward`` gives for the batch, to rounding. Sample i has the same bits for any other rows.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If data doesn't fit.
+        RuntimeError
+            If another thread trains the model.
+        """
+        loss, rows, targets = self._data(X, y, loss)
+        out: LayerGradients = [
+            (
+                np.empty((len(rows), layer.n_in, layer.n_out), self._dtype),
+                np.empty((len(rows), layer.n_out), self._dtype) if layer.has_bias else None,
+            )
+            for layer in self._layers
+        ]
+        self._acquire()
+        try:
+            for first in range(0, len(rows), ROWS):
+                part = slice(first, first + ROWS)
+                own = targets[part]
+                self._begin(len(rows[part]))
+                kernels(self._dtype).sample_gradients(
+                    self._network, rows[part], own.values, own.labels, loss._spec(self.n_out),
+                    [(w[part], None if b is None else b[part]) for w, b in out],
+                )  # fmt: skip
+        finally:
+            self._release()
+        return out
+
+    def hessian_vector_product(self, X: Any, y: Any, loss: str | Loss, v: Sequence[tuple[Any, Any]]) -> LayerGradients:
+        """Return the product of the cost's Hessian with a vector, exactly, for the price of about two gradients.
+
+        By Pearlmutter 1994, "Fast exact multiplication by the Hessian".
+
+        Parameters
+        ----------
+        X, y : array-like
+            A batch of at least one row, as in ``Trainer.fit``.
+        loss : str or Loss
+            As for Trainer; the cost is the mean over the batch.
+        v : sequence of tuple
+            For each layer (weight, bias): of shape (n_in, n_out), and (n_out,) or None.
+
+        Returns
+        -------
+        list of tuple
+            H v, in the form of v.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If data or v doesn't fit.
+        RuntimeError
+            If another thread trains the model.
+        """
+        loss, rows, targets = self._data(X, y, loss)
+        if len(rows) == 0:
+            raise ValueError("X must have at least one row, got 0.")
+        direction, n = self._as_direction(v), len(rows)
+        size = self._parameters.values.size
+        widest = max(row_length(n, self._dtype) for layer in self._layers for n in (layer.n_in, layer.n_out))
+        scratch, out = aligned_empty(2 * n * widest + size, self._dtype), aligned_zeros(size, self._dtype)
+        moved = self._new_network(direction)
+        moved.set_scratch(n, aligned_zeros(moved.scratch_size(n), self._dtype))
+        self._acquire()
+        try:
+            self._begin(n)
+            kernels(self._dtype).hessian_vector_product(
+                self._network, moved, rows, targets.values, targets.labels, loss._spec(self.n_out), out, scratch
+            )
+        finally:
+            self._release()
+        return [
+            (place.weight(out).copy(), None if (b := place.bias(out)) is None else b.copy())
+            for place in self._parameters.places
+        ]
+
+    def _data(self, X: Any, y: Any, loss: str | Loss) -> tuple[Loss, np.ndarray, Targets]:
+        """The loss, and X and y in the kernels' form, or a complaint."""
+        chosen = as_loss(loss)
+        chosen._check_fits(self._layers[-1].activation, self.n_out)
+        rows = self._as_input(X, True, may_be_row=False)
+        targets = chosen._targets(y, self.n_out, self._dtype)
+        same_length(rows, targets)
+        return chosen, rows, targets
+
+    def _as_direction(self, v: Sequence[tuple[Any, Any]]) -> np.ndarray:
+        """V as one buffer like that of the parameters."""
+        if not isinstance(v, list | tuple) or len(v) != len(self._layers):
+            got = f"{len(v)}" if isinstance(v, list | tuple) else type(v).__name__
+            raise ValueError(f"v must be a list of {len(self._layers)} tuples (weight, bias), got {got}.")
+        buffer = aligned_zeros(self._parameters.values.size, self._dtype)
+        for k, (layer, place, pair) in enumerate(zip(self._layers, self._parameters.places, v, strict=True)):
+            if not isinstance(pair, list | tuple) or len(pair) != 2:
+                raise ValueError(f"v[{k}] must be a tuple (weight, bias), got {type(pair).__name__}.")
+            weight, own = pair[0], place.bias(buffer)
+            given = as_matrix(f"v[{k}][0]", weight, self._dtype, layer.n_out, "the layer's n_out")
+            if len(given) != layer.n_in:
+                raise ValueError(f"v[{k}][0] must have shape ({layer.n_in}, {layer.n_out}), got {given.shape}.")
+            place.weight(buffer)[...] = given
+            if own is not None:
+                own[...] = as_vector(f"v[{k}][1]", pair[1], self._dtype, layer.n_out)
+            elif pair[1] is not None:
+                raise ValueError(f"v[{k}][1] must be None, since the layer has no bias, got {type(pair[1]).__name__}.")
+        return buffer

@@ -1,0 +1,136 @@
+"""``fastbackprop explain``: who is to blame, from the command line."""
+
+import argparse
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastbackprop as fb
+from fastbackprop._compare.losses import LOSSES
+from fastbackprop._data.digits import load_digits
+
+__all__ = ["add_explain", "explain"]
+
+MOST_ROWS = 64
+LOSS_OF = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}
+EXAMPLES = """
+examples:
+  fastbackprop explain --demo -o blame.html
+  fastbackprop explain digits.safetensors test.npz --row 3
+"""
+
+
+# What NumPy raises of files that aren't what their names say.
+UNREADABLE = (ValueError, EOFError, IndexError, OSError, zipfile.BadZipFile, zlib.error)
+
+
+def add_explain(commands: Any) -> None:
+    """Add the command to the parser's."""
+    what = "show how a step of backpropagation comes about, as text or as a page"
+    parser = commands.add_parser(
+        "explain",
+        help=what,
+        description=f"Explain: {what}.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="a model that was saved: model.safetensors")
+    parser.add_argument(
+        "data", nargs="?", metavar="DATA",
+        help="X and y in a .npz file, or a .csv file whose last columns (one, for labels) are y",
+    )  # fmt: skip
+    parser.add_argument("--demo", action="store_true", help="a small network on the bundled handwritten digits instead")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write a page there (.html); without it: text")
+    parser.add_argument(
+        "--row", type=int, metavar="N", help=f"explain one row of DATA (default: the first {MOST_ROWS})"
+    )
+    parser.add_argument("--loss", choices=sorted(LOSSES), help="default: what goes with the last activation")
+    parser.add_argument("--learning-rate", type=float, default=0.01, metavar="RATE", help="of the step (default: 0.01)")
+
+
+def explain(given: argparse.Namespace) -> None:
+    """Do what the command line asks for."""
+    if given.output is not None and Path(given.output).suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--output must be a file that ends in .html, got {given.output}.")
+    if given.demo and given.model is not None:
+        raise ValueError(f"--demo takes no MODEL and no DATA, got {given.model}.")
+    if not given.demo and (given.model is None or given.data is None):
+        raise ValueError("explain needs MODEL and DATA, or --demo; see fastbackprop explain --help.")
+    model, X, y = _demo() if given.demo else _read(str(given.model), str(given.data))
+    loss = given.loss or LOSS_OF.get(model.layers[-1].activation, "half_squared_error")
+    if len(X) != len(y):
+        raise ValueError(f"DATA must have as many rows of y as of X, got {len(y):,} and {len(X):,}.")
+    if given.row is not None:
+        if not 0 <= given.row < len(X):
+            raise ValueError(f"--row must be from 0 to {len(X) - 1}, got {given.row}.")
+        X, y = X[given.row : given.row + 1], y[given.row : given.row + 1]
+    elif len(X) > MOST_ROWS:
+        print(f"The first {MOST_ROWS} of {len(X):,} rows; --row N explains one.")
+        X, y = X[:MOST_ROWS], y[:MOST_ROWS]
+    explanation = fb.explain(model, X, y, loss=loss, learning_rate=given.learning_rate)
+    if given.output is None:
+        print(explanation)
+        return
+    explanation.to_html(given.output)
+    print(f"{explanation!r}\nMost to blame: {', '.join(f'{x.name} {x.share:.1%}' for x in explanation.top(3))}")
+    print(f"Wrote {given.output}; open it in a browser.")
+
+
+def _demo() -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
+    """A small network in the middle of its training, and the digit that it gets most wrong."""
+    parts = load_digits()
+    model = fb.mlp([64, 24, 10], activation="relu", output_activation="softmax", seed=0)
+    fb.Trainer(model, "cross_entropy", fb.SGD(0.1), seed=0).fit(*parts["train"], epochs=3, progress_bar=False)
+    X, y = parts["test"]
+    probabilities = model.predict(X)[np.arange(len(y)), y]
+    worst = int(np.argmin(probabilities))
+    print(f"Test digit {worst} is a {y[worst]}; the network gives that {probabilities[worst]:.1%}.")
+    return model, X[worst : worst + 1], y[worst : worst + 1]
+
+
+def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
+    """The model and its data, or a complaint."""
+    model = fb.load(model_path)
+    path = Path(data_path)
+    if not path.is_file():
+        raise ValueError(f"DATA must be a file, got {data_path}, where there is none.")
+    suffix = path.suffix.lower()
+    if suffix not in (".npz", ".csv"):
+        raise ValueError(f"DATA must be a .npz or a .csv file, got {data_path}.")
+    try:
+        with warnings.catch_warnings():  # of what is wrong with the file; that is said below
+            warnings.simplefilter("ignore")
+            found = _arrays(path) if suffix == ".npz" else np.genfromtxt(path, delimiter=",", ndmin=2)
+    except UNREADABLE as error:
+        what = str(error).splitlines()[0] if str(error) else "nothing in it"
+        raise ValueError(f"DATA must be a {suffix} file that can be read, got {data_path}: {what}") from None
+    if isinstance(found, dict):
+        if missing := [name for name in ("X", "y") if name not in found]:
+            raise ValueError(f"DATA must have arrays X and y, got {', '.join(found) or 'none'}: no {missing[0]}.")
+        return model, np.atleast_1d(found["X"]), np.atleast_1d(found["y"])
+    table = found
+    if table.size == 0:
+        raise ValueError(f"DATA must have at least one row, got none in {data_path}.")
+    if np.isnan(table[0]).all():  # names of columns
+        table = table[1:]
+    n_targets = table.shape[1] - model.n_in
+    if n_targets not in (1, model.n_out):
+        raise ValueError(
+            f"DATA must have {model.n_in} columns (the model's n_in) and behind them 1 or {model.n_out} of y, "
+            f"got {table.shape[1]}."
+        )
+    y = table[:, model.n_in :]
+    return model, table[:, : model.n_in], y[:, 0] if n_targets == 1 else y
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """What is in a .npz file."""
+    with path.open("rb") as opened:  # opened here: NumPy forgets to close a file that it can't read
+        file = np.load(opened, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError("a single array, as in .npy.")
+        return {name: file[name] for name in file}

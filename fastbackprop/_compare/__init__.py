@@ -1,0 +1,1 @@
+"""Compare (loss): losses and targets."""

@@ -1,0 +1,25 @@
+"""A digest of the kernel sources, by which a build that is older than they are is recognised.
+
+setup.py runs this file by its path and compiles the digest into every kernel module;
+the modules' digest is compared with that of the sources where they lie beside it, in a clone.
+"""
+
+import hashlib
+from pathlib import Path
+
+__all__ = ["PACKAGE", "digest_of_sources"]
+
+PACKAGE = Path(__file__).resolve().parent.parent
+SUFFIXES = {".h", ".pxd", ".pxi", ".pyx"}
+
+
+def digest_of_sources() -> str | None:
+    """SHA-256 over all kernel sources, or None in an installation, which has none."""
+    paths = sorted(path for path in PACKAGE.rglob("*.*") if path.suffix in SUFFIXES)
+    if not paths:
+        return None
+    digest = hashlib.sha256()
+    for path in paths:
+        name, text = path.relative_to(PACKAGE).as_posix(), path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{name} {len(text)}\n".encode() + text)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Correct (update): optimizers."""

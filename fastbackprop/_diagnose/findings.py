@@ -1,0 +1,132 @@
+"""Diagnosis: the findings of ``diagnose``, as text, dict and HTML."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from fastbackprop._model.files import write_beside
+
+__all__ = ["Diagnosis", "Finding"]
+
+STYLE = """:root { color-scheme: light dark }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; width: 100% } th, td { text-align: left; vertical-align: top;
+padding: .5rem; border-bottom: 1px solid #8886 } td:nth-child(3) { font-variant-numeric: tabular-nums }"""
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong: its name, where, the number that shows it, and a sentence of advice."""
+
+    name: str
+    where: str
+    value: float
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.where}: {self.value:.3g}. {self.advice}"
+
+
+class Diagnosis:
+    """What ``diagnose`` found; true if that is nothing.
+
+    Parameters
+    ----------
+    findings : list of Finding
+        Inputs first, then targets, units, gradients, steps.
+    n_rows, of_rows : int
+        How many rows were looked at, of how many.
+    layers : list of dict
+        What was measured of each layer, first to last: ``weight_norm``; ``gradient_norm``, of its weights;
+        ``delta``, the root mean square of its dC/dz; ``delta_ratio``, that by the last layer's; ``update_ratio``, how
+        much of its weights one step changes (None without a learning rate).
+
+    Attributes
+    ----------
+    healthy : bool
+        Whether there are no findings.
+    """
+
+    def __init__(
+        self, findings: list[Finding], n_rows: int, of_rows: int, layers: list[dict[str, float | None]]
+    ) -> None:
+        self.findings = findings
+        self.n_rows = n_rows
+        self.of_rows = of_rows
+        self.layers = layers
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there are no findings."""
+        return not self.findings
+
+    def __bool__(self) -> bool:
+        return self.healthy
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data.
+
+        Returns
+        -------
+        dict
+            ``healthy``, ``n_rows``, ``of_rows``, ``findings``: each with name, where, value, advice;
+            ``layers``: what was measured of each.
+        """
+        return {
+            "healthy": self.healthy,
+            "n_rows": self.n_rows,
+            "of_rows": self.of_rows,
+            "findings": [x._asdict() for x in self.findings],
+            "layers": [dict(x) for x in self.layers],
+        }
+
+    def __str__(self) -> str:
+        return (
+            "\n".join(map(str, self.findings))
+            or f"Nothing wrong was found in {self.n_rows:,} row{'s' if self.n_rows > 1 else ''}."
+        )
+
+    def __repr__(self) -> str:
+        return f"Diagnosis({', '.join(x.name for x in self.findings) or 'healthy'})"
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks and for ``to_html``."""
+        if not self.findings:
+            return f"<p>{self}</p>"
+        rows = [(x.name, x.where, f"{x.value:.3g}", x.advice) for x in self.findings]
+        return _table(("what", "where", "number", "advice"), rows)
+
+    def _layers_html(self) -> str:
+        """What was measured, as a table."""
+        rows = [
+            (str(k), *("-" if value is None else f"{value:.3g}" for value in x.values()))
+            for k, x in enumerate(self.layers, 1)
+        ]
+        return _table(("layer", "weights", "their gradient", "dC/dz", "by the last layer's", "update by weights"), rows)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write it as a page.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced if it is there.
+
+        Raises
+        ------
+        OSError
+            If it can't be written; a file that was there is as it was.
+        """
+        page = (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Diagnosis</title><style>{STYLE}</style>'
+            f"</head><body><h1>Diagnosis</h1>{self._repr_html_()}<h2>Layers</h2>{self._layers_html()}"
+            f"<p>{self.n_rows:,} of {self.of_rows:,} rows were looked at.</p></body></html>\n"
+        )
+        write_beside(path, page.encode())
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    import html  # not before it is needed
+
+    shown = "".join("<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in row) + "</tr>" for row in rows)
+    names = "".join(f'<th scope="col">{html.escape(x)}</th>' for x in head)
+    return f"<table><thead><tr>{names}</tr></thead><tbody>{shown}</tbody></table>"

@@ -1,0 +1,1 @@
+"""One step with every number: as text, dict, picture and page."""

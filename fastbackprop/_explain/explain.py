@@ -1,0 +1,206 @@
+"""explain: one step of backpropagation with every number of it, none of them made a second time.
+
+The step is done on a copy of the model by ``forward``, the loss, ``backward`` and ``SGD.step``; the kernels that did
+it say what was inside (``inspect``).
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._compare.losses import Loss, as_loss
+from fastbackprop._core.buffers import aligned_zeros, row_length
+from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.validation import as_matrix, as_numeric, check_real, same_length
+from fastbackprop._correct.optimizers import SGD
+from fastbackprop._explain.explanation import After, Explanation, LayerExplanation
+from fastbackprop._model.sequential import Sequential
+from fastbackprop._predict.dense import Dense
+
+__all__ = ["LossFunction", "data_of", "explain", "explain_step", "layers_of", "loss_of"]
+
+LossFunction = Callable[[Any, Any], tuple[float, np.ndarray]]
+
+
+def _inspect(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
+    """z, a, act'(z), dC/da and dC/dz of layer k, after forward and backward."""
+    n_out = model.layers[k].n_out
+    row = row_length(n_out, model.dtype)
+    arrays = [aligned_zeros(n * row, model.dtype).reshape(n, row) for _ in range(5)]
+    kernels(model.dtype).inspect(model._network, k, *arrays)
+    return tuple(x[:, :n_out].copy() for x in arrays)
+
+
+def _add_step(values: dict[str, Any], layer: Dense) -> float:
+    """Note what a step has done to a layer; returns by how much the gradient says that the cost will change."""
+    change = 0.0
+    for name, after in (("weight", layer.weight), ("bias", layer.bias)):
+        values[f"{name}_after"] = None if after is None else after.copy()
+        # Exact for numbers that are near each other (Sterbenz), and in any case in double.
+        step = None if after is None else after.astype(np.float64) - values[name]
+        values[f"{name}_step"] = step
+        change += 0.0 if step is None else float((step * values[f"{name}_gradient"]).sum())
+    return change
+
+
+def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
+    """Every layer as it is between backward and the step."""
+    found = []
+    for k, layer in enumerate(model.layers):
+        z, a, derivative, d_a, delta = _inspect(model, k, len(d_y_hat))
+        is_last = k == len(model.layers) - 1
+        bias, d_bias = layer.bias, layer.bias_gradient
+        found.append({
+            "activation": layer.activation, "slope": layer.slope, "z": z, "a": a,
+            "derivative": None if layer.activation == "softmax" else derivative,
+            "d_a": d_y_hat if is_last else d_a, "delta": delta,
+            "weight": layer.weight.copy(), "bias": None if bias is None else bias.copy(),
+            "weight_gradient": layer.weight_gradient.copy(), "bias_gradient": None if d_bias is None else d_bias.copy(),
+        })  # fmt: skip
+    return found
+
+
+def explain(
+    model: Sequential, x: Any, y: Any, *, loss: str | Loss | LossFunction, learning_rate: float = 0.01
+) -> Explanation:
+    """Explain one step of backpropagation: predict, compare, blame, correct, with every number.
+
+    Parameters
+    ----------
+    model : Sequential
+        Stays as it is: the step is done on a copy.
+    x : array-like of shape (n_in,) or (n, n_in)
+        One sample, or a batch; a number for one input.
+    y : array-like
+        What the answer should be, as in ``Trainer.step``.
+    loss : str, Loss or callable
+        As for Trainer; or your own: ``cost, d_y_hat = loss(y_hat, y)``, the cost a mean over the samples.
+    learning_rate : float, default=0.01
+        Of the step of plain SGD.
+
+    Returns
+    -------
+    Explanation
+        Print it, or see its methods.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If data or an argument doesn't fit.
+    DivergenceError
+        If the step would make a weight infinite.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> model = fb.mlp([2, 3, 1], activation="tanh", seed=0)
+    >>> e = fb.explain(model, [[0, 1], [1, 1]], [1, 0], loss="half_squared_error", learning_rate=0.1)
+    >>> e.after.falls
+    True
+    >>> sum(blamed.share for blamed in e.top(13))
+    1.0
+    """
+    if not isinstance(model, Sequential):
+        raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
+    rate = check_real("learning_rate", learning_rate, above=0.0)
+    compare = loss_of(loss)
+    own, optimizer = copy.deepcopy(model), SGD(rate)
+    return explain_step(own, data_of(model, x, y, compare), compare, optimizer, lambda: optimizer.step(own))
+
+
+def explain_step(
+    own: Sequential,
+    data: tuple[np.ndarray, np.ndarray, np.ndarray],
+    compare: Any,
+    optimizer: SGD,
+    correct: Callable[[], object],
+) -> Explanation:
+    """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""
+    rows, each, shown = data
+    y_hat = own.forward(rows)
+    predicted_y = np.array(y_hat)  # before a loss of the user's own can change it
+    cost, d = compare(y_hat, each)
+    rate, shown = optimizer.learning_rate, shown.copy()
+    d_x = own.backward(d)
+    d_y_hat = np.array(d, own.dtype)
+    layers = layers_of(own, d_y_hat)
+    costs = np.array([compare(own.forward(rows[i : i + 1]), each[i : i + 1])[0] for i in range(len(rows))])
+    correct()
+    predicted = float(cost) + sum(_add_step(values, layer) for values, layer in zip(layers, own.layers, strict=True))
+    new = own.forward(rows)
+    # After a step that was far too long there is nothing to compare.
+    new_cost = float(compare(new, each)[0]) if np.isfinite(new).all() else np.inf
+    return Explanation(
+        title=repr(own),
+        dtype=own.dtype.name,
+        loss=compare.name if isinstance(compare, Loss) else getattr(compare, "__name__", type(compare).__name__),
+        learning_rate=rate,
+        optimizer=repr(optimizer),
+        x=rows.copy(),
+        y=shown,
+        y_hat=predicted_y,
+        cost=float(cost),
+        costs=costs,
+        d_y_hat=d_y_hat,
+        d_x=d_x,
+        layers=[LayerExplanation(**x) for x in layers],
+        after=After(np.array(new), new_cost, predicted, new_cost < cost, _verdict(float(cost), new_cost, predicted)),
+    )
+
+
+def _verdict(cost: float, after: float, predicted: float) -> str:
+    """What became of the cost."""
+    if after < cost:
+        return "it falls"
+    if not np.isfinite(after):
+        return "it is not finite any more: the step is too long"
+    if predicted == cost:
+        return "nobody is to blame: there is nothing to correct"
+    return "it stays: the step is too short to be seen" if after == cost else "it does not fall: the step is too long"
+
+
+def loss_of(loss: Any) -> Any:
+    """A Loss, or what a callable gives, checked: (cost, d_y_hat)."""
+    if isinstance(loss, Loss) or not callable(loss) or isinstance(loss, type):
+        return as_loss(loss)
+
+    def compare(y_hat: Any, y: Any) -> tuple[float, Any]:
+        pair = loss(y_hat, y)
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"loss must return a tuple (cost, d_y_hat), got {type(pair).__name__}.")
+        cost = np.asarray(pair[0])
+        if cost.size != 1 or cost.dtype.kind not in "fiu":
+            got = f"shape {cost.shape}" if cost.size != 1 else f"{pair[0]!r}"
+            raise TypeError(f"the cost that loss returns must be a number, got {got}.")
+        return float(cost.reshape(())), pair[1]
+
+    compare.__name__ = getattr(loss, "__name__", type(loss).__name__)
+    return compare
+
+
+def data_of(
+    model: Sequential, x: Any, y: Any, compare: Any, name: str = "x"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of x, what the loss compares them with, and that as rows of numbers to be shown."""
+    given = np.atleast_1d(as_numeric(name, x))
+    one_row = given.ndim == 1
+    rows = as_matrix(name, given, model.dtype, model.n_in, "the model's n_in", may_be_row=True)
+    if len(rows) == 0:
+        raise ValueError(f"{name} must have at least one row, got 0.")
+    if isinstance(compare, Loss):
+        compare._check_fits(model.layers[-1].activation, model.n_out)
+        targets = compare._targets(y, model.n_out, model.dtype, one_row=one_row)
+        same_length(rows, targets, name)
+        if targets.labels is not None:
+            return rows, targets.labels, np.eye(model.n_out, dtype=model.dtype)[targets.labels]
+        assert targets.values is not None
+        return rows, targets.values, targets.values
+    each = np.atleast_1d(as_numeric("y", y))
+    if one_row and each.ndim == 1:
+        each = each[None]
+    elif each.ndim == 1 and model.n_out == 1:
+        each = each[:, None]
+    same_length(rows, each, name)
+    return rows, each, each.reshape(len(each), -1)

@@ -1,0 +1,65 @@
+# What the kernels know of a network: plain C structs that point into buffers which
+# Python owns. A "width" is n_out rounded up to 64 bytes, in reals; a "row" is the
+# distance from one row to the next: the width, or 64 bytes more (see row_length in
+# _core/buffers.py). The lanes between n_out and width are padding; those of weights, biases
+# and deltas are zero, those of activations can hold anything finite. What lies
+# between width and row is never touched.
+
+from libc.stdint cimport int64_t
+
+from fastbackprop._kernels.simd.simd cimport real
+
+cdef enum Activation:            # the order of ACTIVATIONS in network.pxi
+    IDENTITY, RELU, LEAKY_RELU, SIGMOID, TANH, SOFTMAX
+
+cdef enum LossKind:              # the order of LOSSES in network.pxi
+    SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY
+
+cdef enum:
+    PREDICT_ROWS = 64            # rows that go through the whole net together to be predicted
+    MIN_ROWS = 16                # rows of a batch in a chunk, or a multiple
+
+cdef enum Outcome:
+    FINE, LOSS_NOT_FINITE, WEIGHTS_NOT_FINITE
+
+cdef struct Layer:
+    Py_ssize_t n_in
+    Py_ssize_t n_out
+    Py_ssize_t width             # n_out, padded
+    Py_ssize_t width_in          # n_in, padded
+    Py_ssize_t row
+    Py_ssize_t row_in
+    Py_ssize_t offset            # of the weight in the buffer of all parameters
+    Py_ssize_t size              # reals of weight and bias together, with padding
+    int activation
+    real slope                   # of leaky_relu, for z < 0
+    real* weight                 # (n_in, row)
+    real* bias                   # (row,), right behind the weight, or NULL
+    # scratch for training:
+    const real** inputs          # (capacity,) pointers to rows of a_prev, or of the data
+    real* z                      # (capacity, row): the same as a, but before sigmoid or softmax at the end
+    real* a                      # (capacity, row)
+    real* delta                  # (capacity, row): dC/dz
+    real* transposed             # W^T, packed for blame: (n_out up to a multiple of 4, row_in)
+
+cdef struct Plan:
+    Py_ssize_t n_layers
+    Py_ssize_t capacity          # rows that the scratch has room for
+    Layer* layers
+    real* x                      # (capacity, row_in of the first layer): rows that are copied
+    real* costs                  # (capacity + LANES,): of each sample
+
+cdef struct Loss:
+    int kind
+    bint fused                   # dC/dz of the last layer at once, without dC/dy_hat
+    real gradient_scale          # 1 / n, with whatever else is constant in the gradient
+    real cost_scale              # from the sum over outputs to one sample's cost
+    const real* targets          # (n, n_out), or NULL where there are labels
+    const int64_t* labels        # (n,)
+
+cdef struct Update:              # w <- w - learning_rate * step
+    bint is_plain                # without momentum and decay
+    real learning_rate
+    real momentum
+    bint nesterov
+    real weight_decay

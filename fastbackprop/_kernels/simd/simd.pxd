@@ -1,0 +1,66 @@
+# The names of simd.h for Cython. `real` is float or double, decided by FBP_FLOAT64;
+# Cython is told double, so that a Python float on its way to a real loses nothing.
+
+cdef extern from "simd.h" nogil:
+    ctypedef double real
+    ctypedef struct vec:
+        pass
+    ctypedef struct vmask:
+        pass
+
+    enum:
+        IS_DEBUG "FBP_IS_DEBUG"
+        HAS_FMA "FBP_HAS_FMA"
+        ALIGNMENT "FBP_ALIGNMENT"                    # bytes
+        BLOCK "FBP_BLOCK"                            # reals in 64 bytes
+        LANES "FBP_LANES"                            # reals in a vector
+        VECTORS_PER_BLOCK "FBP_VECTORS_PER_BLOCK"
+        TILE_ROWS "FBP_TILE_ROWS"
+        TILE_VECTORS "FBP_TILE_VECTORS"
+        WEIGHT_ROWS "FBP_WEIGHT_ROWS"
+        EXPONENT_BIAS "FBP_EXPONENT_BIAS"
+        MANTISSA_BITS "FBP_MANTISSA_BITS"
+        REAL_TYPE "FBP_NUMPY_TYPE"                   # NumPy's number for the type
+    const char* DTYPE "FBP_DTYPE"
+    const char* ISA "FBP_ISA"
+
+cdef extern from "built_from.h" nogil:
+    const char* SOURCES "FBP_SOURCES"            # of setup.py: a digest of the kernel sources
+    const real SMALLEST_NORMAL "FBP_SMALLEST_NORMAL"
+
+    void fbp_assert(bint condition) noexcept
+
+    vec v_zero() noexcept
+    vec v_set1(real x) noexcept
+    vec v_load(const real* p) noexcept               # 64-byte rows: always aligned
+    void v_store(real* p, vec x) noexcept
+    vec v_load_first(const real* p, Py_ssize_t n) noexcept   # n lanes of p, then zeros
+    vec v_first(vec x, Py_ssize_t n) noexcept                # n lanes of x, then zeros
+    vec v_first_or(vec x, Py_ssize_t n, vec y) noexcept      # n lanes of x, the others of y
+    vec v_add(vec a, vec b) noexcept
+    vec v_sub(vec a, vec b) noexcept
+    vec v_mul(vec a, vec b) noexcept
+    vec v_div(vec a, vec b) noexcept
+    vec v_max(vec a, vec b) noexcept
+    vec v_min(vec a, vec b) noexcept
+    vec v_fma(vec a, vec b, vec c) noexcept          # a * b + c
+    vec v_fnma(vec a, vec b, vec c) noexcept         # c - a * b
+    vec v_round(vec x) noexcept                      # to the nearest, halves to even
+    vec v_abs(vec x) noexcept
+    vec v_copysign(vec magnitude, vec sign) noexcept
+    vmask v_less(vec a, vec b) noexcept
+    vec v_select(vmask mask, vec yes, vec no) noexcept
+    vec v_or(vec a, vec b) noexcept                  # of the bits
+    bint all_zero "v_all_zero"(vec x) noexcept         # every bit of it
+    vec v_relu(vec x) noexcept
+    real v_sum_of_block(vec* parts) noexcept         # of VECTORS_PER_BLOCK vectors, in one fixed order
+    real v_largest(vec x) noexcept
+    void transpose_4x4 "v_transpose_4x4"(const real* x, Py_ssize_t row, real* out, Py_ssize_t out_row) noexcept
+    void prefetch "v_prefetch"(const real* p) noexcept      # into the second cache; any address
+    void prefetch_near "v_prefetch_near"(const real* p) noexcept     # into the first
+    vec v_pow2(vec n) noexcept
+    vec v_biased_exponent(vec x) noexcept
+    vec v_mantissa(vec x) noexcept
+    real v_get_first(vec x) noexcept
+    void v_store_any(real* p, vec x) noexcept        # any address
+    vec v_load_any(const real* p) noexcept

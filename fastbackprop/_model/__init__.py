@@ -1,0 +1,1 @@
+"""Sequential: the four words by hand; how models are built and kept in files."""

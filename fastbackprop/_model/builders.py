@@ -1,0 +1,116 @@
+"""Other ways to a Sequential: mlp from widths, load from a file."""
+
+import os
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from fastbackprop._core.dispatch import DTYPES
+from fastbackprop._core.errors import ModelFileError
+from fastbackprop._core.validation import check_choice, check_integer
+from fastbackprop._model.files import read_model_file
+from fastbackprop._model.sequential import Sequential, check_layers, rebuild
+from fastbackprop._predict.activations import Activation
+from fastbackprop._predict.dense import Dense
+
+__all__ = ["load", "mlp"]
+
+
+def mlp(
+    widths: Sequence[int],
+    *,
+    activation: str | Activation = "relu",
+    output_activation: str | Activation = "identity",
+    bias: bool = True,
+    weight_init: Any = "auto",
+    seed: int | None = None,
+    dtype: Any = "float32",
+) -> Sequential:
+    """Make a multilayer perceptron: the short way to a Sequential of Dense.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Inputs, hidden widths, outputs; at least two.
+    activation : str or Activation, default="relu"
+        Of the hidden layers.
+    output_activation : str or Activation, default="identity"
+        Of the last layer.
+    bias : bool, default=True
+        Whether layers have a bias.
+    weight_init : str, Initializer or float, default="auto"
+        Of all layers.
+    seed : int or None, default=None
+        Of the initial weights.
+    dtype : {"float32", "float64"}, default="float32"
+        Of weights, inputs and outputs.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    ValueError, TypeError
+        As Dense and Sequential.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> fb.mlp([784, 128, 10], activation="relu", output_activation="softmax", seed=0)
+    Sequential(784-128-10, relu softmax, float32, 101,770 parameters)
+    """
+    if isinstance(widths, str) or not isinstance(widths, Iterable):
+        raise TypeError(f"widths must be a sequence of at least 2 integers, got {widths!r}.")
+    widths = list(widths)
+    if len(widths) < 2:
+        raise ValueError(f"widths must be a sequence of at least 2 integers, got {widths!r}.")
+    widths = [check_integer(f"widths[{i}]", width) for i, width in enumerate(widths)]
+    last = len(widths) - 2
+    layers = [
+        Dense(n_in, n_out, output_activation if i == last else activation, bias=bias, weight_init=weight_init)
+        for i, (n_in, n_out) in enumerate(pairwise(widths))
+    ]
+    return Sequential(layers, seed=seed, dtype=dtype)
+
+
+def load(path: str | os.PathLike[str]) -> Sequential:
+    """Read a model that ``Sequential.save`` wrote; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    Sequential
+        Predicts the same bits as the model that was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If it isn't a model file, is damaged, or comes from a newer version.
+    """
+    tensors, description = read_model_file(path)
+    try:
+        layers, arrays = [], []
+        for i, x in enumerate(description["layers"]):
+            activation = Activation(x["activation"], float(x["slope"]))
+            layers.append(Dense(x["n_in"], x["n_out"], activation, bias=x["bias"]))
+            shape = x["n_in"], x["n_out"]
+            weight = tensors.pop(f"layers.{i}.weight")
+            bias = tensors.pop(f"layers.{i}.bias") if x["bias"] else None
+            if weight.shape != shape or (bias is not None and bias.shape != shape[1:]):
+                raise ValueError(f"layer {i} and its weights have different shapes")
+            if any(x is not None and x.dtype.name != description["dtype"] for x in (weight, bias)):
+                raise ValueError(f"layer {i} is not {description['dtype']}")
+            arrays.append((weight, bias))
+        if tensors:
+            raise ValueError(f"no layer for {', '.join(tensors)}")
+        dtype = check_choice("dtype", description["dtype"], DTYPES)
+        return rebuild(Sequential, check_layers(layers), dtype, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ModelFileError(f"{path} is damaged: its description and its weights don't fit ({error}).") from error

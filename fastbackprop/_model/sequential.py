@@ -1,0 +1,418 @@
+"""Sequential: a network of dense layers. predict and blame, by hand or in one call."""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._blame.derivatives import Derivatives
+from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
+from fastbackprop._core.dispatch import DTYPES, kernels
+from fastbackprop._core.threads import MOST_THREADS, OPERATIONS_PER_CALL, check_n_threads, run, share_of_work
+from fastbackprop._core.validation import as_matrix, as_numeric, check_choice, check_out, check_seed
+from fastbackprop._model.files import write_model_file
+from fastbackprop._predict.dense import Dense, WeightAndBias
+from fastbackprop._predict.output import Output, OutputGradient
+
+__all__ = ["Sequential", "check_layers", "copy_of", "rebuild"]
+
+
+class Sequential(Derivatives):
+    """Dense layers, one behind the other.
+
+    Parameters
+    ----------
+    layers : sequence of Dense
+        At least one; each must have as many inputs as the one before has outputs.
+    seed : int or None, default=None
+        Of the initial weights; None takes one from the operating system.
+    dtype : {"float32", "float64"}, default="float32"
+        Of weights, inputs and outputs.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If layers don't fit each other, or one belongs to another model already.
+
+    Notes
+    -----
+    ``predict`` may be called from many threads at once. Training, ``forward`` and
+    ``backward`` are for one thread at a time; a second one gets a RuntimeError.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> model = fb.Sequential([fb.Dense(4, 8, activation="relu"), fb.Dense(8, 3, activation="softmax")], seed=0)
+    >>> model
+    Sequential(4-8-3, relu softmax, float32, 67 parameters)
+    >>> model.predict([[5.1, 3.5, 1.4, 0.2]]).shape
+    (1, 3)
+    """
+
+    def __init__(self, layers: Sequence[Dense], *, seed: int | None = None, dtype: Any = "float32") -> None:
+        layers = check_layers(layers)
+        seed = check_seed(seed)
+        dtype = check_choice("dtype", _dtype_name(dtype), DTYPES)
+        generator = np.random.PCG64(seed)
+        self._assemble(layers, dtype, [layer._initial(generator, np.dtype(dtype)) for layer in layers])
+
+    def _assemble(self, layers: Sequence[Dense], dtype: str, arrays: list[WeightAndBias]) -> None:
+        """Lay all parameters out in one buffer: what the constructor, pickle and load share."""
+        self._layers = tuple(layers)
+        self._dtype = np.dtype(dtype)
+        self._parameters = Parameters(((x.n_in, x.n_out, x.has_bias) for x in layers), self._dtype)
+        self._network = self._new_network(self._parameters.values)
+        self._quick = kernels(dtype).QuickPredictor(self._network).predict
+        for index, layer in enumerate(layers):
+            layer._attach(self._parameters, index)
+            layer.weight[...] = arrays[index][0]
+            if layer.bias is not None:
+                layer.bias[...] = arrays[index][1]
+        self._n_parameters = sum(layer.n_parameters for layer in layers)
+        self._capacity = 0
+        self._forward_shape: tuple[int, ...] | None = None
+        self._idle_scratch: list[np.ndarray] = []
+        self._forward_rows: np.ndarray | None = None
+        self._backward_scratch: np.ndarray | None = None
+        # Reentrant, so that a fit can hold it over all its steps.
+        self._in_training = threading.RLock()
+        self._process = os.getpid()
+
+    def _new_network(self, parameters: np.ndarray) -> Any:
+        """The layers as the kernels see them, with the weights in this buffer."""
+        return kernels(self._dtype).Network(
+            [
+                (x.n_in, x.n_out, place.offset, x.has_bias, x.activation, x.slope)
+                for x, place in zip(self._layers, self._parameters.places, strict=True)
+            ],
+            parameters,
+        )
+
+    @property
+    def layers(self) -> tuple[Dense, ...]:
+        """The layers, first to last."""
+        return self._layers
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of weights, inputs and outputs: float32 or float64."""
+        return self._dtype
+
+    @property
+    def n_in(self) -> int:
+        """Number of inputs: columns of X."""
+        return self._layers[0].n_in
+
+    @property
+    def n_out(self) -> int:
+        """Number of outputs."""
+        return self._layers[-1].n_out
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of all weights and biases."""
+        return self._n_parameters
+
+    def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray:
+        return as_matrix(
+            "X", X, self._dtype, self.n_in, "the model's n_in", may_be_row=may_be_row, check_finite=check_finite
+        )
+
+    def predict(
+        self, X: Any, *, out: np.ndarray | None = None, check_finite: bool = True, n_threads: int | None = None
+    ) -> np.ndarray:
+        """Predict: the outputs for each row of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in) or (n_in,)
+            Any numbers; converted to the model's dtype. n may be 0.
+        out : ndarray of shape (n, n_out) or (n_out,), optional
+            C-contiguous, of the model's dtype: gets the result, and is returned.
+        check_finite : bool, default=True
+            Whether NaN and infinity are looked for in X.
+        n_threads : int, optional
+            How many threads share the rows. None takes FASTBACKPROP_NUM_THREADS or
+            OMP_NUM_THREADS, else as many as the work is worth; the result is the same.
+            1,024 at most; a few rows are one thread's in any case.
+
+        Returns
+        -------
+        ndarray of shape (n, n_out) or (n_out,)
+            Row i has the same bits as ``predict(X[i:i+1])[0]``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or out has a wrong shape or dtype, or X isn't finite.
+        """
+        if out is None and (n_threads is None or (type(n_threads) is int and 0 < n_threads <= MOST_THREADS)):
+            quick = self._quick(X, check_finite)
+            if quick is not None:
+                return quick
+        X = as_numeric("X", X)
+        rows = self._as_input(X, check_finite)
+        shape: tuple[int, ...] = (len(rows), self.n_out)
+        if X.ndim == 1:
+            shape = (self.n_out,)
+        result = np.empty(shape, self._dtype) if out is None else check_out(out, shape, self._dtype)
+        if out is not None and np.may_share_memory(rows, result):
+            rows = rows.copy()
+        matrix = result.reshape(len(rows), self.n_out)
+        per_call = max(1, int(OPERATIONS_PER_CALL / (2.0 * self.n_parameters) / 64)) * 64
+        operations = 2.0 * min(per_call, len(rows)) * self.n_parameters
+        threads, crowded = share_of_work(check_n_threads(n_threads), operations)
+        with self._scratch(threads) as scratch:
+            for first in range(0, len(rows), per_call):
+                part = slice(first, first + per_call)
+                work = kernels(self._dtype).PredictionWork(
+                    self._network, rows[part], matrix[part], scratch, n_threads=threads, crowded=crowded
+                )
+                run(work, threads)
+        return result
+
+    @contextmanager
+    def _scratch(self, n_threads: int) -> Iterator[np.ndarray]:
+        """Scratch for one call of predict or evaluate; kept for the next."""
+        size = n_threads * self._network.predict_scratch_size
+        try:
+            scratch = self._idle_scratch.pop()
+        except IndexError:
+            scratch = aligned_empty(0, self._dtype)
+        if scratch.size < size:
+            scratch = aligned_empty(size, self._dtype)
+        try:
+            yield scratch
+        finally:
+            self._idle_scratch.append(scratch)
+
+    def _acquire(self) -> None:
+        """Begin what one thread must do alone: training, forward, backward; ``_release`` ends it."""
+        if self._process != os.getpid():  # forked while another thread was training: it isn't here to release
+            self._in_training, self._process = threading.RLock(), os.getpid()
+        if not self._in_training.acquire(blocking=False):
+            raise RuntimeError("A model must be trained by one thread at a time, got a second one.")
+
+    def _release(self) -> None:
+        self._in_training.release()
+
+    def _begin(self, n_rows: int) -> None:
+        """After ``_acquire``: scratch for batches of n_rows; what forward had kept is overwritten from here on."""
+        if n_rows > self._capacity:
+            size = self._network.scratch_size(n_rows)
+            self._network.set_scratch(n_rows, aligned_empty(size, self._dtype))
+            self._capacity = n_rows
+        self._forward_shape = None
+
+    def forward(self, X: Any, *, check_finite: bool = True) -> np.ndarray:
+        """Predict, and keep what blame needs: the first of the four steps by hand.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in) or (n_in,)
+            At least one row.
+        check_finite : bool, default=True
+            Whether NaN and infinity are looked for in X.
+
+        Returns
+        -------
+        ndarray of shape (n, n_out) or (n_out,)
+            The predictions y_hat. Behind sigmoid or softmax it is read-only and remembers z, so that
+            a loss can be as exact as in training; a slice or copy of it is a plain array
+            and forgets z, which costs digits where a probability is nearly 0 or 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has a wrong shape or dtype, isn't finite or has no rows.
+        """
+        X = as_numeric("X", X)
+        rows = self._as_input(X, check_finite)
+        if len(rows) == 0:
+            raise ValueError("X must have at least one row, got 0.")
+        y_hat = np.empty((len(rows), self.n_out), self._dtype)
+        z = np.empty_like(y_hat)
+        self._acquire()
+        try:
+            self._begin(len(rows))
+            # A copy: the caller may change X before backward reads it again.
+            self._forward_rows = rows.copy() if np.may_share_memory(rows, X) else rows
+            self._network.forward(self._forward_rows, y_hat, z)
+            self._forward_shape = (self.n_out,) if X.ndim == 1 else y_hat.shape
+        finally:
+            self._release()
+        y_hat, z = y_hat.reshape(self._forward_shape), z.reshape(self._forward_shape)
+        last = self._layers[-1].activation
+        return Output.of(y_hat, z, last) if last in ("sigmoid", "softmax") else y_hat
+
+    def backward(self, d_y_hat: Any) -> np.ndarray:
+        """Blame: every gradient, for the batch of the last ``forward``.
+
+        Fills ``weight_gradient`` and ``bias_gradient`` of every layer.
+
+        Parameters
+        ----------
+        d_y_hat : array-like of the shape that forward returned
+            The gradient dC/dy_hat, for instance from a loss.
+
+        Returns
+        -------
+        ndarray of forward's input shape
+            The gradient dC/dx, for whatever made x.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no ``forward``, or training came in between.
+        ValueError, TypeError
+            If d_y_hat has a wrong shape or dtype, or isn't finite.
+        """
+        given = as_numeric("d_y_hat", d_y_hat)
+        is_d_z = isinstance(d_y_hat, OutputGradient) and d_y_hat.activation == self._layers[-1].activation
+        self._acquire()
+        try:
+            # Not before: another thread's forward, or one inside an __array__, would change it.
+            shape = self._forward_shape
+            if shape is None:
+                raise RuntimeError("backward must follow forward, got a model without a forward pass.")
+            if given.shape != shape:
+                raise ValueError(f"d_y_hat must have shape {shape}, as forward returned, got {given.shape}.")
+            d_out = d_y_hat.z if is_d_z else given
+            d_out = as_matrix("d_y_hat", d_out, self._dtype, self.n_out, "the model's n_out", may_be_row=True)
+            d_x = np.empty((len(d_out), self.n_in), self._dtype)
+            scratch = self._scratch_for_backward(len(d_out))
+            self._network.backward(d_out, is_d_z, self._parameters.gradients, d_x, scratch)
+            self._parameters.has_blame = True
+        finally:
+            self._release()
+        return d_x.reshape(-1) if len(shape) == 1 else d_x
+
+    def _scratch_for_backward(self, n_rows: int) -> np.ndarray:
+        """W^T of the first layer (zeros: its padding stays so) and dC/dx, which only the loop by hand needs."""
+        size = self._network.backward_scratch_size + n_rows * row_length(self.n_in, self._dtype)
+        if self._backward_scratch is None or self._backward_scratch.size < size:
+            self._backward_scratch = aligned_zeros(size, self._dtype)
+        return self._backward_scratch
+
+    def summary(self) -> str:
+        """Return the layers as a table.
+
+        Returns
+        -------
+        str
+            A line for each layer: kind, shape, activation, number of parameters.
+        """
+        head = ("layer", "shape", "activation", "bias", "parameters")
+        rows = [
+            (
+                f"{i} Dense",
+                f"{x.n_in:,} -> {x.n_out:,}",
+                x.activation + (f" {x.slope:g}" if x.activation == "leaky_relu" else ""),
+                "yes" if x.has_bias else "no",
+                f"{x.n_parameters:,}",
+            )
+            for i, x in enumerate(self._layers)
+        ]
+        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(5)]
+        lines = [
+            "  ".join(c.rjust(w) if i == 4 else c.ljust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
+            for r in [head, *rows]
+        ]
+        rule = "-" * len(lines[0])
+        size = self.n_parameters * self._dtype.itemsize
+        total = f"{self.n_parameters:,} parameters, {self._dtype}, {size:,} bytes"
+        return "\n".join([lines[0], rule, *lines[1:], rule, total])
+
+    def __repr__(self) -> str:
+        widths = "-".join(str(n) for n in [self.n_in, *(layer.n_out for layer in self._layers)])
+        activations = [layer.activation for layer in self._layers]
+        if len(widths) + sum(map(len, activations)) > 70:
+            widths = f"{self.n_in}-...-{self.n_out} ({len(activations)} layers)"
+            activations = list(dict.fromkeys(activations))
+        return f"Sequential({widths}, {' '.join(activations)}, {self._dtype}, {self.n_parameters:,} parameters)"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a safetensors file: beside it first, then renamed.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced if it is there.
+
+        Raises
+        ------
+        OSError
+            If it can't be written; a file that was there is as it was.
+        """
+        tensors = {}
+        for i, layer in enumerate(self._layers):
+            tensors[f"layers.{i}.weight"] = layer.weight
+            if layer.bias is not None:
+                tensors[f"layers.{i}.bias"] = layer.bias
+        description = [
+            {"n_in": x.n_in, "n_out": x.n_out, "activation": x.activation, "slope": x.slope, "bias": x.has_bias}
+            for x in self._layers
+        ]
+        write_model_file(path, tensors, {"dtype": self._dtype.name, "layers": description})
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return rebuild, _parts(self, self._dtype.name)
+
+
+def _dtype_name(dtype: Any) -> Any:
+    """numpy.float32 and dtype("float32") as "float32"; what isn't a dtype as it is."""
+    try:
+        return np.dtype(dtype).name if dtype is not None else dtype
+    except TypeError:
+        return dtype
+
+
+def _detached(layer: Dense) -> Dense:
+    copy = Dense.__new__(Dense)
+    copy.__dict__.update(layer.__dict__, _parameters=None, _index=0)
+    return copy
+
+
+def _parts(model: Sequential, dtype: str) -> tuple[type[Sequential], list[Dense], str, list[WeightAndBias]]:
+    """What ``rebuild`` makes a model of."""
+    arrays = [(layer.weight.copy(), None if layer.bias is None else layer.bias.copy()) for layer in model.layers]
+    return type(model), [_detached(x) for x in model.layers], dtype, arrays
+
+
+def copy_of(model: Sequential, dtype: str) -> Sequential:
+    """A copy with weights in this dtype."""
+    return rebuild(*_parts(model, dtype))
+
+
+def rebuild(cls: type[Sequential], layers: list[Dense], dtype: str, arrays: list[WeightAndBias]) -> Sequential:
+    """The model of these layers with these weights: for pickle, deepcopy and load."""
+    model = cls.__new__(cls)
+    model._assemble(layers, dtype, arrays)
+    return model
+
+
+def check_layers(layers: Any) -> list[Dense]:
+    """Refuse layers that can't make a network, naming the first that doesn't fit."""
+    if not isinstance(layers, Iterable) or isinstance(layers, str):
+        raise TypeError(f"layers must be a sequence of Dense, got {layers!r}.")
+    layers = list(layers)
+    if not layers:
+        raise ValueError("layers must have at least one Dense, got none.")
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Dense):
+            raise TypeError(f"layers[{i}] must be a Dense, got {layer!r}.")
+        if layer._parameters is not None:
+            raise ValueError(f"layers[{i}] must be a new layer, got {layer!r}, which is part of a model already.")
+        if any(layer is other for other in layers[:i]):
+            raise ValueError(f"layers[{i}] must be a layer of its own, got {layer!r} twice.")
+        if i and layer.n_in != layers[i - 1].n_out:
+            raise ValueError(
+                f"layers[{i}] must have n_in {layers[i - 1].n_out}, the n_out of layers[{i - 1}] "
+                f"{layers[i - 1]!r}, got {layer!r}."
+            )
+        if layer.activation == "softmax" and i < len(layers) - 1:
+            raise ValueError(f"Only the last layer may have activation 'softmax', got layers[{i}] {layer!r}.")
+    return layers

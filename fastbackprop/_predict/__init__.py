@@ -1,0 +1,1 @@
+"""Predict (forward): activations, initial weights, the dense layer."""

@@ -1,0 +1,245 @@
+"""Initial weights: small value objects, and the mapping from random words to numbers.
+
+Random numbers are raw 64-bit words of NumPy's PCG64; the mapping from words to
+weights is written here, in operations that IEEE 754 defines exactly, so the same
+seed gives the same weights with every version of NumPy and on every machine.
+"""
+
+from __future__ import annotations  # numpy.random takes 10 ms to import: not before it is used
+
+import math
+import numbers
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fastbackprop._core.validation import check_choice, check_real
+
+__all__ = [
+    "INITIALIZERS",
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LecunNormal",
+    "Uniform",
+    "Zeros",
+    "as_initializer",
+]
+
+
+def uniform(generator: np.random.PCG64, size: int) -> np.ndarray:
+    """Float64 numbers in (0, 1): the top 53 bits of a word each, plus a half step."""
+    words = generator.random_raw(size)
+    u = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return np.minimum(u, 1 - 2.0**-53)  # the last half step rounds up to 1
+
+
+def _log(x: np.ndarray) -> np.ndarray:
+    """Natural logarithm of positive numbers, by operations that are exact everywhere.
+
+    numpy.log differs in the last digit between CPUs. x = 2^e m; then
+    log m = 2 atanh(s) with s = (m - 1) / (m + 1), by its power series.
+    """
+    m, e = np.frexp(x)
+    small = m < 0.7071067811865476
+    m = np.where(small, m * 2, m)
+    e = np.where(small, e - 1, e)
+    s = (m - 1) / (m + 1)
+    square = s * s
+    series = np.zeros_like(s)
+    for k in range(25, 0, -2):
+        series = series * square + 1.0 / k
+    return e * 0.6931471805599453 + 2 * s * series
+
+
+# Wichura (1988), Algorithm AS 241 "PPND16": the quantile of the normal distribution
+# to about 1 part in 10^16. Numerators and denominators, highest power first.
+_CENTRE = (
+    (2509.0809287301226727, 33430.575583588128105, 67265.770927008700853, 45921.953931549871457,
+     13731.693765509461125, 1971.5909503065514427, 133.14166789178437745, 3.387132872796366608),
+    (5226.495278852545925, 28729.085735721942674, 39307.89580009271061, 21213.794301586595867,
+     5394.1960214247511077, 687.1870074920579083, 42.313330701600911252, 1.0),
+)  # fmt: skip
+_TAIL = (
+    (7.7454501427834140764e-4, 0.0227238449892691845833, 0.24178072517745061177, 1.27045825245236838258,
+     3.64784832476320460504, 5.7694972214606914055, 4.6303378461565452959, 1.42343711074968357734),
+    (1.05075007164441684324e-9, 5.475938084995344946e-4, 0.0151986665636164571966, 0.14810397642748007459,
+     0.68976733498510000455, 1.6763848301838038494, 2.05319162663775882187, 1.0),
+)  # fmt: skip
+_FAR_TAIL = (
+    (2.01033439929228813265e-7, 2.71155556874348757815e-5, 0.0012426609473880784386, 0.026532189526576123093,
+     0.29656057182850489123, 1.7848265399172913358, 5.4637849111641143699, 6.6579046435011037772),
+    (2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5, 7.868691311456132591e-4,
+     0.0148753612908506148525, 0.13692988092273580531, 0.59983220655588793769, 1.0),
+)  # fmt: skip
+
+
+def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: np.ndarray) -> np.ndarray:
+    top, bottom = np.zeros_like(x), np.zeros_like(x)
+    for a, b in zip(*coefficients, strict=True):
+        top = top * x + a
+        bottom = bottom * x + b
+    return top / bottom
+
+
+def normal(generator: np.random.PCG64, size: int) -> np.ndarray:
+    """Float64 numbers of the standard normal distribution, by its quantile function."""
+    numbers = np.empty(size)
+    for first in range(0, size, 16384):  # in pieces: a dozen arrays on the way, which so stay in the cache
+        piece = numbers[first : first + 16384]
+        piece[:] = _quantile(uniform(generator, len(piece)))
+    return numbers
+
+
+def _quantile(u: np.ndarray) -> np.ndarray:
+    """Of the standard normal distribution, for u in (0, 1)."""
+    q = u - 0.5
+    centre = q * _ratio(_CENTRE, 0.180625 - q * q)
+    r = np.sqrt(-_log(np.minimum(u, 1 - u)))
+    tail = np.where(r <= 5, _ratio(_TAIL, r - 1.6), _ratio(_FAR_TAIL, r - 5))
+    return np.where(np.abs(q) <= 0.425, centre, np.copysign(tail, q))
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """Base of the objects that fill a new layer's weights or biases."""
+
+    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+        """Return float64 numbers of this shape for a layer of n_in inputs, n_out outputs."""
+        raise TypeError(f"{type(self).__name__} is a base class; use one of {', '.join(INITIALIZERS)}.")
+
+
+@dataclass(frozen=True)
+class Zeros(Initializer):
+    """All zeros."""
+
+    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+        """Return zeros."""
+        return np.zeros(shape)
+
+
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """All the same number.
+
+    Parameters
+    ----------
+    value : float
+        Must be finite.
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", check_real("value", self.value))
+
+    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+        """Return the constant."""
+        return np.full(shape, self.value)
+
+
+@dataclass(frozen=True)
+class Uniform(Initializer):
+    """Uniform between two bounds.
+
+    Parameters
+    ----------
+    low, high : float, default=-0.05, 0.05
+        Must be finite, and low below high.
+    """
+
+    low: float = -0.05
+    high: float = 0.05
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", check_real("low", self.low))
+        object.__setattr__(self, "high", check_real("high", self.high))
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high ({self.high:g}), got {self.low:g}.")
+
+    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+        """Return numbers between low and high."""
+        u = uniform(generator, int(np.prod(shape))).reshape(shape)
+        return self.low * (1 - u) + self.high * u
+
+
+class _Scaled(Initializer):
+    """Zero mean, and the variance that a paper derives from the layer's widths."""
+
+    gain: ClassVar[float]
+    counts_outputs: ClassVar[bool]
+    is_normal: ClassVar[bool]
+
+    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+        """Return numbers of the distribution's variance."""
+        size = int(np.prod(shape))
+        deviation = math.sqrt(self.gain / (n_in + n_out * self.counts_outputs))
+        if self.is_normal:
+            return (normal(generator, size) * deviation).reshape(shape)
+        return ((2 * uniform(generator, size) - 1) * (deviation * math.sqrt(3))).reshape(shape)
+
+
+@dataclass(frozen=True)
+class HeNormal(_Scaled):
+    """Normal with variance 2 / n_in, for relu (He et al. 2015)."""
+
+    gain, counts_outputs, is_normal = 2.0, False, True
+
+
+@dataclass(frozen=True)
+class HeUniform(_Scaled):
+    """Uniform with variance 2 / n_in, for relu (He et al. 2015)."""
+
+    gain, counts_outputs, is_normal = 2.0, False, False
+
+
+@dataclass(frozen=True)
+class GlorotNormal(_Scaled):
+    """Normal with variance 2 / (n_in + n_out) (Glorot and Bengio 2010)."""
+
+    gain, counts_outputs, is_normal = 2.0, True, True
+
+
+@dataclass(frozen=True)
+class GlorotUniform(_Scaled):
+    """Uniform with variance 2 / (n_in + n_out) (Glorot and Bengio 2010)."""
+
+    gain, counts_outputs, is_normal = 2.0, True, False
+
+
+@dataclass(frozen=True)
+class LecunNormal(_Scaled):
+    """Normal with variance 1 / n_in (LeCun et al. 1998)."""
+
+    gain, counts_outputs, is_normal = 1.0, False, True
+
+
+INITIALIZERS: dict[str, type[Initializer]] = {
+    "he_normal": HeNormal,
+    "he_uniform": HeUniform,
+    "glorot_normal": GlorotNormal,
+    "glorot_uniform": GlorotUniform,
+    "lecun_normal": LecunNormal,
+    "uniform": Uniform,
+    "zeros": Zeros,
+}
+_RECTIFIERS = ("relu", "leaky_relu")
+
+
+def as_initializer(what: str, value: object, activation: str) -> Initializer:
+    """Return the initializer for an object, a name, a number, or "auto".
+
+    "auto" is he_normal before a rectifier and glorot_uniform before all else.
+    """
+    if isinstance(value, Initializer):
+        return value
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return Constant(float(value))
+    name = check_choice(what, value, ("auto", *INITIALIZERS))
+    if name == "auto":
+        name = "he_normal" if activation in _RECTIFIERS else "glorot_uniform"
+    return INITIALIZERS[name]()

@@ -1,0 +1,142 @@
+"""explain_training: every step of a training explained, so that the slider moves through time too."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._core.errors import DivergenceError
+from fastbackprop._core.validation import check_integer
+from fastbackprop._explain.explain import data_of, explain_step
+from fastbackprop._explain.explanation import Explanation
+from fastbackprop._model.files import write_beside
+from fastbackprop._train.trainer import Trainer
+
+__all__ = ["TrainingExplanation", "explain_training"]
+
+
+class TrainingExplanation:
+    """Steps of a training, each an Explanation; made by ``explain_training``.
+
+    Parameters
+    ----------
+    steps : list of Explanation
+        In the order in which they were done.
+    """
+
+    def __init__(self, steps: list[Explanation]) -> None:
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> Explanation:
+        return self.steps[index]
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self.steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data.
+
+        Returns
+        -------
+        dict
+            ``format`` 1, ``kind`` "training", and ``steps``: ``Explanation.to_dict()`` of each.
+        """
+        return {"format": 1, "kind": "training", "steps": [x.to_dict() for x in self.steps]}
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write a page with a slider through the steps, and one through time.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced if it is there.
+
+        Raises
+        ------
+        OSError
+            If it can't be written; a file that was there is as it was.
+        """
+        from fastbackprop._explain.page import render
+
+        write_beside(path, render(self.to_dict()).encode())
+
+    def _repr_html_(self) -> str:
+        """For notebooks: see Explanation."""
+        from fastbackprop._explain.page import frame
+
+        return frame(self.to_dict())
+
+    def __str__(self) -> str:
+        lines = [self.steps[0].title, "  step    C before     C after   C that the gradient predicted"]
+        for i, e in enumerate(self.steps):
+            lines.append(f"{i:>6}  {e.cost:>10.4g}  {e.after.cost:>10.4g}  {e.after.predicted_cost:>10.4g}")
+        return "\n".join(lines)
+
+
+def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> TrainingExplanation:
+    """Train for some steps, and explain each of them.
+
+    The model is trained, by the trainer's own optimizer: to the same bits as by ``trainer.step`` on the same batches.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its model is trained.
+    X, y : array-like
+        As for ``Trainer.fit``. Each step takes the next ``trainer.batch_size`` rows, and begins again at the first one
+        where fewer are left than that; what is explained is the batch of the step.
+    steps : int, default=20
+        How many.
+
+    Returns
+    -------
+    TrainingExplanation
+        With a page of its own; of fewer steps where the cost stops being finite, so that the way there can be seen.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If data or an argument doesn't fit; nothing has been trained.
+    DivergenceError
+        As in ``Trainer.step``, if the first step does.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> trainer = fb.Trainer(fb.mlp([2, 4, 1], activation="tanh", seed=0), "half_squared_error", fb.SGD(0.3))
+    >>> e = fb.explain_training(trainer, [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], steps=5)
+    >>> len(e), e[4].after.cost < e[0].cost
+    (5, True)
+    """
+    if not isinstance(trainer, Trainer):
+        raise TypeError(f"trainer must be a Trainer, got {type(trainer).__name__}.")
+    steps = check_integer("steps", steps)
+    rows, each, shown = data_of(trainer.model, X, y, trainer.loss, "X")
+    size = min(trainer.batch_size, len(rows))
+    found = []
+    start = 0
+    for _ in range(steps):
+        batch = slice(start, start + size)
+        data = (rows[batch], each[batch], shown[batch])
+        try:
+            found.append(
+                explain_step(
+                    trainer.model,
+                    data,
+                    trainer.loss,
+                    trainer.optimizer,
+                    lambda: trainer.step(data[0], data[1]),  # noqa: B023
+                )
+            )
+        except DivergenceError:
+            if not found:
+                raise
+            break
+        if not np.isfinite(found[-1].after.cost):
+            break
+        start = start + size if start + 2 * size <= len(rows) else 0
+    return TrainingExplanation(found)

@@ -1,2 +1,0 @@
-# The kernels for x86-64-v3: AVX2 and FMA, in float64.
-include "_all.pxi"
