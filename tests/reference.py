@@ -16,7 +16,11 @@ from fastbackprop._core.threads import run
 DTYPES = ("float32", "float64")
 VARIANTS = [variant for variant in built_variants() if not missing_features(variant)]
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax")
-KEEPS_Z = ("identity", "sigmoid", "softmax")  # the kernels keep z of the last layer; else a takes its place
+KEEPS_Z = (
+    "identity",
+    "sigmoid",
+    "softmax",
+)  # the kernels keep z of the last layer; else a takes its place
 HIDDEN = tuple(name for name in ACTIVATIONS if name != "softmax")
 
 
@@ -184,7 +188,9 @@ class Kernels:
     def __init__(self, variant, dtype, layers):
         self.dtype = np.dtype(dtype)
         self.kernels = kernels(variant, dtype)
-        self.parameters = Parameters([(*x.weight.shape, x.bias is not None) for x in layers], self.dtype)
+        self.parameters = Parameters(
+            [(*x.weight.shape, x.bias is not None) for x in layers], self.dtype
+        )
         self.places = self.parameters.places
         for layer, place in zip(layers, self.places, strict=True):
             place.weight(self.parameters.values)[...] = layer.weight
@@ -217,7 +223,9 @@ class Kernels:
     def predict(self, X, n_threads=1):
         out = np.full((len(X), self.places[-1].n_out), np.nan, self.dtype)
         scratch = self.spoiled(n_threads * self.network.predict_scratch_size)
-        work = self.kernels.PredictionWork(self.network, self.cast(X), out, scratch, n_threads=n_threads)
+        work = self.kernels.PredictionWork(
+            self.network, self.cast(X), out, scratch, n_threads=n_threads
+        )
         run(work, n_threads)
         return out
 
@@ -225,7 +233,7 @@ class Kernels:
         """(z, a) of the last layer."""
         z, a = np.full((2, len(X), self.places[-1].n_out), np.nan, self.dtype)
         self.x = self.cast(X)  # the network looks at it again in backward
-        self.network.forward(self.x, a, z)
+        self.kernels.forward(self.network, self.x, a, z)
         return z, a
 
     def backward(self, d_out, is_d_z=False):
@@ -235,7 +243,7 @@ class Kernels:
         row = row_length(self.places[0].n_in, self.dtype)
         scratch = self.spoiled(self.network.backward_scratch_size + len(d_out) * row)
         scratch[: self.network.backward_scratch_size] = 0
-        self.network.backward(self.cast(d_out), is_d_z, gradients, d_x, scratch)
+        self.kernels.backward(self.network, self.cast(d_out), is_d_z, gradients, d_x, scratch)
         return gradients, d_x
 
     def targets(self, y):
@@ -244,7 +252,17 @@ class Kernels:
         return (None, y.astype(np.int64)) if y.ndim == 1 else (self.cast(y), None)
 
     def train(
-        self, loss, optimizer, X, y, velocity=None, order=None, batch_size=None, span=None, n_threads=1, crowded=False
+        self,
+        loss,
+        optimizer,
+        X,
+        y,
+        velocity=None,
+        order=None,
+        batch_size=None,
+        span=None,
+        n_threads=1,
+        crowded=False,
     ):
         """All steps of the rows in span; returns (outcome, cost, n_right, start, layer)."""
         first, last = span or (0, len(X))
@@ -270,5 +288,7 @@ class Kernels:
 
     def padding(self, buffer):
         """What lies behind the rows of all layers."""
-        rows = [buffer[p.offset : p.end].reshape(-1, p.row)[:, p.n_out :].ravel() for p in self.places]
+        rows = [
+            buffer[p.offset : p.end].reshape(-1, p.row)[:, p.n_out :].ravel() for p in self.places
+        ]
         return np.concatenate(rows)

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,26 +73,93 @@ def test_imports_go_downwards(module):
     for imported in imports_of(MODULES[module]):
         is_a_room = imported in MODULES or imported == "_core.cpu"
         assert is_a_room, f"{module} imports {imported}, which is no room"
-        assert floor_of(imported) <= floor_of(module), f"{module} imports {imported}, which is above it"
+        assert floor_of(imported) <= floor_of(module), (
+            f"{module} imports {imported}, which is above it"
+        )
 
 
 def test_no_circle_inside_a_folder():
-    below = {module: set(imports_of(path)) & set(MODULES) - {module} for module, path in MODULES.items()}
+    below = {
+        module: set(imports_of(path)) & set(MODULES) - {module} for module, path in MODULES.items()
+    }
     while below:
         ground = {module for module, imports in below.items() if not imports & set(below)}
         assert ground, f"a circle among {sorted(below)}"
         below = {module: imports for module, imports in below.items() if module not in ground}
 
 
+# The same below the line, where files are included instead of imported.
+KERNEL_FLOORS = ["simd", "plan", "products", "predict", "compare", "blame", "correct", "run"]
+CLONE = Path(__file__).resolve().parent.parent / "fastbackprop"
+needs_sources = pytest.mark.skipif(not CLONE.exists(), reason="the sources aren't beside the tests")
+KERNEL_SOURCES = {
+    path.relative_to(CLONE / "_kernels").as_posix(): re.sub(
+        r'""".*?"""|#[^\n]*', "", path.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    for path in sorted((CLONE / "_kernels").glob("*/*.p*"))
+}
+DEFINITION = re.compile(
+    r"^cdef (?:inline |struct |class |const )*(?:[\w*]+ )*?\**(\w+) ?[(:]", re.MULTILINE
+)
+
+
+def uses_of_kernel_sources():
+    """Which file of the kernels uses what another defines: (user, definer, name)."""
+    homes = {
+        name: path for path, text in KERNEL_SOURCES.items() for name in DEFINITION.findall(text)
+    }
+    homes.pop("enum", None)
+    for path, text in KERNEL_SOURCES.items():
+        for name in set(re.findall(r"\b\w+\b", text)) & set(homes):
+            if homes[name] != path:
+                yield path, homes[name], name
+
+
+@needs_sources
+def test_kernel_sources_use_what_is_below_them():
+    uses = list(uses_of_kernel_sources())
+    assert {"run/loop.pxi", "blame/backward.pxi"} <= {user for user, *_ in uses}
+    assert ("blame/backward.pxi", "products/tile.pxi", "add_rows") in uses
+    floors = {path: KERNEL_FLOORS.index(path.split("/")[0]) for path in KERNEL_SOURCES}
+    assert [use for use in uses if floors[use[0]] < floors[use[1]]] == []
+
+
+@needs_sources
+def test_kernel_sources_have_no_circle():
+    below = {path: set() for path in KERNEL_SOURCES}
+    for user, definer, _ in uses_of_kernel_sources():
+        below[user].add(definer)
+    while below:
+        ground = {path for path, used in below.items() if not used & set(below)}
+        assert ground, f"a circle among {sorted(below)}"
+        below = {path: used for path, used in below.items() if path not in ground}
+
+
+@needs_sources
+def test_kernel_sources_are_included_from_the_ground_up():
+    included = re.findall(
+        r'include "(.*)"', (CLONE / "_kernels/all.pxi").read_text(encoding="utf-8")
+    )
+    assert sorted(included) == sorted(path for path in KERNEL_SOURCES if path.endswith(".pxi"))
+    floors = [KERNEL_FLOORS.index(path.split("/")[0]) for path in included]
+    assert floors == sorted(floors)
+
+
 def test_all_is_what_is_public():
-    public = {name for name, value in vars(fb).items() if not name.startswith("_") and not inspect.ismodule(value)}
+    public = {
+        name
+        for name, value in vars(fb).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
     assert public == set(fb.__all__)
     assert sorted(fb.__all__) == sorted(set(fb.__all__))
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"__main__"}))
 def test_rooms_keep_their_all(module):
-    room = importlib.import_module("fastbackprop" if module == "__init__" else f"fastbackprop.{module}")
+    room = importlib.import_module(
+        "fastbackprop" if module == "__init__" else f"fastbackprop.{module}"
+    )
     assert all(hasattr(room, name) for name in room.__all__)
 
 
@@ -131,7 +199,9 @@ def test_examples_in_docstrings_run():
     failed = attempted = 0
     names = ["fastbackprop", *(f"fastbackprop.{x}" for x in MODULES if not x.startswith("__"))]
     for name in names:
-        result = doctest.testmod(importlib.import_module(name))
+        result = doctest.testmod(
+            importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE
+        )
         failed, attempted = failed + result.failed, attempted + result.attempted
     assert attempted > 20
     assert failed == 0
@@ -145,9 +215,12 @@ def test_python_and_the_kernels_name_the_same_activations():
 def test_import_needs_nothing_optional():
     code = (
         "import sys, fastbackprop; "
-        "print([m for m in ('tqdm', 'safetensors', 'sklearn', 'matplotlib', 'scipy', 'torch') if m in sys.modules])"
+        "print([m for m in ('tqdm', 'safetensors', 'sklearn', 'matplotlib', 'scipy', 'torch') if "
+        "m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -162,8 +235,12 @@ try:
 except ImportError as error:
     print(error, "numpy" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
-    words = "fastbackprop needs at least x86-64-v2 or aarch64; this CPU lacks popcnt, sse4_1, sse4_2."
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
+    words = (
+        "fastbackprop needs at least x86-64-v2 or aarch64; this CPU lacks popcnt, sse4_1, sse4_2."
+    )
     assert done.stdout.strip() == f"{words} False"
 
 
@@ -185,19 +262,20 @@ def copied_build(folder):
     return folder
 
 
-CLONE = Path(__file__).resolve().parent.parent / "fastbackprop"
-needs_sources = pytest.mark.skipif(not CLONE.exists(), reason="the sources aren't beside the tests")
-
-
 @needs_sources
 def test_a_clone_that_was_not_built_says_what_to_type(tmp_path):
     folder = copied_sources(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", "import fastbackprop"], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", "import fastbackprop"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     last = done.stderr.strip().splitlines()[-1]
     assert last == (
-        f"ImportError: fastbackprop in {folder / 'fastbackprop'} is a folder of sources that was never built: "
+        f"ImportError: fastbackprop in {folder / 'fastbackprop'} is a folder of sources that was "
+        f"never built: "
         f"type 'pip install -e .' in {folder}, or leave that folder."
     )
 
@@ -208,10 +286,17 @@ def test_another_missing_module_is_not_taken_for_a_clone(missing, tmp_path):
     folder = copied_build(tmp_path)
     (folder / "fastbackprop" / missing).unlink()
     done = subprocess.run(
-        [sys.executable, "-c", "import fastbackprop"], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", "import fastbackprop"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     name = missing.removesuffix(".py").replace("/", ".")
-    assert done.stderr.strip().splitlines()[-1] == f"ModuleNotFoundError: No module named 'fastbackprop.{name}'"
+    assert (
+        done.stderr.strip().splitlines()[-1]
+        == f"ModuleNotFoundError: No module named 'fastbackprop.{name}'"
+    )
 
 
 @needs_sources
@@ -221,10 +306,15 @@ def test_kernels_of_other_sources_are_refused(tmp_path):
     code = "import fastbackprop; print(fastbackprop.kernel_info()['variant'])"
 
     def run():
-        return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+        )
 
     assert run().returncode == 0
     with (folder / "fastbackprop/_kernels/run/loop.pxi").open("a", encoding="utf-8") as file:
         file.write("# another line\n")
     done = run()
-    assert "were built from other sources than those beside them: type 'pip install -e .'" in done.stderr
+    assert (
+        "were built from other sources than those beside them: type 'pip install -e .'"
+        in done.stderr
+    )

@@ -1,4 +1,5 @@
-# What Python sees of a kernel module. The others, of another instruction set or dtype, have the same.
+# What Python sees of a kernel module. The others, of another instruction set or dtype, have the
+# same.
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -13,23 +14,22 @@ has_fma: bool
 is_debug: bool
 sources: str
 
-# Of a loss: name, fused, gradient factor, cost factor. Of an update: learning rate, momentum, nesterov, weight decay.
+# Of a loss: name, fused, gradient factor, cost factor. Of an update: learning rate, momentum,
+# nesterov, weight decay.
 _LossSpec = tuple[str, bool, float, float]
 _UpdateSpec = tuple[float, float, bool, float]
 
 class Network:
     # (n_in, n_out, offset of the weight, has a bias, activation, slope) each.
-    def __new__(cls, layers: list[tuple[int, int, int, bool, str, float]], parameters: np.ndarray) -> Self: ...
+    def __new__(
+        cls, layers: list[tuple[int, int, int, bool, str, float]], parameters: np.ndarray
+    ) -> Self: ...
     @property
     def predict_scratch_size(self) -> int: ...
     @property
     def backward_scratch_size(self) -> int: ...
     def scratch_size(self, capacity: int) -> int: ...
     def set_scratch(self, capacity: int, scratch: np.ndarray) -> None: ...
-    def forward(self, X: np.ndarray, y_hat: np.ndarray, z: np.ndarray) -> None: ...
-    def backward(
-        self, d_out: np.ndarray, is_d_z: bool, gradients: np.ndarray, d_x: np.ndarray, scratch: np.ndarray
-    ) -> None: ...
 
 class Work:
     def help(self) -> None: ...
@@ -54,7 +54,9 @@ class TrainingWork(Work):
         crowded: bool = False,
     ) -> None: ...
     # outcome, cost, n_right, first row of the batch, layer
-    def run(self, call: Callable[[Work], Any] | None = None) -> tuple[int, float, int, int, int]: ...
+    def run(
+        self, call: Callable[[Work], Any] | None = None
+    ) -> tuple[int, float, int, int, int]: ...
 
 class PredictionWork(Work):
     def __init__(
@@ -134,3 +136,12 @@ def first_outside(labels: np.ndarray, n_classes: int) -> int: ...
 def shuffle(order: np.ndarray, words: np.ndarray) -> None: ...
 def apply(function: str, x: np.ndarray, out: np.ndarray) -> None: ...
 def multiply_adds(n: int) -> int: ...
+def forward(network: Network, X: np.ndarray, y_hat: np.ndarray, z: np.ndarray) -> None: ...
+def backward(
+    network: Network,
+    d_out: np.ndarray,
+    is_d_z: bool,
+    gradients: np.ndarray,
+    d_x: np.ndarray,
+    scratch: np.ndarray,
+) -> None: ...

@@ -1,29 +1,16 @@
-# What else blame is good for: the derivative of outputs by inputs, a gradient for each sample, and the product of the
-# Hessian with a vector. All are made of the tiles that train, on the scratch of training.
-
-cdef void pack_all(const Plan* plan) noexcept nogil:
-    cdef Py_ssize_t k
-    for k in range(plan.n_layers):
-        pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
-
-
-cdef void begin_forward(const Plan* plan, const real* x, Py_ssize_t n) noexcept nogil:
-    """predict for n rows, one behind the other."""
-    cdef Rows rows
-    rows.x, rows.order = x, NULL
-    point_at_rows(plan, &rows, 0, 0, n)
-    forward_rows(plan, 0, n)
-
+# What else blame is good for: the derivative of outputs by inputs, and a gradient for each sample.
+# Both are made of the tiles that train, on the scratch of training.
 
 def output_derivatives(
-    Network network, const real[:, ::1] X, const real[:, ::1] combinations, real[:, :, ::1] out, real[::1] scratch,
+    Network network, const real[:, ::1] X, const real[:, ::1] combinations, real[:, :, ::1] out,
+    real[::1] scratch,
     bint is_packed,
 ):
-    """out[i, j] = d(combinations[j] . y_hat)/dx for row i of X: with the identity matrix, the Jacobian.
+    """out[i, j] = d(combinations[j] . y_hat)/dx for row i of X: with the identity, the Jacobian.
 
-    Each sample goes forward once and back once for each combination, all of them in one batch: the network's
-    scratch must have room for that many rows. ``scratch`` is that of ``backward``, zeros first. With ``is_packed``
-    all W^T are still there from a call before.
+    Each sample goes forward once and back once for each combination, all of them in one batch: the
+    network's scratch must have room for that many rows. ``scratch`` is that of ``backward``, zeros
+    first. With ``is_packed`` all W^T are still there from a call before.
     """
     cdef const Plan* plan = &network.plan
     cdef Layer* first = plan.layers
@@ -38,8 +25,9 @@ def output_derivatives(
         begin_forward(plan, &X[0, 0], n)
         for k in range(plan.n_layers):
             layer = plan.layers + k
-            for i in range(n * each - 1, 0, -1):             # from the end: each sample's a once for each combination
-                memmove(layer.a + i * layer.row, layer.a + i // each * layer.row, layer.row * sizeof(real))
+            for i in range(n * each - 1, 0, -1):     # from the end: one a for each combination
+                memmove(layer.a + i * layer.row, layer.a + i // each * layer.row,
+                        layer.row * sizeof(real))
         for i in range(n * each):
             memset(last.delta + i * last.row, 0, last.row * sizeof(real))
             memcpy(last.delta + i * last.row, &combinations[i % each, 0], last.n_out * sizeof(real))
@@ -49,15 +37,20 @@ def output_derivatives(
         backward_rows(plan, 0, n * each)
         dense_backward(first, first.delta, IDENTITY, 0, NULL, d_rows, n * each)
         for i in range(n * each):
-            memcpy(&out[0, 0, 0] + i * first.n_in, d_rows + i * first.row_in, first.n_in * sizeof(real))
+            memcpy(&out[0, 0, 0] + i * first.n_in, d_rows + i * first.row_in,
+                   first.n_in * sizeof(real))
     first.transposed = NULL
 
 
 def sample_gradients(
-    Network network, const real[:, ::1] X, const real[:, ::1] targets, const int64_t[::1] labels, tuple loss_spec,
+    Network network, const real[:, ::1] X, const real[:, ::1] targets, const int64_t[::1] labels,
+    tuple loss_spec,
     list out,
 ):
-    """The gradient of each row's own cost; ``out`` has for each layer (n, n_in, n_out), and (n, n_out) or None."""
+    """The gradient of each row's own cost, into ``out``.
+
+    That has for each layer (n, n_in, n_out), and (n, n_out) or None.
+    """
     cdef const Plan* plan = &network.plan
     cdef const Layer* layer
     cdef Py_ssize_t i, k, n = X.shape[0]
@@ -79,7 +72,8 @@ def sample_gradients(
         weight = out[k][0]
         with nogil:
             for i in range(n):
-                outer_product(layer.inputs[i], layer.delta + i * layer.row, &weight[i, 0, 0], layer.n_in, layer.n_out)
+                outer_product(layer.inputs[i], layer.delta + i * layer.row, &weight[i, 0, 0],
+                              layer.n_in, layer.n_out)
         if out[k][1] is not None:
             bias = out[k][1]
             for i in range(n):
@@ -90,7 +84,7 @@ cdef compare_last(
     const Plan* plan, tuple loss_spec, const real[:, ::1] targets, const int64_t[::1] labels,
     Py_ssize_t n, double scale,
 ):
-    """delta of the last layer, for rows [0, n), or where loss and activation aren't fused dC/dy_hat."""
+    """delta of the last layer for rows [0, n), or dC/dy_hat if loss and activation aren't fused."""
     cdef const Layer* last = plan.layers + plan.n_layers - 1
     cdef Loss loss = loss_from(loss_spec, targets, labels)
     cdef Batch batch
@@ -111,166 +105,3 @@ cdef inline void outer_product(
     for i in range(n_in):
         for j in range(n_out):
             out[i * n_out + j] = x[i] * delta[j]
-
-
-# ---- Hessian times vector -----------------------------------------------------------------------------------
-# Pearlmutter 1994, "Fast exact multiplication by the Hessian": the operator R{.} = d/dr (.) at w + r v, r = 0, put to
-# each line of predict, compare and blame. With V for v's part of W, and act'' = act' c where c depends on a alone:
-#
-#     R{z} = R{a_prev} W + a_prev V + v_b            R{a} = act'(z) R{z}
-#     R{dC/da_prev} = R{delta} W^T + delta V^T
-#     R{delta} = act'(z) R{dC/da} + R{a} c dC/da
-#     R{dC/dW} = R{a_prev}^T delta + a_prev^T R{delta}        R{dC/db} = sum R{delta}
-#
-# A second Network, of the weights v, has the room: its a is R{a}, its delta R{delta}.
-
-cdef inline real bend(int kind, real a) noexcept nogil:
-    """c: act''(z) / act'(z), from a; 0 for what is made of straight lines."""
-    if kind == SIGMOID:
-        return 1 - 2 * a
-    if kind == TANH:
-        return -2 * a
-    return 0
-
-
-cdef void derive_twice(
-    const Layer* layer, const Layer* r,          # whose a is R{a}; its delta IN R{dC/da}, OUT R{delta}
-    const real* d_a,                             # IN (n, row): dC/da
-    Py_ssize_t n,
-) noexcept nogil:
-    """R{delta} = act'(z) R{dC/da} + R{a} c dC/da; for all but softmax."""
-    cdef Py_ssize_t i, j
-    cdef const real* a
-    cdef const real* ra
-    cdef const real* d
-    cdef real* delta
-    for i in range(n):
-        a, ra, d, delta = layer.a + i * layer.row, r.a + i * layer.row, d_a + i * layer.row, r.delta + i * layer.row
-        derive_row(layer.activation, layer.slope, a, delta, layer.width)
-        if layer.activation == SIGMOID or layer.activation == TANH:
-            for j in range(layer.n_out):
-                delta[j] += ra[j] * bend(layer.activation, a[j]) * d[j]
-
-
-cdef void softmax_derive_twice(const Layer* layer, const Layer* r, const real* d_a, Py_ssize_t n) noexcept nogil:
-    """The same behind softmax: of delta_j = p_j (d_j - m), m = sum_k d_k p_k."""
-    cdef Py_ssize_t i, j
-    cdef real mean, r_mean
-    cdef const real* p
-    cdef const real* rp
-    cdef const real* d
-    cdef real* delta
-    for i in range(n):
-        p, rp, d, delta = layer.a + i * layer.row, r.a + i * layer.row, d_a + i * layer.row, r.delta + i * layer.row
-        mean = 0
-        r_mean = 0
-        for j in range(layer.n_out):
-            mean += d[j] * p[j]
-            r_mean += delta[j] * p[j] + d[j] * rp[j]
-        for j in range(layer.n_out):
-            delta[j] = rp[j] * (d[j] - mean) + p[j] * (delta[j] - r_mean)
-
-
-cdef inline void add_rows_to(real* x, const real* y, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        x[i] += y[i]
-
-
-cdef void forward_r(const Plan* plan, const Plan* r_plan, real* spare, Py_ssize_t n) noexcept nogil:
-    """R{a} of every layer, into r_plan's a."""
-    cdef Py_ssize_t i, k
-    cdef Layer linear, moved
-    cdef const Layer* layer
-    cdef const Layer* r
-    for k in range(plan.n_layers):
-        layer, r = plan.layers + k, r_plan.layers + k
-        moved = r[0]
-        moved.activation = IDENTITY
-        dense_forward(&moved, layer.inputs, r.a, r.a, n)
-        if k > 0:
-            linear = layer[0]
-            linear.activation, linear.bias = IDENTITY, NULL
-            dense_forward(&linear, r.inputs, spare, spare, n)
-            add_rows_to(r.a, spare, n * layer.row)
-        for i in range(n):
-            if layer.activation == SOFTMAX:
-                softmax_derive_row(layer.a + i * layer.row, r.a + i * layer.row, layer.width)
-            else:
-                derive_row(layer.activation, layer.slope, layer.a + i * layer.row, r.a + i * layer.row, layer.width)
-
-
-cdef void backward_r(const Plan* plan, const Plan* r_plan, real* spare, real* d_a, Py_ssize_t n) noexcept nogil:
-    """R{delta} of every layer from that of the last."""
-    cdef Py_ssize_t k
-    cdef const Layer* layer
-    cdef const Layer* r
-    for k in range(plan.n_layers - 1, 0, -1):
-        layer, r = plan.layers + k, r_plan.layers + k
-        dense_backward(layer, layer.delta, IDENTITY, 0, NULL, d_a, n)
-        dense_backward(layer, r.delta, IDENTITY, 0, NULL, (r - 1).delta, n)
-        dense_backward(r, layer.delta, IDENTITY, 0, NULL, spare, n)
-        add_rows_to((r - 1).delta, spare, n * layer.row_in)
-        derive_twice(layer - 1, r - 1, d_a, n)
-
-
-cdef void correct_r(const Plan* plan, const Plan* r_plan, real* out, real* spare, Py_ssize_t n) noexcept nogil:
-    """R{dC/dW} and R{dC/db} of every layer, into out; spare is as large."""
-    cdef Py_ssize_t k
-    cdef Layer unbiased
-    cdef const Layer* layer
-    cdef const Layer* r
-    for k in range(plan.n_layers):
-        layer, r = plan.layers + k, r_plan.layers + k
-        dense_correct(layer, layer.inputs, r.delta, NULL, NULL, out + layer.offset, n, 0, layer.n_in)
-        if k > 0:                                # R{x} = 0
-            unbiased = layer[0]
-            unbiased.bias = NULL
-            dense_correct(&unbiased, r.inputs, layer.delta, NULL, NULL, spare + layer.offset, n, 0, layer.n_in)
-            add_rows_to(out + layer.offset, spare + layer.offset, layer.n_in * layer.row)
-
-
-def hessian_vector_product(
-    Network network, Network direction, const real[:, ::1] X, const real[:, ::1] targets, const int64_t[::1] labels,
-    tuple loss_spec, real[::1] out, real[::1] scratch,
-):
-    """out = H v for the cost of the batch X, where v are the weights of ``direction``; both have scratch for X.
-
-    ``scratch``: two times n rows as long as the longest of any layer's inputs or outputs, and as much as ``out``.
-    """
-    cdef const Plan* plan = &network.plan
-    cdef const Plan* r_plan = &direction.plan
-    cdef const Layer* last = plan.layers + plan.n_layers - 1
-    cdef const Layer* r_last = r_plan.layers + plan.n_layers - 1
-    cdef Py_ssize_t i, k, n = X.shape[0]
-    cdef Py_ssize_t room = (scratch.shape[0] - out.shape[0]) // 2
-    cdef real* spare = &scratch[0]
-    cdef real* d_a = spare + room
-    cdef real scale = <real>(<double>loss_spec[2] / <double>n)
-    cdef bint fused = loss_spec[1]
-    fbp_assert(n <= plan.capacity)
-    fbp_assert(n <= r_plan.capacity)
-    fbp_assert(room >= n * network.widest)
-    with nogil:
-        begin_forward(plan, &X[0, 0], n)
-        for k in range(1, plan.n_layers):
-            pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
-            pack_transposed(&r_plan.layers[k], 0, plan.layers[k].n_in)
-        forward_r(plan, r_plan, spare, n)
-    compare_last(plan, loss_spec, targets, labels, n, scale)
-    with nogil:
-        for i in range(n * last.row):            # R{dC/dy_hat}, or fused at once R{delta}: (y_hat - y) scale
-            r_last.delta[i] = r_last.a[i] * scale
-        for i in range(n):
-            for k in range(last.n_out, last.row):
-                r_last.delta[i * last.row + k] = 0
-        if not fused:
-            memcpy(d_a, last.delta, n * last.row * sizeof(real))
-            if last.activation == SOFTMAX:
-                softmax_derive_twice(last, r_last, d_a, n)
-            else:
-                derive_twice(last, r_last, d_a, n)
-            derive_last(last, 0, n)
-        backward_rows(plan, 0, n)
-        backward_r(plan, r_plan, spare, d_a, n)
-        correct_r(plan, r_plan, &out[0], d_a + room, n)

@@ -1,5 +1,5 @@
-# explain: what a batch was inside, layer by layer. Copied out of the scratch of training, or made again by the tiles
-# that made it there, to the same bits.
+# explain: what a batch was inside, layer by layer. Copied out of the scratch of training, or made
+# again by the tiles that made it there, to the same bits.
 
 def inspect(
     Network network, Py_ssize_t k,

@@ -8,16 +8,6 @@ cdef enum:
     # digits, and the logits must say.
     NEARLY_ZERO_SURPRISE = 87
 
-cdef struct Batch:                               # rows of the last layer
-    Py_ssize_t n
-    Py_ssize_t n_out
-    Py_ssize_t width
-    Py_ssize_t row
-    const real* z                                # IN (n, row)
-    const real* a                                # IN (n, row)
-    real* delta                                  # OUT (n, row) or NULL
-    real* costs                                  # OUT (n + LANES,): junk behind the last
-
 
 cdef inline vec load_target(const real* y, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
     """y[j:] up to y[n - 1], then zeros; nothing past the end is touched."""
@@ -206,7 +196,8 @@ cdef void compare_rows(
             if loss.kind == SQUARED_ERROR:
                 cost = squared_error_row(loss, a, y, delta, batch.n_out, batch.width)
             elif loss.kind == BINARY_CROSS_ENTROPY:
-                cost = binary_cross_entropy_row(loss, z, a, y, delta, batch.n_out, batch.width, n_right)
+                cost = binary_cross_entropy_row(loss, z, a, y, delta, batch.n_out, batch.width,
+                                                n_right)
             else:
                 cost = cross_entropy_row(loss, z, a, y, delta, batch.n_out, batch.width, n_right)
             batch.costs[i] = cost

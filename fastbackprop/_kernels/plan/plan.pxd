@@ -37,7 +37,7 @@ cdef struct Layer:
     real* bias                   # (row,), right behind the weight, or NULL
     # scratch for training:
     const real** inputs          # (capacity,) pointers to rows of a_prev, or of the data
-    real* z                      # (capacity, row): the same as a, but before sigmoid or softmax at the end
+    real* z                      # (capacity, row): as a, but before a last sigmoid or softmax
     real* a                      # (capacity, row)
     real* delta                  # (capacity, row): dC/dz
     real* transposed             # W^T, packed for blame: (n_out up to a multiple of 4, row_in)
@@ -63,3 +63,13 @@ cdef struct Update:              # w <- w - learning_rate * step
     real momentum
     bint nesterov
     real weight_decay
+
+cdef struct Batch:                               # rows of the last layer
+    Py_ssize_t n
+    Py_ssize_t n_out
+    Py_ssize_t width
+    Py_ssize_t row
+    const real* z                                # IN (n, row)
+    const real* a                                # IN (n, row)
+    real* delta                                  # OUT (n, row) or NULL
+    real* costs                                  # OUT (n + LANES,): junk behind the last

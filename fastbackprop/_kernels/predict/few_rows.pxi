@@ -27,7 +27,8 @@ cdef class QuickPredictor:
     def __cinit__(self, Network network):
         cdef Py_ssize_t size = 3 * PREDICT_ROWS * network.widest * sizeof(real)
         self.network = network
-        self.memory = calloc(size + ALIGNMENT, 1)        # most systems give a page when it is used, not before
+        self.memory = calloc(size + ALIGNMENT,
+                             1)        # most systems give a page when it is used, not before
         if self.memory == NULL:
             raise MemoryError("no memory for predictions")
         self.scratch = <real*>((<size_t>self.memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
@@ -36,7 +37,7 @@ cdef class QuickPredictor:
         free(self.memory)
 
     def predict(self, X, bint check_finite):
-        """The outputs for X, or None for whatever isn't simple: the long way knows more, and complains."""
+        """The outputs for X, or None for what isn't simple: the long way knows more."""
         cdef const Layer* first = self.network.plan.layers
         cdef const Layer* last = first + self.network.plan.n_layers - 1
         cdef cnp.npy_intp shape[2]
@@ -45,12 +46,14 @@ cdef class QuickPredictor:
         cdef const real* x
         cdef real* out
         cdef Batch batch
-        if not cnp.PyArray_CheckExact(X) or cnp.PyArray_TYPE(X) != REAL_TYPE or not cnp.PyArray_ISCARRAY_RO(X):
+        if not cnp.PyArray_CheckExact(X) or cnp.PyArray_TYPE(X) != REAL_TYPE:
             return None
         n_dims = cnp.PyArray_NDIM(X)
+        if not cnp.PyArray_ISCARRAY_RO(X) or not 1 <= n_dims <= 2:
+            return None
         if n_dims == 2:
             n = cnp.PyArray_DIM(X, 0)
-        if n_dims < 1 or n_dims > 2 or cnp.PyArray_DIM(X, n_dims - 1) != first.n_in or not 0 < n <= PREDICT_ROWS:
+        if cnp.PyArray_DIM(X, n_dims - 1) != first.n_in or not 0 < n <= PREDICT_ROWS:
             return None
         x = <const real*>cnp.PyArray_DATA(X)
         if check_finite and find_nonfinite(x, n * first.n_in) >= 0:

@@ -11,10 +11,6 @@
 #   c) Nothing is allocated: the plan points into scratch that Python sized once.
 #   d) Costs are summed in double, sample by sample, in the order of the samples.
 
-cdef struct Rows:
-    const real* x                # (n, n_in of the first layer)
-    const int64_t* order         # which row is the i-th, or NULL for 0, 1, 2 ...
-
 cdef struct Progress:
     double cost                  # sum of the costs of all samples so far
     int64_t n_right              # samples (or outputs) classified right so far
@@ -37,59 +33,8 @@ cdef struct Training:                            # steps over the rows [first, l
     Py_ssize_t rows_per_chunk                    # of the batch; of weights always WEIGHT_ROWS
 
 
-cdef inline bint is_copied(const Layer* first) noexcept nogil:
-    """Whether rows of the data lie as rows of scratch never do: a multiple of 1 KB apart."""
-    return first.row_in > first.width_in and first.n_in == first.width_in
-
-
-cdef void point_at_rows(
-    const Plan* plan, const Rows* rows, Py_ssize_t start, Py_ssize_t first, Py_ssize_t last,
-) noexcept nogil:
-    """Inputs [first, last) of the batch from ``start``: where they lie, or copied.
-
-    Rows whose addresses share few places in the cache are copied to where they don't.
-    """
-    cdef const Layer* layer = plan.layers
-    cdef Py_ssize_t i
-    cdef const real* x
-    for i in range(first, last):
-        x = rows.x + (start + i if rows.order == NULL else rows.order[start + i]) * layer.n_in
-        if is_copied(layer):
-            memcpy(plan.x + i * layer.row_in, x, layer.n_in * sizeof(real))
-            x = plan.x + i * layer.row_in
-        layer.inputs[i] = x
-
-
-cdef void forward_rows(const Plan* plan, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """predict, and keep what blame needs: a of every layer, z of the last."""
-    cdef Py_ssize_t i
-    cdef const Layer* layer
-    fbp_assert(last <= plan.capacity)
-    for i in range(plan.n_layers):
-        layer = &plan.layers[i]
-        dense_forward(layer, layer.inputs + first, layer.z + first * layer.row, layer.a + first * layer.row,
-                      last - first)
-
-
-cdef void derive_last(const Layer* last, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
-    """From dC/dy_hat to dC/dz of the last layer, in place."""
-    cdef Py_ssize_t i
-    for i in range(first, end):
-        if last.activation == SOFTMAX:
-            softmax_derive_row(last.a + i * last.row, last.delta + i * last.row, last.width)
-        else:
-            derive_row(last.activation, last.slope, last.a + i * last.row, last.delta + i * last.row, last.width)
-
-
-cdef void backward_rows(const Plan* plan, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """delta of every layer from that of the last."""
-    cdef Py_ssize_t i
-    cdef const Layer* layer
-    cdef const Layer* below
-    for i in range(plan.n_layers - 1, 0, -1):
-        layer, below = &plan.layers[i], &plan.layers[i - 1]
-        dense_backward(layer, layer.delta + first * layer.row, below.activation, below.slope,
-                       below.a + first * below.row, below.delta + first * below.row, last - first)
+cdef inline int64_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
+    return (n + size - 1) // size
 
 
 cdef Py_ssize_t blame_rows(
@@ -103,7 +48,8 @@ cdef Py_ssize_t blame_rows(
     point_at_rows(plan, &job.rows, job.progress.start, first, last)
     forward_rows(plan, first, last)
     batch.n, batch.n_out, batch.width, batch.row = last - first, out.n_out, out.width, out.row
-    batch.z, batch.a, batch.delta = out.z + first * out.row, out.a + first * out.row, out.delta + first * out.row
+    batch.z, batch.a = out.z + first * out.row, out.a + first * out.row
+    batch.delta = out.delta + first * out.row
     batch.costs = plan.costs + first
     compare_rows(loss, &batch, job.rows.order, job.progress.start + first, &n_right)
     if not loss.fused:
@@ -164,13 +110,15 @@ cdef void fetch_ahead(const Training* job, Py_ssize_t first, Py_ssize_t last) no
             j += BLOCK
 
 
-cdef bint correct_chunk(Training* job, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+cdef bint correct_chunk(Training* job, Py_ssize_t k, Py_ssize_t first,
+                        Py_ssize_t last) noexcept nogil:
     """Correct rows [first, last) of layer k, and pack them if there is a next step."""
     cdef const Layer* layer = &job.plan.layers[k]
     cdef bint finite
     if k == 0:
         fetch_ahead(job, first, last)
-    finite = dense_correct(layer, layer.inputs, layer.delta, &job.update, job.velocity + layer.offset,
+    finite = dense_correct(layer, layer.inputs, layer.delta, &job.update,
+                           job.velocity + layer.offset,
                            NULL, job.progress.n, first, last)
     if k > 0 and has_next(job):
         pack_transposed(layer, first, last)
@@ -209,10 +157,6 @@ cdef void train_alone(Training* job) noexcept nogil:
 # ---- the same, in chunks ----------------------------------------------------------
 # Phase 0 packs all weights; then each step has two phases: blame (rows of the batch)
 # and correct (rows of weights, layer by layer).
-
-cdef inline int64_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
-    return (n + size - 1) // size
-
 
 cdef int64_t training_chunks(void* job_, int64_t phase) noexcept nogil:
     cdef const Training* job = <Training*>job_

@@ -6,7 +6,7 @@ cdef inline void forward_one(const Layer* layer, const real* x, bint is_last) no
     """z = x W + b and a = act(z)."""
     cdef const real* left[1]
     cdef Py_ssize_t j = 0
-    cdef bint in_tile = layer.activation == RELU or layer.activation == LEAKY_RELU or layer.activation == IDENTITY
+    cdef bint in_tile = layer.activation in (IDENTITY, RELU, LEAKY_RELU)
     cdef int kind = layer.activation if in_tile else IDENTITY
     left[0] = x
     while j + WIDE_VECTORS * LANES <= layer.width:
@@ -59,7 +59,8 @@ cdef inline vec correct_outer(
     return wrong
 
 
-cdef inline bint correct_one(const Layer* layer, const real* x, real learning_rate, bint is_first) noexcept nogil:
+cdef inline bint correct_one(const Layer* layer, const real* x, real learning_rate,
+                             bint is_first) noexcept nogil:
     """Correct W and b, and W^T by the same numbers; returns whether all are finite."""
     cdef vec rate = v_set1(learning_rate)
     cdef vec wrong = v_zero()
@@ -69,12 +70,14 @@ cdef inline bint correct_one(const Layer* layer, const real* x, real learning_ra
         wrong = correct_outer(x, layer.n_in, v_load(layer.delta + j * LANES), rate,
                               layer.weight + j * LANES, layer.row, wrong)
         if layer.bias != NULL:                   # a sum from 0, so that -0 becomes 0 as in a batch
-            w = v_fnma(rate, v_add(v_zero(), v_load(layer.delta + j * LANES)), v_load(layer.bias + j * LANES))
+            w = v_fnma(rate, v_add(v_zero(), v_load(layer.delta + j * LANES)),
+                       v_load(layer.bias + j * LANES))
             v_store(layer.bias + j * LANES, w)
             wrong = v_or(wrong, v_sub(w, w))
-    if not is_first:                             # a of the layer below has something in its padding, W^T zeros
+    if not is_first:                             # W^T has zeros where a is padding
         for j in range(layer.width_in // LANES):
-            correct_outer(layer.delta, layer.n_out, v_first(v_load(x + j * LANES), layer.n_in - j * LANES), rate,
+            correct_outer(layer.delta, layer.n_out, v_first(v_load(x + j * LANES),
+                                                            layer.n_in - j * LANES), rate,
                           layer.transposed + j * LANES, layer.row_in, wrong)
     return all_zero(wrong)
 
@@ -108,7 +111,8 @@ cdef void train_singly(Training* job) noexcept nogil:
             layer = &plan.layers[k]
             if k > 0:
                 backward_one(layer, &plan.layers[k - 1])
-            if not correct_one(layer, x if k == 0 else plan.layers[k - 1].a, job.update.learning_rate, k == 0):
+            if not correct_one(layer, x if k == 0 else plan.layers[k - 1].a,
+                               job.update.learning_rate, k == 0):
                 progress.outcome, progress.layer = WEIGHTS_NOT_FINITE, k
         if progress.outcome != FINE or not has_next(job):
             break

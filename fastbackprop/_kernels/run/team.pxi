@@ -15,15 +15,6 @@
 #   e) Who finds no chunk waits for the next phase: spins for some microseconds, then
 #      yields, then sleeps. Nobody is there between calls.
 
-cdef extern from "atomics.h" nogil:
-    int64_t atomic_load "fbp_load"(int64_t* p) noexcept
-    void atomic_store "fbp_store"(int64_t* p, int64_t x) noexcept
-    int64_t atomic_add "fbp_add"(int64_t* p, int64_t x) noexcept     # returns the sum
-    bint atomic_replace "fbp_replace"(int64_t* p, int64_t old, int64_t x) noexcept
-    void pause "fbp_pause"() noexcept
-    void yield_core "fbp_yield"() noexcept
-    void sleep_briefly "fbp_sleep"() noexcept
-
 cdef enum:
     MOST_QUEUES = 16             # more threads than that share them
     CHUNK_BITS = 32              # of a ticket: the next chunk; above them the phase
@@ -63,8 +54,9 @@ cdef void open_phase(Team* team, int64_t phase) noexcept nogil:
         atomic_store(team.tickets[queue], phase << CHUNK_BITS)
 
 
-cdef int64_t take_chunk(Team* team, int64_t queue, int64_t* chunk, int64_t* n_chunks) noexcept nogil:
-    """Returns the phase at work; ``chunk`` of it is the caller's, or -1 if this queue has none left."""
+cdef int64_t take_chunk(Team* team, int64_t queue, int64_t* chunk,
+                        int64_t* n_chunks) noexcept nogil:
+    """Returns the phase at work; ``chunk`` is the caller's, or -1 if this queue has none left."""
     cdef int64_t ticket = atomic_load(team.tickets[queue])
     cdef int64_t phase = ticket >> CHUNK_BITS
     cdef int64_t first
@@ -75,7 +67,8 @@ cdef int64_t take_chunk(Team* team, int64_t queue, int64_t* chunk, int64_t* n_ch
     first = queue * n_chunks[0] // team.n_queues
     ticket -= phase << CHUNK_BITS
     if first + ticket < (queue + 1) * n_chunks[0] // team.n_queues:
-        if atomic_replace(team.tickets[queue], (phase << CHUNK_BITS) + ticket, (phase << CHUNK_BITS) + ticket + 1):
+        if atomic_replace(team.tickets[queue], (phase << CHUNK_BITS) + ticket,
+                          (phase << CHUNK_BITS) + ticket + 1):
             chunk[0] = first + ticket
     return phase
 

@@ -1,7 +1,7 @@
-# The calls of the kernels that threads share: training steps, and predictions.
+# The calls of the kernels that threads share; training steps (predictions: prediction.pxi).
 
 cdef class Work:
-    """A call of the kernels that several threads may share: ``run`` by the one that asks, ``help`` by others."""
+    """A call of the kernels that threads may share: the one that asks runs it, others help."""
 
     cdef Team team
     cdef object kept             # alive as long as the threads need it
@@ -42,13 +42,15 @@ cdef class TrainingWork(Work):
     cdef Training job
 
     def __init__(
-        self, Network network, const real[:, ::1] X, const real[:, ::1] targets, const int64_t[::1] labels,
+        self, Network network, const real[:, ::1] X, const real[:, ::1] targets,
+        const int64_t[::1] labels,
         const int64_t[::1] order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size,
         tuple loss_spec, tuple update_spec, real[::1] velocity, double cost, Py_ssize_t n_right,
         int n_threads=1, bint crowded=False,
     ):
         cdef Training* job = &self.job
-        fbp_assert(min(batch_size, last - first) <= network.plan.capacity and first < last <= X.shape[0])
+        fbp_assert(min(batch_size,
+                       last - first) <= network.plan.capacity and first < last <= X.shape[0])
         self.kept = network, X, targets, labels, order, velocity, network.scratch
         job.plan = &network.plan
         job.rows.x = start_of_2d(X)
@@ -60,11 +62,13 @@ cdef class TrainingWork(Work):
         job.velocity = &velocity[0] if job.update.momentum != 0 else &network.parameters[0]
         job.first, job.last, job.batch_size = first, last, batch_size
         # Some chunks for each thread, of whole tiles; few enough that weights are read from nearby.
-        job.rows_per_chunk = max(MIN_ROWS, pieces(batch_size, <Py_ssize_t>4 * n_threads * MIN_ROWS) * MIN_ROWS)
+        job.rows_per_chunk = max(MIN_ROWS, pieces(batch_size,
+                                                  <Py_ssize_t>4 * n_threads * MIN_ROWS) * MIN_ROWS)
         job.progress.cost, job.progress.n_right = cost, n_right
         job.progress.outcome, job.progress.layer = FINE, -1
         self.team.job = job
-        self.team.n_chunks, self.team.work, self.team.close = training_chunks, training_work, training_close
+        self.team.n_chunks, self.team.work = training_chunks, training_work
+        self.team.close = training_close
         open_team(&self.team, n_threads, crowded)
 
     def run(self, call=None):
@@ -83,51 +87,3 @@ cdef class TrainingWork(Work):
             else:
                 train_alone(&self.job)
         return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer
-
-
-cdef class PredictionWork(Work):
-    """The network's outputs for every row of X, or with a loss_spec their costs.
-
-    Parameters
-    ----------
-    out : ndarray of shape (n, n_out)
-        Gets the outputs; None for costs.
-    costs : ndarray of shape (n,)
-        Gets the cost of each row; None for outputs.
-    scratch : ndarray
-        predict_scratch_size for each thread.
-    """
-
-    cdef Prediction job
-    cdef Loss loss
-
-    def __init__(
-        self, Network network, const real[:, ::1] X, real[:, ::1] out, real[::1] scratch,
-        const real[:, ::1] targets=None, const int64_t[::1] labels=None, tuple loss_spec=None, real[::1] costs=None,
-        int n_threads=1, bint crowded=False,
-    ):
-        cdef Prediction* job = &self.job
-        fbp_assert(scratch.shape[0] >= n_threads * 3 * PREDICT_ROWS * network.widest)
-        if IS_DEBUG:
-            spoil(scratch)
-        self.kept = network, X, out, scratch, targets, labels, costs
-        job.plan, job.x, job.n = &network.plan, start_of_2d(X), X.shape[0]
-        job.widest, job.scratch = network.widest, &scratch[0]
-        job.loss, job.n_right = NULL, 0
-        if loss_spec is not None:
-            fbp_assert(costs.shape[0] == X.shape[0])
-            self.loss = loss_from(loss_spec, targets, labels)
-            job.loss = &self.loss
-            job.costs = &costs[0] if costs.shape[0] > 0 else NULL
-        else:
-            fbp_assert(out.shape[0] == X.shape[0])
-            job.out = &out[0, 0] if out.shape[0] > 0 else NULL
-        self.team.job = job
-        self.team.n_chunks, self.team.work, self.team.close = prediction_chunks, prediction_work, prediction_close
-        open_team(&self.team, n_threads, crowded)
-
-    def run(self, call=None):
-        """Do it; returns how many were right, where a loss was given. ``call`` as in TrainingWork."""
-        if self.job.n > 0:
-            self.share(call)
-        return self.job.n_right

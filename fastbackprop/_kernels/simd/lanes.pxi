@@ -1,6 +1,6 @@
-# Along a row: the largest, the first that isn't finite. (Sums along a row are taken in one order for every instruction
-# set: BLOCK fixed lanes, 64 bytes of reals in as many vectors as that takes, then the
-# fixed tree of v_sum_of_block.)
+# Along a row: the largest, the first that isn't finite. (Sums along a row are taken in one order
+# for every instruction set: BLOCK fixed lanes, 64 bytes of reals in as many vectors as that takes,
+# then the fixed tree of v_sum_of_block.)
 
 cdef inline real max_of_first(const real* x, Py_ssize_t n) noexcept nogil:
     """The largest of n >= 0 numbers, -inf for none; any order gives the same."""

@@ -53,9 +53,10 @@ cdef extern from "built_from.h" nogil:
     vec v_or(vec a, vec b) noexcept                  # of the bits
     bint all_zero "v_all_zero"(vec x) noexcept         # every bit of it
     vec v_relu(vec x) noexcept
-    real v_sum_of_block(vec* parts) noexcept         # of VECTORS_PER_BLOCK vectors, in one fixed order
+    real v_sum_of_block(vec* parts) noexcept         # of a block, in one fixed order
     real v_largest(vec x) noexcept
-    void transpose_4x4 "v_transpose_4x4"(const real* x, Py_ssize_t row, real* out, Py_ssize_t out_row) noexcept
+    void transpose_4x4 "v_transpose_4x4"(const real* x, Py_ssize_t row, real* out,
+                                         Py_ssize_t out_row) noexcept
     void prefetch "v_prefetch"(const real* p) noexcept      # into the second cache; any address
     void prefetch_near "v_prefetch_near"(const real* p) noexcept     # into the first
     vec v_pow2(vec n) noexcept

@@ -1,0 +1,141 @@
+# correct: dC/dW = a_prev^T delta in registers, and the weights corrected from there.
+
+
+cdef struct Correction:                          # what a tile of weights needs to know
+    const real** x                               # (depth,) pointers to rows of a_prev
+    const real* delta                            # (depth, row)
+    Py_ssize_t depth                             # samples in the batch
+    const Update* update                         # NULL: gradients are wanted instead
+    real* velocity                               # of this layer, (n_in + 1, row)
+    real* gradient                               # likewise
+    vec wrong                                    # zero as long as all new weights are finite
+
+
+cdef inline void finish_gradient(
+    const int rows, const int vectors,
+    const Layer* layer, Correction* c, const vec* sums, Py_ssize_t at,
+) noexcept nogil:
+    """From dC/dw in registers: correct the weights from ``at`` on, or write the gradient there."""
+    cdef real* w = layer.weight + at
+    cdef real gradient[TILE_ROWS * TILE_VECTORS * LANES]
+    cdef vec wrong, rate, x
+    cdef int i, v
+    if c.update == NULL:
+        for i in range(rows):
+            for v in range(vectors):
+                v_store(c.gradient + at + i * layer.row + v * LANES, sums[i * vectors + v])
+    elif c.update.is_plain:
+        wrong, rate = c.wrong, v_set1(c.update.learning_rate)
+        for i in range(rows):
+            for v in range(vectors):
+                x = v_fnma(rate, sums[i * vectors + v], v_load(w + i * layer.row + v * LANES))
+                v_store(w + i * layer.row + v * LANES, x)
+                wrong = v_or(wrong, v_sub(x, x))      # x - x is NaN for inf and NaN
+        c.wrong = wrong
+    else:                                        # too long to be unrolled: through memory
+        for i in range(rows):
+            for v in range(vectors):
+                v_store_any(gradient + (i * vectors + v) * LANES, sums[i * vectors + v])
+        correct_slowly(layer, c, gradient, at, rows, vectors)
+
+
+cdef void correct_slowly(
+    const Layer* layer, Correction* c, const real* gradient, Py_ssize_t at, int rows, int vectors,
+) noexcept nogil:
+    cdef vec x
+    cdef real* w
+    cdef int i, v
+    for i in range(rows):
+        for v in range(vectors):
+            w = layer.weight + at + i * layer.row + v * LANES
+            x = corrected(c.update, v_load(w), v_load_any(gradient + (i * vectors + v) * LANES),
+                          c.velocity + (w - layer.weight))
+            v_store(w, x)
+            c.wrong = v_or(c.wrong, v_sub(x, x))
+
+
+cdef inline void correct_tile(
+    const int rows, const int vectors, const Layer* layer, Correction* c, Py_ssize_t i,
+    Py_ssize_t j,
+) noexcept nogil:
+    """The weights from row i and column j on."""
+    cdef vec sums[TILE_ROWS * TILE_VECTORS]
+    cdef const real* w = layer.weight + i * layer.row + j
+    cdef int k, v
+    if c.depth >= LONG_TIME:
+        for k in range(rows):
+            for v in range(vectors):
+                prefetch_near(w + k * layer.row + v * LANES)
+    for k in range(rows):                        # nested: a loop of 24 would not be unrolled
+        for v in range(vectors):
+            sums[k * vectors + v] = v_zero()
+    add_columns(rows, vectors, c.depth, c.x, i, c.delta + j, layer.row, sums)
+    finish_gradient(rows, vectors, layer, c, sums, i * layer.row + j)
+
+
+cdef inline void correct_bias(const int vectors, const Layer* layer, Correction* c,
+                              Py_ssize_t j) noexcept nogil:
+    """dC/db = sum of delta over the batch, sample by sample."""
+    cdef vec sums[TILE_VECTORS]
+    cdef const real* delta = c.delta + j
+    cdef Py_ssize_t k
+    cdef int v
+    for v in range(vectors):
+        sums[v] = v_zero()
+    for k in range(c.depth):
+        for v in range(vectors):
+            sums[v] = v_add(sums[v], v_load(delta + v * LANES))
+        delta += layer.row
+    finish_gradient(1, vectors, layer, c, sums, layer.n_in * layer.row + j)
+
+
+cdef inline void correct_panel(
+    const int vectors, const Layer* layer, Correction* c, Py_ssize_t first, Py_ssize_t last,
+    Py_ssize_t j,
+) noexcept nogil:
+    """One panel of columns, and of the bias with row 0."""
+    cdef Py_ssize_t i = first
+    while i + TILE_ROWS <= last:
+        correct_tile(TILE_ROWS, vectors, layer, c, i, j)
+        i += TILE_ROWS
+    if TILE_ROWS > 4 and i + 4 <= last:
+        correct_tile(4, vectors, layer, c, i, j)
+        i += 4
+    if i + 2 <= last:
+        correct_tile(2, vectors, layer, c, i, j)
+        i += 2
+    if i < last:
+        correct_tile(1, vectors, layer, c, i, j)
+    if first == 0 and layer.bias != NULL:
+        correct_bias(vectors, layer, c, j)
+
+
+cdef bint dense_correct(
+    const Layer* layer,
+    const real** x,                              # IN (n,) pointers to (n_in,): rows of a_prev
+    const real* delta,                           # IN (n, row): dC/dz
+    const Update* update, real* velocity,        # IN, IN/OUT: where update is not NULL
+    real* gradient,                              # OUT (n_in + 1, row): where it is
+    Py_ssize_t n,
+    Py_ssize_t first, Py_ssize_t last,           # a chunk of rows of W; the bias goes with row 0
+) noexcept nogil:
+    """dC/dW = a_prev^T delta and dC/db: written to gradient, or at once into the weights.
+
+    Returns whether all of the new weights are finite.
+    """
+    cdef Correction c
+    cdef Py_ssize_t j = 0
+    cdef int vectors
+    c.x, c.delta, c.depth = x, delta, n
+    c.update, c.velocity, c.gradient = update, velocity, gradient
+    c.wrong = v_zero()
+    while j < layer.width:
+        vectors = tile_width(layer.width - j)
+        if vectors == TILE_VECTORS:
+            correct_panel(TILE_VECTORS, layer, &c, first, last, j)
+        elif VECTORS_PER_BLOCK == 1 and vectors == 2:
+            correct_panel(2, layer, &c, first, last, j)
+        elif VECTORS_PER_BLOCK == 1:
+            correct_panel(1, layer, &c, first, last, j)
+        j += vectors * LANES
+    return all_zero(c.wrong)

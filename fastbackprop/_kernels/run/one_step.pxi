@@ -1,0 +1,109 @@
+# The four words one by one, for the loop by hand.
+
+
+def forward(Network network, const real[:, ::1] X, real[:, ::1] y_hat, real[:, ::1] z):
+    """predict for one batch, and keep what backward needs: X must stay as it is."""
+    cdef Py_ssize_t i, n = X.shape[0]
+    cdef const Layer* last = &network.plan.layers[network.plan.n_layers - 1]
+    cdef Rows rows
+    fbp_assert(n <= network.plan.capacity)
+    rows.x, rows.order = start_of_2d(X), NULL
+    with nogil:
+        point_at_rows(&network.plan, &rows, 0, 0, n)
+        forward_rows(&network.plan, 0, n)
+    for i in range(n):
+        memcpy(&y_hat[i, 0], last.a + i * last.row, last.n_out * sizeof(real))
+        memcpy(&z[i, 0], last.z + i * last.row, last.n_out * sizeof(real))
+
+
+def backward(
+    Network network, const real[:, ::1] d_out, bint is_d_z, real[::1] gradients, real[:, ::1] d_x,
+    real[::1] scratch,
+):
+    """Blame for the batch of the last forward: all gradients, and dC/dx.
+
+    ``d_out`` is dC/dy_hat, or dC/dz of the last layer with ``is_d_z``; ``scratch``
+    has backward_scratch_size zeros, and then a row (row_length of n_in) for each row.
+    """
+    cdef Py_ssize_t i, k, n = d_out.shape[0]
+    cdef Layer* first = &network.plan.layers[0]
+    cdef Layer* layer
+    cdef const Layer* last = &network.plan.layers[network.plan.n_layers - 1]
+    cdef real* d_rows = &scratch[0] + round_up_4(first.n_out) * first.row_in
+    fbp_assert(n <= network.plan.capacity and gradients.shape[0] == network.parameters.shape[0])
+    fbp_assert(scratch.shape[0] >= (round_up_4(first.n_out) + n) * first.row_in)
+    for i in range(n):
+        memset(last.delta + i * last.row, 0, last.row * sizeof(real))
+        memcpy(last.delta + i * last.row, &d_out[i, 0], last.n_out * sizeof(real))
+    first.transposed = &scratch[0]
+    with nogil:
+        if not is_d_z:
+            derive_last(last, 0, n)
+        for k in range(network.plan.n_layers):
+            pack_transposed(&network.plan.layers[k], 0, network.plan.layers[k].n_in)
+        backward_rows(&network.plan, 0, n)
+        for k in range(network.plan.n_layers):
+            layer = &network.plan.layers[k]
+            dense_correct(layer, layer.inputs, layer.delta, NULL, NULL,
+                          &gradients[0] + layer.offset,
+                          n, 0, layer.n_in)
+        dense_backward(first, first.delta, IDENTITY, 0, NULL, d_rows, n)
+    first.transposed = NULL
+    for i in range(n):
+        memcpy(&d_x[i, 0], d_rows + i * first.row_in, first.n_in * sizeof(real))
+
+
+def sum_costs(const real[::1] costs, double total):
+    """The total, with these costs added one by one."""
+    return sum_of_costs(&costs[0], costs.shape[0], total) if costs.shape[0] > 0 else total
+
+
+def compare(
+    tuple loss_spec, const real[:, ::1] z, const real[:, ::1] a,
+    const real[:, ::1] targets, const int64_t[::1] labels, real[:, ::1] delta, Py_ssize_t n_out,
+    real[::1] costs,
+):
+    """The sum of the costs of a batch, with its gradient in ``delta``; rows padded.
+
+    ``costs`` has room for a vector more than there are rows.
+    """
+    cdef Loss loss = loss_from(loss_spec, targets, labels)
+    cdef Py_ssize_t n_right = 0
+    cdef Batch batch
+    batch.n, batch.n_out, batch.width, batch.row = a.shape[0], n_out, padded(n_out), a.shape[1]
+    batch.z, batch.a, batch.delta, batch.costs = &z[0, 0], &a[0, 0], &delta[0, 0], &costs[0]
+    fbp_assert(costs.shape[0] >= batch.n + LANES)
+    loss.gradient_scale = <real>(<double>loss_spec[2] / <double>batch.n)
+    compare_rows(&loss, &batch, NULL, 0, &n_right)
+    return sum_of_costs(batch.costs, batch.n, 0)
+
+
+def correct(
+    real[::1] parameters, const real[::1] gradients, real[::1] velocity, tuple update_spec,
+    real[::1] snapshot,
+):
+    """One update of all parameters, or none.
+
+    Returns -1, or where the first would not have been finite: then nothing has changed.
+    """
+    cdef Update update = update_from(update_spec)
+    cdef Py_ssize_t size = parameters.shape[0]
+    cdef real* w = &parameters[0]
+    cdef real* v = &velocity[0] if update.momentum != 0 else w
+    cdef Py_ssize_t i, at
+    cdef Py_ssize_t wrong = -1
+    cdef vec x
+    fbp_assert(gradients.shape[0] == size and snapshot.shape[0] >= 2 * size)
+    with nogil:
+        memcpy(&snapshot[0], w, size * sizeof(real))
+        memcpy(&snapshot[0] + size, v, size * sizeof(real))
+        for i in range(size // LANES):
+            at = i * LANES
+            x = corrected(&update, v_load(w + at), v_load(&gradients[0] + at), v + at)
+            v_store(w + at, x)
+            if wrong < 0 and not all_zero(v_sub(x, x)):
+                wrong = at
+        if wrong >= 0:
+            memcpy(v, &snapshot[0] + size, size * sizeof(real))
+            memcpy(w, &snapshot[0], size * sizeof(real))
+    return wrong

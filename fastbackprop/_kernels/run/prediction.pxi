@@ -1,0 +1,91 @@
+# predict, or evaluate, for many rows, shared by threads: chunks of 64 rows in one phase.
+
+
+cdef struct Prediction:                          # predict, or evaluate where loss isn't NULL
+    const Plan* plan
+    const real* x                                # (n, n_in)
+    Py_ssize_t n
+    Py_ssize_t widest                            # row of any layer
+    real* scratch                                # 3 x (PREDICT_ROWS, widest) for each member
+    real* out                                    # OUT (n, n_out)
+    const Loss* loss
+    real* costs                                  # OUT (n,)
+    int64_t n_right
+
+
+cdef int64_t prediction_chunks(void* job_, int64_t phase) noexcept nogil:
+    return pieces((<Prediction*>job_).n, PREDICT_ROWS)
+
+
+cdef void prediction_work(void* job_, int64_t phase, int64_t chunk, int64_t member) noexcept nogil:
+    cdef Prediction* job = <Prediction*>job_
+    cdef Py_ssize_t first = chunk * PREDICT_ROWS
+    cdef Py_ssize_t n = min(<Py_ssize_t>PREDICT_ROWS, job.n - first)
+    cdef Py_ssize_t i, n_right = 0
+    cdef real costs[PREDICT_ROWS + BLOCK]
+    cdef Batch batch
+    predict_rows(job.plan, job.x + first * job.plan.layers[0].n_in, n,
+                 job.scratch + member * 3 * PREDICT_ROWS * job.widest, job.widest, &batch)
+    if job.loss != NULL:
+        batch.costs = costs
+        compare_rows(job.loss, &batch, NULL, first, &n_right)
+        memcpy(job.costs + first, costs, n * sizeof(real))
+        atomic_add(&job.n_right, n_right)
+    else:
+        for i in range(n):
+            memcpy(job.out + (first + i) * batch.n_out, batch.a + i * batch.row,
+                   batch.n_out * sizeof(real))
+
+
+cdef int64_t prediction_close(void* job, int64_t phase) noexcept nogil:
+    return THE_END
+
+
+cdef class PredictionWork(Work):
+    """The network's outputs for every row of X, or with a loss_spec their costs.
+
+    Parameters
+    ----------
+    out : ndarray of shape (n, n_out)
+        Gets the outputs; None for costs.
+    costs : ndarray of shape (n,)
+        Gets the cost of each row; None for outputs.
+    scratch : ndarray
+        predict_scratch_size for each thread.
+    """
+
+    cdef Prediction job
+    cdef Loss loss
+
+    def __init__(
+        self, Network network, const real[:, ::1] X, real[:, ::1] out, real[::1] scratch,
+        const real[:, ::1] targets=None, const int64_t[::1] labels=None, tuple loss_spec=None,
+        real[::1] costs=None,
+        int n_threads=1, bint crowded=False,
+    ):
+        cdef Prediction* job = &self.job
+        fbp_assert(scratch.shape[0] >= n_threads * 3 * PREDICT_ROWS * network.widest)
+        if IS_DEBUG:
+            spoil(scratch)
+        self.kept = network, X, out, scratch, targets, labels, costs
+        job.plan, job.x, job.n = &network.plan, start_of_2d(X), X.shape[0]
+        job.widest, job.scratch = network.widest, &scratch[0]
+        job.loss, job.n_right = NULL, 0
+        if loss_spec is not None:
+            fbp_assert(costs.shape[0] == X.shape[0])
+            self.loss = loss_from(loss_spec, targets, labels)
+            job.loss = &self.loss
+            job.costs = &costs[0] if costs.shape[0] > 0 else NULL
+        else:
+            fbp_assert(out.shape[0] == X.shape[0])
+            job.out = &out[0, 0] if out.shape[0] > 0 else NULL
+        self.team.job = job
+        self.team.n_chunks, self.team.work = prediction_chunks, prediction_work
+        self.team.close = prediction_close
+        open_team(&self.team, n_threads, crowded)
+
+    def run(self, call=None):
+        """Do it; returns how many were right, if a loss was given. ``call`` as in TrainingWork."""
+        if self.job.n > 0:
+            self.share(call)
+        return self.job.n_right

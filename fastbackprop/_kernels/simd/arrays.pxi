@@ -1,0 +1,54 @@
+# What Python asks of plain arrays: is all of it finite, in range; a shuffle; the kernels' exp and
+# kin.
+
+
+def first_nonfinite(const real[::1] x):
+    """The index of the first NaN or infinity in x, or -1."""
+    cdef const real* start = &x[0] if x.shape[0] > 0 else NULL
+    cdef Py_ssize_t at
+    with nogil:
+        at = find_nonfinite(start, x.shape[0])
+    return at
+
+
+def first_outside(const int64_t[::1] labels, int64_t n_classes):
+    """The index of the first label that isn't from 0 to n_classes - 1, or -1."""
+    cdef Py_ssize_t i
+    for i in range(labels.shape[0]):
+        if not 0 <= labels[i] < n_classes:
+            return i
+    return -1
+
+
+def shuffle(int64_t[::1] order, const uint64_t[::1] words):
+    """Fisher-Yates: one raw 64-bit word a place, from the last to the first."""
+    cdef Py_ssize_t i, j
+    with nogil:
+        for i in range(order.shape[0] - 1, 0, -1):
+            j = <Py_ssize_t>(words[i] % <uint64_t>(i + 1))
+            order[i], order[j] = order[j], order[i]
+
+
+def apply(str function, const real[::1] x, real[::1] out):
+    """out = exp, log, log1p_small, tanh or sigmoid of x, as the kernels compute it."""
+    cdef int which = ("exp", "log", "log1p_small", "tanh", "sigmoid").index(function)
+    cdef Py_ssize_t i, k
+    cdef real lanes[BLOCK]
+    cdef vec v
+    i = 0
+    while i < x.shape[0]:
+        v = v_load_first(&x[i], x.shape[0] - i)
+        if which == 0:
+            v = v_exp(v)
+        elif which == 1:
+            v = v_log(v)
+        elif which == 2:
+            v = v_log1p_small(v)
+        elif which == 3:
+            v = v_tanh(v)
+        else:
+            v = v_sigmoid(v)
+        v_store_any(lanes, v)
+        for k in range(min(<Py_ssize_t>LANES, x.shape[0] - i)):
+            out[i + k] = lanes[k]
+        i += LANES
