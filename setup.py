@@ -27,10 +27,24 @@ IS_X86_64 = MACHINE in ("x86_64", "amd64")
 GCC = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
 V2 = ["-msse4.2", "-mpopcnt", "-mcx16"]  # one by one: older compilers don't know x86-64-v2
 V3 = [*V2, "-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c", "-mlzcnt", "-mmovbe"]
-V4 = [*V3, "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
+V4 = [
+    *V3,
+    "-mavx512f",
+    "-mavx512bw",
+    "-mavx512cd",
+    "-mavx512dq",
+    "-mavx512vl",
+    "-mprefer-vector-width=512",
+]
 FLAGS = {
     "unix": {
-        "all": [*GCC, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-Wno-unused-function"],
+        "all": [
+            *GCC,
+            "-ffp-contract=off",
+            "-fno-math-errno",
+            "-fno-trapping-math",
+            "-Wno-unused-function",
+        ],
         "baseline": V2 if IS_X86_64 else [],
         "x86_64_v3": V3,
         "x86_64_v4": V4,
@@ -52,7 +66,7 @@ BUILT_FROM = Path("build/include/built_from.h")
 
 
 def write_digest() -> None:
-    """What the modules are built from, and how: everything is compiled again whenever that changes."""
+    """Write from what and how the modules are built; any change of that compiles all again."""
     digest = runpy.run_path("fastbackprop/_core/sources.py")["digest_of_sources"]()
     text = f'#define FBP_SOURCES "{digest}"\n/* {"debug" if DEBUG else "release"} */\n'
     if not BUILT_FROM.exists() or BUILT_FROM.read_text() != text:
@@ -75,7 +89,9 @@ def kernel(variant: str, dtype: str) -> Extension:
 
 def complaint(compiler: list[str]) -> str | None:
     """What this machine lacks to compile, where there are no wheels to look it up."""
-    program = compiler[0] if compiler and not compiler[0].startswith("-") else ""  # CC may be set to nothing
+    program = (
+        compiler[0] if compiler and not compiler[0].startswith("-") else ""
+    )  # CC may be set to nothing
     if shutil.which(program) is None:
         return f"a C compiler ('{program}' was not found; Debian: apt install gcc, or set CC)"
     folders = {sysconfig.get_path("include"), sysconfig.get_path("platinclude")}
@@ -96,7 +112,9 @@ class BuildExt(build_ext):
         """Say what is missing in one sentence, not in a traceback for each file."""
         lacks = complaint(self.compiler.compiler) if self.compiler.compiler_type == "unix" else None
         if lacks:
-            sys.exit(f"error: fastbackprop needs {lacks} to be built from source; its wheels need none.")
+            sys.exit(
+                f"error: fastbackprop needs {lacks} to be built from source; its wheels need none."
+            )
         super().build_extensions()
 
     def build_extension(self, ext: Extension) -> None:

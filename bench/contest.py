@@ -1,4 +1,4 @@
-"""One workload: runners are checked, the fastest way of each library is found, all are measured in rounds."""
+"""One workload: runners are checked, each library's fastest way is found, rounds are measured."""
 
 import statistics
 import time
@@ -23,12 +23,13 @@ TIMED_TOLERANCE = 0.05
 # Of predictions: the largest difference of any output, all of which are from 0 to 1.
 OUTPUT_TOLERANCE = 1e-5
 PEAK_SECONDS = 0.002
-# Between runners. With many threads, the workers of OpenBLAS spin for 25 ms before they fall asleep.
+# Between runners. With many threads, the workers of OpenBLAS spin for 25 ms before they fall
+# asleep.
 SETTLING_SECONDS = {False: 0.002, True: 0.03}
 
 
 class Peak:
-    """Floating-point operations a second of one core, by a kernel that only multiplies and adds in registers."""
+    """Floating-point operations a second of one core, by a kernel that works in registers alone."""
 
     def __init__(self) -> None:
         self.multiply_adds = dispatch.kernels("float32").multiply_adds
@@ -46,14 +47,19 @@ class Peak:
 
 def _farthest(weights: Weights, others: Weights) -> float:
     """The largest difference of any weight or bias."""
-    pairs = zip((x for layer in weights for x in layer), (x for layer in others for x in layer), strict=True)
-    return max(float(abs(np.asarray(one, np.float64) - np.asarray(other)).max()) for one, other in pairs)
+    pairs = zip(
+        (x for layer in weights for x in layer), (x for layer in others for x in layer), strict=True
+    )
+    return max(
+        float(abs(np.asarray(one, np.float64) - np.asarray(other)).max()) for one, other in pairs
+    )
 
 
 def check_training(task: Task, runners: list[Trainee]) -> dict[Trainee, dict[str, Any]]:
-    """Hold each runner's weights and loss after an epoch in the same order against those of the first, ours.
+    """Hold each runner's weights and loss after an epoch against those of the first, ours.
 
-    Then what will be timed is run for an epoch: it must have trained, too.
+    All take the batches in the same order. Then what will be timed is run for an epoch: it must
+    have trained, too.
     """
     order = task.order(task.workload.n_batches)
     before, ours = task.loss(task.weights, order), None
@@ -88,7 +94,11 @@ def check_prediction(runners: list[Predictor]) -> dict[Predictor, dict[str, Any]
     checks = {}
     for runner in runners:
         outputs = np.asarray(runner.predict())
-        difference = float(abs(outputs - expected).max()) if outputs.shape == expected.shape else float("inf")
+        difference = (
+            float(abs(outputs - expected).max())
+            if outputs.shape == expected.shape
+            else float("inf")
+        )
         checks[runner] = {"right": difference <= OUTPUT_TOLERANCE, "largest_difference": difference}
     return checks
 
@@ -96,7 +106,9 @@ def check_prediction(runners: list[Predictor]) -> dict[Predictor, dict[str, Any]
 def _entry(runner: Trainee | Predictor, task: Task) -> Entry:
     if isinstance(runner, Trainee):
         multiple = task.workload.n_batches if runner.whole_epochs else 1
-        return Entry(runner.label, runner.way, runner.timed, multiple, partial(runner.load, task.weights))
+        return Entry(
+            runner.label, runner.way, runner.timed, multiple, partial(runner.load, task.weights)
+        )
     return Entry(runner.label, runner.way, partial(_repeated, runner.predict))
 
 
@@ -118,7 +130,9 @@ def fastest_ways(entries: list[Entry]) -> list[Entry]:
     return [entry for _, entry in kept.values()]
 
 
-def measure(workload: Workload, modules: list[ModuleType], n_threads: int, seconds: float) -> dict[str, Any]:
+def measure(
+    workload: Workload, modules: list[ModuleType], n_threads: int, seconds: float
+) -> dict[str, Any]:
     """Measure one workload.
 
     Parameters
@@ -145,7 +159,9 @@ def measure(workload: Workload, modules: list[ModuleType], n_threads: int, secon
             runners += [make() for make in makers]
         except Unsupported as reason:
             unsupported[module.LABEL] = str(reason)
-    checks = check_training(task, runners) if workload.kind == "train" else check_prediction(runners)
+    checks = (
+        check_training(task, runners) if workload.kind == "train" else check_prediction(runners)
+    )
     # A library with a wrong way is wrong: the fastest of its ways might be that one.
     by_label: dict[str, dict[str, Any]] = {}
     for runner in runners:
@@ -160,7 +176,8 @@ def measure(workload: Workload, modules: list[ModuleType], n_threads: int, secon
         "unsupported": unsupported,
         "peak_gflops": statistics.median(peaks) / 1e9,
         "runners": {
-            entry.label: _figures(workload, entry, in_order[0], peaks) | {"check": by_label[entry.label]}
+            entry.label: _figures(workload, entry, in_order[0], peaks)
+            | {"check": by_label[entry.label]}
             for entry in in_order
         },
     }
@@ -178,9 +195,11 @@ def _described(workload: Workload) -> dict[str, Any]:
 
 
 def _figures(workload: Workload, entry: Entry, ours: Entry, peaks: list[float]) -> dict[str, Any]:
-    """One runner's figures; ratios are taken within rounds, where both sides have met the same conditions."""
+    """One runner's figures; ratios are taken within rounds, where conditions are the same."""
     ratios = [theirs / our for theirs, our in zip(entry.seconds, ours.seconds, strict=True)]
-    parts = [workload.flops / seconds / peak for seconds, peak in zip(entry.seconds, peaks, strict=True)]
+    parts = [
+        workload.flops / seconds / peak for seconds, peak in zip(entry.seconds, peaks, strict=True)
+    ]
     return {
         "way": entry.way,
         "microseconds": entry.median * 1e6,

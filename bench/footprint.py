@@ -1,6 +1,7 @@
-"""What a library costs before it does anything: import time, installed size, memory. Each measured in fresh processes.
+"""What a library costs before it does anything: import time, installed size, memory.
 
-As a program (``python footprint.py PEER import|train``) it is such a process, and prints its peak memory.
+Each is measured in fresh processes. As a program (``python footprint.py PEER import|train``) it is
+such a process, and prints its peak memory.
 """
 
 import contextlib
@@ -16,7 +17,12 @@ from typing import Any
 
 from peers import OURS, find
 
-IMPORTS = {"numpy": "numpy", "torch": "torch", "jax": "jax, jax.numpy", "sklearn": "sklearn.neural_network"}
+IMPORTS = {
+    "numpy": "numpy",
+    "torch": "torch",
+    "jax": "jax, jax.numpy",
+    "sklearn": "sklearn.neural_network",
+}
 REPEATS = 5
 WIDTHS, BATCH, N_BATCHES = (784, 512, 512, 10), 256, 32
 MB = 1e6
@@ -38,9 +44,15 @@ def peak_memory() -> float | None:
 def import_seconds(name: str) -> list[float]:
     """Seconds that a new Python takes to import NumPy, and a library after it; medians."""
     clock = "c.append(time.perf_counter())"
-    code = f"import time; c = []; {clock}; import numpy; {clock}; import {IMPORTS.get(name, name)}; {clock}; print(c)"
+    library = IMPORTS.get(name, name)
+    code = (
+        f"import time; c = []; {clock}; import numpy; {clock}; import {library}; {clock}; print(c)"
+    )
     command = [sys.executable, "-c", code]
-    runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(REPEATS + 1)]
+    runs = [
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for _ in range(REPEATS + 1)
+    ]
     clocks = [json.loads(run) for run in runs[1:]]  # the first may have had to read the disk
     return [statistics.median(clock[i + 1] - clock[i] for clock in clocks) for i in range(2)]
 
@@ -96,7 +108,10 @@ def measure(name: str) -> dict[str, Any]:
         "import_seconds": numpy_seconds + own_seconds,
         "import_seconds_after_numpy": own_seconds,
         "size": own / MB,
-        "size_with_dependencies": (sum(sizes.values()) - (0 if name == "numpy" else sizes.get("numpy", 0))) / MB,
+        "size_with_dependencies": (
+            sum(sizes.values()) - (0 if name == "numpy" else sizes.get("numpy", 0))
+        )
+        / MB,
         "memory_imported": memory(name, "import"),
         "memory_training": memory(name, "train") if trains else None,
     }

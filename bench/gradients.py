@@ -1,7 +1,8 @@
 """Gradients as results, against torch.func and JAX: ``python bench/gradients.py``.
 
-Jacobian, gradient of one output by the inputs, gradient of each sample, Hessian times vector; the same networks and
-numbers, float32, one thread, interleaved in one run, and every result compared before it is timed.
+Jacobian, gradient of one output by the inputs, gradient of each sample, Hessian times vector; the
+same networks and numbers, float32, one thread, interleaved in one run, and every result compared
+before it is timed.
 """
 
 import argparse
@@ -12,7 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "FASTBACKPROP_NUM_THREADS"):
+for variable in (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "FASTBACKPROP_NUM_THREADS",
+):
     os.environ[variable] = "1"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
@@ -20,7 +26,8 @@ import numpy as np  # noqa: E402 - the variables come first
 
 import fastbackprop as fb  # noqa: E402
 
-# Those of bench/workloads.py, the largest with few rows (its gradients of each are 13 MB), and two of odd sizes.
+# Those of bench/workloads.py, the largest with few rows (its gradients of each are 13 MB), and two
+# of odd sizes.
 NETS = {
     "4-8-3": 32,
     "4-16-16-3": 32,
@@ -46,7 +53,8 @@ class Problem:
         self.y = rng.integers(0, widths[-1], n)
         self.weights = [(x.weight.copy(), x.bias.copy()) for x in self.model.layers]
         self.v = [
-            (rng.normal(size=w.shape).astype("f4"), rng.normal(size=b.shape).astype("f4")) for w, b in self.weights
+            (rng.normal(size=w.shape).astype("f4"), rng.normal(size=b.shape).astype("f4"))
+            for w, b in self.weights
         ]
 
 
@@ -55,9 +63,13 @@ def ours(p: Problem) -> dict[str, Call]:
     return {
         "input_gradient": lambda: p.model.input_gradient(p.X, output=0),
         "jacobian": lambda: p.model.jacobian(p.X),
-        "sample_gradients": lambda: [x for pair in p.model.sample_gradients(p.X, p.y, "cross_entropy") for x in pair],
+        "sample_gradients": lambda: [
+            x for pair in p.model.sample_gradients(p.X, p.y, "cross_entropy") for x in pair
+        ],
         "hessian_vector_product": lambda: [
-            x for pair in p.model.hessian_vector_product(p.X, p.y, "cross_entropy", p.v) for x in pair
+            x
+            for pair in p.model.hessian_vector_product(p.X, p.y, "cross_entropy", p.v)
+            for x in pair
         ],
     }
 
@@ -91,7 +103,9 @@ def torch_func(p: Problem) -> dict[str, Call]:
         "input_gradient": lambda: slopes(weights, X),
         "jacobian": lambda: jacobian(weights, X),
         "sample_gradients": lambda: flat(each(weights, X, y)),
-        "hessian_vector_product": lambda: flat(jvp(lambda ws: grad(cost)(ws, X, y), (weights,), (v,))[1]),
+        "hessian_vector_product": lambda: flat(
+            jvp(lambda ws: grad(cost)(ws, X, y), (weights,), (v,))[1]
+        ),
     }
 
 
@@ -146,12 +160,16 @@ def microseconds(call: Call, least: float = 0.002) -> float:
 def agree(mine: Any, other: Any) -> bool:
     """Whether two results are the same to float32's rounding."""
     pairs = zip(mine, other, strict=True) if isinstance(mine, list) else [(mine, other)]
-    return all(np.allclose(a, np.asarray(b), rtol=1e-3, atol=1e-4 * np.abs(a).max()) for a, b in pairs)
+    return all(
+        np.allclose(a, np.asarray(b), rtol=1e-3, atol=1e-4 * np.abs(a).max()) for a, b in pairs
+    )
 
 
 def main() -> int:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description="Compare gradients as results with torch.func and JAX, on one core.")
+    parser = argparse.ArgumentParser(
+        description="Compare gradients as results with torch.func and JAX, on one core."
+    )
     parser.add_argument("--rounds", type=int, default=30, help="of each measurement (default: 30)")
     parser.add_argument("--net", choices=NETS, help="this one only")
     given = parser.parse_args()
@@ -172,8 +190,14 @@ def main() -> int:
             for peer, calls in others.items():
                 if not agree(call(), calls[what]()):
                     wrong += 1
-                    print(f"WRONG: {peer} and fastbackprop differ in {what} of {name}", file=sys.stderr)
-            times = [[microseconds(call), *(microseconds(x[what]) for x in others.values())] for _ in range(rounds)]
+                    print(
+                        f"WRONG: {peer} and fastbackprop differ in {what} of {name}",
+                        file=sys.stderr,
+                    )
+            times = [
+                [microseconds(call), *(microseconds(x[what]) for x in others.values())]
+                for _ in range(rounds)
+            ]
             columns = list(zip(*times, strict=True))
             shown = dict.fromkeys(PEERS, "not installed")
             for peer, column in zip(others, columns[1:], strict=True):

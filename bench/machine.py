@@ -1,4 +1,4 @@
-"""The machine: pins the process to some of its cores, and describes it without telling whose it is."""
+"""The machine: pins the process to some of its cores, and describes it but not its owner."""
 
 import os
 import platform
@@ -29,7 +29,10 @@ def pin(n_threads: int) -> list[int]:
         return []
     allowed = sorted(os.sched_getaffinity(0))
     if n_threads > len(allowed):
-        raise ValueError(f"--threads must be at most {len(allowed)}, the cores this process may use, got {n_threads}.")
+        raise ValueError(
+            f"--threads must be at most {len(allowed)}, the cores this process may use, got "
+            f"{n_threads}."
+        )
     cores = allowed[:n_threads]
     os.sched_setaffinity(0, cores)
     return cores
@@ -49,14 +52,19 @@ def _cpu_model() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def _caches() -> dict[str, str]:
     """Size of each cache that the first core sees."""
     caches = {}
     for folder in sorted(CPU.glob("index*")):
-        level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+        level, kind, size = (
+            (folder / name).read_text().strip() for name in ("level", "type", "size")
+        )
         caches[f"L{level}{'' if kind == 'Unified' else kind[0].lower()}"] = size
     return caches
 

@@ -1,7 +1,7 @@
-"""MNIST to 97.5 % of the test set: fastbackprop, PyTorch and scikit-learn with the same net. ``--data`` names the file.
+"""MNIST to 97.5 % of the test set: fastbackprop, PyTorch and scikit-learn with the same net.
 
-784-128-10, batches of 128, SGD with learning rate 0.1 and momentum 0.9, pixels from 0 to 1, the same initial weights
-and number of epochs; each library shuffles by itself.
+``--data`` names the file. 784-128-10, batches of 128, SGD with learning rate 0.1 and momentum 0.9,
+pixels from 0 to 1, the same initial weights and number of epochs; each library shuffles by itself.
 """
 
 import argparse
@@ -36,7 +36,9 @@ def with_fastbackprop(X: Any, y: Any, weights: Any, n_threads: int) -> Learner:
     optimizer = fb.SGD(LEARNING_RATE, momentum=MOMENTUM)
     threads = threads_argument(fb.Trainer, n_threads)
     trainer = fb.Trainer(model, "cross_entropy", optimizer, batch_size=BATCH, seed=0, **threads)
-    return Learner(lambda: trainer.fit(X, y, progress_bar=False), lambda X: model.predict(X).argmax(axis=1))
+    return Learner(
+        lambda: trainer.fit(X, y, progress_bar=False), lambda X: model.predict(X).argmax(axis=1)
+    )
 
 
 def with_torch(X: Any, y: Any, weights: Any, n_threads: int) -> Learner:
@@ -55,7 +57,9 @@ def with_torch(X: Any, y: Any, weights: Any, n_threads: int) -> Learner:
     def epoch() -> None:
         for rows in torch.randperm(len(X)).split(BATCH):
             optimizer.zero_grad(set_to_none=True)
-            loss = nn.functional.cross_entropy(network(X.index_select(0, rows)), y.index_select(0, rows))
+            loss = nn.functional.cross_entropy(
+                network(X.index_select(0, rows)), y.index_select(0, rows)
+            )
             loss.backward()
             optimizer.step()
 
@@ -72,8 +76,9 @@ def with_sklearn(X: Any, y: Any, weights: Any, n_threads: int) -> Learner:
     from sklearn.neural_network import MLPClassifier
 
     classifier = MLPClassifier(
-        hidden_layer_sizes=WIDTHS[1:-1], solver="sgd", alpha=0.0, batch_size=BATCH, learning_rate_init=LEARNING_RATE,
-        momentum=MOMENTUM, nesterovs_momentum=False, random_state=0,
+        hidden_layer_sizes=WIDTHS[1:-1], solver="sgd", alpha=0.0, batch_size=BATCH,
+        learning_rate_init=LEARNING_RATE, momentum=MOMENTUM, nesterovs_momentum=False,
+        random_state=0,
     )  # fmt: skip
     # A first batch makes weights, to be replaced, and a velocity, to be forgotten.
     classifier.partial_fit(X[:BATCH], y[:BATCH], classes=range(WIDTHS[-1]))
@@ -87,10 +92,16 @@ LEARNERS = {"fastbackprop": with_fastbackprop, "torch": with_torch, "sklearn": w
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="Train on MNIST until 97.5 % of the test set are right.")
-    parser.add_argument("--data", type=Path, required=True, help="npz with x_train, y_train, x_test, y_test")
+    parser = argparse.ArgumentParser(
+        description="Train on MNIST until 97.5 % of the test set are right."
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="npz with x_train, y_train, x_test, y_test"
+    )
     parser.add_argument("--epochs", type=int, default=8, help="default: 8")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="for every library (default: 1)")
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="for every library (default: 1)"
+    )
     options = parser.parse_args()
     if not options.data.is_file():
         needs = "an npz file with x_train, y_train, x_test and y_test"
@@ -101,12 +112,13 @@ def arguments() -> argparse.Namespace:
 
 
 def read(path: Path) -> tuple[Any, ...]:
-    """Return training rows and labels, test rows and labels: pixels from 0 to 1 in float32, labels in int64."""
+    """Return rows and labels, to train and to test: pixels from 0 to 1, labels in int64."""
     import numpy as np
 
     with np.load(path) as data:
         images = [
-            data[name].reshape(-1, WIDTHS[0]).astype(np.float32) / np.float32(255) for name in ("x_train", "x_test")
+            data[name].reshape(-1, WIDTHS[0]).astype(np.float32) / np.float32(255)
+            for name in ("x_train", "x_test")
         ]
         labels = [data[name].astype(np.int64) for name in ("y_train", "y_test")]
     return images[0], labels[0], images[1], labels[1]
@@ -118,7 +130,10 @@ def initial_weights() -> list[tuple[Any, Any]]:
 
     draw = np.random.default_rng(0).standard_normal
     shapes = list(pairwise(WIDTHS))
-    return [(draw(s, np.float32) * np.float32((2 / s[0]) ** 0.5), np.zeros(s[1], np.float32)) for s in shapes]
+    return [
+        (draw(s, np.float32) * np.float32((2 / s[0]) ** 0.5), np.zeros(s[1], np.float32))
+        for s in shapes
+    ]
 
 
 def main() -> int:
@@ -145,11 +160,18 @@ def main() -> int:
             learner.epoch()
             seconds[name].append(time.perf_counter() - start)
             accuracy[name].append(float((learner.labels(X_test) == y_test).mean()))
-        print(f"{epoch:5}" + "".join(f"{accuracy[x][-1]:>12.2%} {seconds[x][-1]:7.2f} s" for x in learners))
+        print(
+            f"{epoch:5}"
+            + "".join(f"{accuracy[x][-1]:>12.2%} {seconds[x][-1]:7.2f} s" for x in learners)
+        )
     print()
     for name, reached in accuracy.items():
         epochs = next((i for i, part in enumerate(reached, 1) if part >= GOAL), None)
-        spent = "never" if epochs is None else f"after {sum(seconds[name][:epochs]):.2f} s (epoch {epochs})"
+        spent = (
+            "never"
+            if epochs is None
+            else f"after {sum(seconds[name][:epochs]):.2f} s (epoch {epochs})"
+        )
         mean = sum(seconds[name]) / options.epochs
         print(f"{name}: {GOAL:.1%} {spent}; {mean:.2f} s an epoch; at best {max(reached):.2%}.")
     return 0 if max(accuracy["fastbackprop"]) >= GOAL else 1

@@ -8,7 +8,8 @@ from matplotlib.lines import Line2D
 from peers import OURS
 from report import labels_of, number
 
-# Colours that the colour-blind can tell apart (Okabe and Ito); each with a shape of its own all the same.
+# Colours that the colour-blind can tell apart (Okabe and Ito); each with a shape of its own all the
+# same.
 STYLES = {
     "NumPy": ("o", "#0072B2"),
     "PyTorch": ("s", "#D55E00"),
@@ -22,11 +23,14 @@ TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 300, 1000, 3
 Line = tuple[str, dict[str, Any] | None]  # a heading, or a workload with its name
 LINE_HEIGHT = 0.3  # inches for a workload
 LEFT = 0.4  # where the names end
-KINDS = {"train": "A training step, and fastbackprop's time", "predict": "A call of predict, and fastbackprop's time"}
+KINDS = {
+    "train": "A training step, and fastbackprop's time",
+    "predict": "A call of predict, and fastbackprop's time",
+}
 
 
 def _groups(results: dict[str, Any]) -> list[Line]:
-    """Return the lines of the picture, top to bottom: headings (without a workload) and workloads."""
+    """Return the picture's lines, top to bottom: headings (without a workload) and workloads."""
     lines: list[Line] = []
     for kind, heading in KINDS.items():
         workloads = [w for w in results["workloads"] if w["kind"] == kind]
@@ -34,12 +38,16 @@ def _groups(results: dict[str, Any]) -> list[Line]:
             lines.append((heading, None))
         for workload in workloads:
             name = workload["name"].removeprefix(f"{kind} ")
-            lines.append((f"{name}   {_duration(workload['runners'][OURS]['microseconds'])}", workload))
+            lines.append(
+                (f"{name}   {_duration(workload['runners'][OURS]['microseconds'])}", workload)
+            )
     return lines
 
 
 def _duration(microseconds: float) -> str:
-    return f"{number(microseconds)} µs" if microseconds < 1000 else f"{number(microseconds / 1000)} ms"
+    return (
+        f"{number(microseconds)} µs" if microseconds < 1000 else f"{number(microseconds / 1000)} ms"
+    )
 
 
 def _ratios(workload: dict[str, Any]) -> dict[str, float]:
@@ -67,14 +75,24 @@ def draw(results: dict[str, Any], path: Path) -> None:
             _draw_line(axes, y, _ratios(workload))
     _furnish(axes, lines)
     shown = [label for label in labels if label != "JAX" or "JAX scan" not in labels]
-    handles = [Line2D([], [], linestyle="", label=_name(label, labels), **_dot(label)) for label in shown]
+    handles = [
+        Line2D([], [], linestyle="", label=_name(label, labels), **_dot(label)) for label in shown
+    ]
     figure.legend(
-        handles=handles, loc="lower center", ncols=7, frameon=False, fontsize=9, columnspacing=1, handletextpad=0
+        handles=handles,
+        loc="lower center",
+        ncols=7,
+        frameon=False,
+        fontsize=9,
+        columnspacing=1,
+        handletextpad=0,
     )
     n = results["settings"]["threads"]
     text = "Where dots are right of the line, fastbackprop is better"
     where = f"{n} thread{'s' * (n > 1)}, float32, {results['machine']['cpu']}"
-    figure.text(0.02, 1 - 0.3 / height, "Time compared with fastbackprop's", fontsize=14, weight="bold")
+    figure.text(
+        0.02, 1 - 0.3 / height, "Time compared with fastbackprop's", fontsize=14, weight="bold"
+    )
     figure.text(0.02, 1 - 0.55 / height, f"{text}. {where}.", fontsize=9.5, color="#444444")
     figure.savefig(path)
 
@@ -90,14 +108,18 @@ def _dot(label: str) -> dict[str, Any]:
 
 def _draw_line(axes: Any, y: int, ratios: dict[str, float]) -> None:
     """Draw a workload's dots, and the span from the first to the last, ours included."""
-    axes.plot([min([1, *ratios.values()]), max([1, *ratios.values()])], [y, y], color="#d8d8d8", zorder=1)
+    axes.plot(
+        [min([1, *ratios.values()]), max([1, *ratios.values()])], [y, y], color="#d8d8d8", zorder=1
+    )
     for label, ratio in ratios.items():
         axes.plot(ratio, y, zorder=3, clip_on=False, **_dot(label))
 
 
 def _furnish(axes: Any, lines: list[Line]) -> None:
     """Scale, grid, and the names of the lines."""
-    ratios = [ratio for _, workload in lines if workload for ratio in _ratios(workload).values()] or [1]
+    ratios = [
+        ratio for _, workload in lines if workload for ratio in _ratios(workload).values()
+    ] or [1]
     left, right = min(0.6, 0.85 * min(ratios)), max(3, 1.25 * max(ratios))
     axes.set_xscale("log")
     axes.set_xlim(left, right)

@@ -30,7 +30,11 @@ def number(x: float) -> str:
 
 def labels_of(workloads: list[dict[str, Any]]) -> list[str]:
     """Return all runners but ours, in the order of their first appearance."""
-    return [label for label in dict.fromkeys(x for w in workloads for x in w["runners"]) if label != OURS]
+    return [
+        label
+        for label in dict.fromkeys(x for w in workloads for x in w["runners"])
+        if label != OURS
+    ]
 
 
 def wrong(results: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -65,7 +69,10 @@ def speed(workloads: list[dict[str, Any]], kind: str) -> str:
         name += ", regression" if workload["loss"] == "half_squared_error" else ""
         rows.append([name, *own, *(_cell(workload["runners"].get(label)) for label in labels)])
     unit = "a training step" if kind == "train" else "a call of predict"
-    caption = f"Microseconds of {unit}; in brackets: how many times ours. Above 1x, fastbackprop is faster."
+    caption = (
+        f"Microseconds of {unit}; in brackets: how many times ours. "
+        "Above 1x, fastbackprop is faster."
+    )
     return f"{caption}\n\n{table([kind, OURS, 'GFLOP/s', 'of peak', *labels], rows)}"
 
 
@@ -77,7 +84,10 @@ def threads(results: dict[str, Any]) -> str:
         runners = workload["runners"]
         if one in runners:
             times = [runners[label]["microseconds"] for label in (one, OURS, default)]
-            ratios = [f"{runners[one]['ratio'] / runners[label]['ratio']:.2f}x" for label in (OURS, default)]
+            ratios = [
+                f"{runners[one]['ratio'] / runners[label]['ratio']:.2f}x"
+                for label in (OURS, default)
+            ]
             rows.append([workload["name"], *map(number, times), *ratios])
     if not rows:
         return ""
@@ -90,20 +100,38 @@ def footprint(results: dict[str, Any]) -> str:
     """Import time, size and memory of each library."""
     rows = []
     for name, x in results.get("footprint", {}).items():
-        memory = ["-" if x[key] is None else f"{x[key]:,.0f} MB" for key in ("memory_imported", "memory_training")]
-        seconds = [f"{x[key] * 1000:,.0f} ms" for key in ("import_seconds", "import_seconds_after_numpy")]
+        memory = [
+            "-" if x[key] is None else f"{x[key]:,.0f} MB"
+            for key in ("memory_imported", "memory_training")
+        ]
+        seconds = [
+            f"{x[key] * 1000:,.0f} ms" for key in ("import_seconds", "import_seconds_after_numpy")
+        ]
         sizes = [f"{x[key]:,.1f} MB" for key in ("size", "size_with_dependencies")]
         rows.append([name, *seconds, *sizes, *memory])
     if not rows:
         return ""
-    head = ["footprint", "import", "after NumPy's", "installed", "with dependencies", "memory: imported", "trained"]
+    head = [
+        "footprint",
+        "import",
+        "after NumPy's",
+        "installed",
+        "with dependencies",
+        "memory: imported",
+        "trained",
+    ]
     text = table(head, rows)
     expected = results["footprint"][OURS].get("expected_training")
     if expected:
         parts = ", ".join(f"{what} {size:.1f}" for what, size in expected.items())
         whole = sum(expected.values())
-        text += f"\n\nExpected of fastbackprop beyond its import, in MB: {parts}; together {whole:.1f}."
-    caption = "Dependencies: NumPy not counted. Memory: peak after import, and after training 784-512-512-10."
+        text += (
+            f"\n\nExpected of fastbackprop beyond its import, in MB: {parts}; together {whole:.1f}."
+        )
+    caption = (
+        "Dependencies: NumPy not counted. "
+        "Memory: peak after import, and after training 784-512-512-10."
+    )
     return f"{caption}\n\n{text}"
 
 
@@ -111,15 +139,21 @@ def notes(results: dict[str, Any]) -> str:
     """Which ways were the fastest, who is absent, and how results were checked."""
     lines = ["Which way of each library was the fastest, and in how many workloads:", ""]
     for label in [OURS, *labels_of(results["workloads"])]:
-        ways = Counter(w["runners"][label]["way"] for w in results["workloads"] if label in w["runners"])
+        ways = Counter(
+            w["runners"][label]["way"] for w in results["workloads"] if label in w["runners"]
+        )
         lines.append(f"- {label}: {', '.join(f'{way} ({n})' for way, n in ways.items())}.")
-    reasons = dict.fromkeys((label, text) for w in results["workloads"] for label, text in w["unsupported"].items())
+    reasons = dict.fromkeys(
+        (label, text) for w in results["workloads"] for label, text in w["unsupported"].items()
+    )
     lines += [f"- {label}: - where {text}." for label, text in reasons]
     lines += [f"- {name}: {x['absent']}." for name, x in results["peers"].items() if "absent" in x]
     limits = results["tolerances"]
     lines.append(
-        f"- Checked against fastbackprop: after an epoch from the same weights in the same order, the loss "
-        f"(in float64) to {limits['loss']:g} of its change and every weight to {limits['weights']:g} of the largest "
+        f"- Checked against fastbackprop: after an epoch from the same weights in the same order, "
+        f"the loss "
+        f"(in float64) to {limits['loss']:g} of its change and every weight to "
+        f"{limits['weights']:g} of the largest "
         f"change; predictions to {limits['outputs']:g}."
     )
     lines += [f"- WRONG: {label} in {name}: {check}" for name, label, check in wrong(results)]
@@ -132,9 +166,12 @@ def heading(results: dict[str, Any]) -> str:
     caches = ", ".join(f"{name} {size}" for name, size in x["caches"].items())
     peaks = [w["peak_gflops"] for w in results["workloads"]]
     peak = f"; FMA peak {min(peaks):.0f} to {max(peaks):.0f} GFLOP/s"
-    versions = ", ".join(f"{name} {p['version']}" for name, p in results["peers"].items() if "version" in p)
+    versions = ", ".join(
+        f"{name} {p['version']}" for name, p in results["peers"].items() if "version" in p
+    )
     return (
-        f"{x['cpu']} ({caches}), {n} thread{'s' * (n > 1)} on {x['cores used']} of {x['cores']} cores{peak}; "
+        f"{x['cpu']} ({caches}), {n} thread{'s' * (n > 1)} on {x['cores used']} of {x['cores']} "
+        f"cores{peak}; "
         f"{x['os']}, {x['python']}, kernels {x['kernels']}.\n{versions}."
     )
 
@@ -142,5 +179,10 @@ def heading(results: dict[str, Any]) -> str:
 def text(results: dict[str, Any]) -> str:
     """All of it."""
     workloads = results["workloads"]
-    parts = [heading(results), speed(workloads, "train"), speed(workloads, "predict"), threads(results)]
+    parts = [
+        heading(results),
+        speed(workloads, "train"),
+        speed(workloads, "predict"),
+        threads(results),
+    ]
     return "\n\n".join(part for part in [*parts, footprint(results), notes(results)] if part)

@@ -1,4 +1,4 @@
-"""Measures runners against each other: in many short rounds, each runner once a round, medians over all rounds.
+"""Measures runners against each other: in many short rounds, each once a round; medians of all.
 
 A machine's speed changes from second to second, with its clock and its neighbours. What
 is measured within one round has met the same conditions.
@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-ROUND_SECONDS = 0.012  # how long a runner is measured in one round: long for the clock, short for the machine's moods
+# how long a runner is measured in one round: long for the clock, short for the machine's moods
+ROUND_SECONDS = 0.012
 CALIBRATION_SECONDS = 0.004
 MINIMUM_ROUNDS = 5
 
@@ -27,7 +28,8 @@ class Entry:
     timed : callable
         Takes a number of units (steps, calls) and returns what is called with the clock running.
     multiple : int
-        The number of units must be a multiple of this: the steps of an epoch, for those who can't do less.
+        The number of units must be a multiple of this: the steps of an epoch, for those who can't
+        do less.
     begin : callable
         Called before each measurement: brings back the initial weights.
     """
@@ -79,7 +81,9 @@ def calibrate(entry: Entry) -> float:
     return each
 
 
-def interleave(entries: list[Entry], seconds: float, settling: float, between: Callable[[], object]) -> None:
+def interleave(
+    entries: list[Entry], seconds: float, settling: float, between: Callable[[], object]
+) -> None:
     """Measure all entries, in a new order each round, until the time is over.
 
     Parameters

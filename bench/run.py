@@ -1,4 +1,4 @@
-"""Compare fastbackprop with its peers: time, correctness, footprint. ``python bench/run.py --help``."""
+"""Compare fastbackprop with its peers: time, correctness, footprint (``bench/run.py --help``)."""
 
 import argparse
 import json
@@ -20,14 +20,28 @@ QUICK_SECONDS = 3.0
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="Compare fastbackprop with the libraries that are installed.")
-    parser.add_argument("--quick", action="store_true", help="a few workloads, few rounds, no footprint: a minute")
-    parser.add_argument("--peers", help=f"some of {','.join(peers.PEERS)} (default: all that are installed)")
-    parser.add_argument("--workloads", help="parts of names, separated by commas: '784,predict' (default: all)")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="for every library (default: 1)")
-    parser.add_argument("--seconds", type=float, help=f"of rounds for each workload (default: {SECONDS:g})")
+    parser = argparse.ArgumentParser(
+        description="Compare fastbackprop with the libraries that are installed."
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a few workloads, few rounds, no footprint: a minute"
+    )
+    parser.add_argument(
+        "--peers", help=f"some of {','.join(peers.PEERS)} (default: all that are installed)"
+    )
+    parser.add_argument(
+        "--workloads", help="parts of names, separated by commas: '784,predict' (default: all)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="for every library (default: 1)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, help=f"of rounds for each workload (default: {SECONDS:g})"
+    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all results there")
-    parser.add_argument("--plot", type=Path, metavar="PATH", help="draw the ratios there, as PNG (needs matplotlib)")
+    parser.add_argument(
+        "--plot", type=Path, metavar="PATH", help="draw the ratios there, as PNG (needs matplotlib)"
+    )
     options = parser.parse_args(given)
     known = (*peers.PEERS, peers.SELF_TEST)
     options.peers = list(peers.PEERS) if options.peers is None else words(options.peers)
@@ -99,7 +113,11 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     workloads = selected(options.workloads, options.quick)
     results: dict[str, Any] = {
         "machine": machine.description(cores),
-        "settings": {"threads": options.threads, "seconds": options.seconds, "quick": options.quick},
+        "settings": {
+            "threads": options.threads,
+            "seconds": options.seconds,
+            "quick": options.quick,
+        },
         "tolerances": {
             "loss": contest.LOSS_TOLERANCE,
             "weights": contest.WEIGHT_TOLERANCE,
@@ -110,8 +128,13 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     }
     start = time.perf_counter()
     for i, workload in enumerate(workloads, 1):
-        print(f"{time.perf_counter() - start:4.0f} s  {i} of {len(workloads)}: {workload.name}", file=sys.stderr)
-        results["workloads"].append(contest.measure(workload, modules, options.threads, options.seconds))
+        print(
+            f"{time.perf_counter() - start:4.0f} s  {i} of {len(workloads)}: {workload.name}",
+            file=sys.stderr,
+        )
+        results["workloads"].append(
+            contest.measure(workload, modules, options.threads, options.seconds)
+        )
     if not options.quick:
         print(f"{time.perf_counter() - start:4.0f} s  import time, size, memory", file=sys.stderr)
         present = [name for name, x in status.items() if "version" in x and name != peers.SELF_TEST]

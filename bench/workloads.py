@@ -1,4 +1,4 @@
-"""What is measured: networks, batches, made-up data, and the float64 reference that results are held against."""
+"""What is measured: networks, batches, made-up data, and the reference in float64 for results."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +17,8 @@ class Workload:
     kind : str
         "train" or "predict".
     widths : tuple of int
-        Inputs, hidden widths, outputs; relu between, softmax (or, for regression, nothing) at the end.
+        Inputs, hidden widths, outputs; relu between, softmax (or, for regression, nothing) at the
+        end.
     batch : int
         Rows in a training step, or in a call of predict.
     n_batches : int
@@ -38,7 +39,11 @@ class Workload:
     @property
     def name(self) -> str:
         """As in the table and in ``--workloads``."""
-        size = f"batch {self.batch}" if self.kind == "train" else f"{self.batch} row{'s' * (self.batch > 1)}"
+        size = (
+            f"batch {self.batch}"
+            if self.kind == "train"
+            else f"{self.batch} row{'s' * (self.batch > 1)}"
+        )
         return f"{self.kind} {'-'.join(map(str, self.widths))} {size}"
 
     @property
@@ -104,16 +109,20 @@ class Task:
         draw = self._generator.standard_normal
         widths = workload.widths
         self.X = draw((workload.batch * workload.n_batches, widths[0]), np.float32)
-        # Something that can be learned: a linear map, so that no runner meets infinities or denormals.
+        # Something that can be learned: a linear map, so that no runner meets infinities or
+        # denormals.
         answers = self.X @ draw((widths[0], widths[-1]), np.float32) / np.float32(widths[0]) ** 0.5
         self.y = answers if workload.is_regression else answers.argmax(axis=1)
         self.weights: Weights = [
-            (draw((n_in, n_out), np.float32) * np.float32((2 / n_in) ** 0.5), draw(n_out, np.float32) * np.float32(0.1))
+            (
+                draw((n_in, n_out), np.float32) * np.float32((2 / n_in) ** 0.5),
+                draw(n_out, np.float32) * np.float32(0.1),
+            )
             for n_in, n_out in pairwise(widths)
         ]
 
     def order(self, n_steps: int) -> np.ndarray:
-        """Row numbers (n_steps, batch), shuffled epoch by epoch: each call begins where the first one did."""
+        """Row numbers (n_steps, batch), shuffled epoch by epoch: the same by each call."""
         generator = np.random.default_rng(1)
         n_epochs = -(-n_steps // self.workload.n_batches)
         rows = np.concatenate([generator.permutation(len(self.X)) for _ in range(n_epochs)])
@@ -139,7 +148,7 @@ def copied(weights: Weights) -> Weights:
 
 
 def selected(words: list[str], quick: bool) -> list[Workload]:
-    """Return the workloads whose name contains one of the words; all, or the quick ones, without words."""
+    """Return the workloads with one of the words in their name; without words all, or the quick."""
     if words:
         return [workload for workload in WORKLOADS if any(word in workload.name for word in words)]
     return [workload for workload in WORKLOADS if workload.is_quick or not quick]

@@ -42,9 +42,13 @@ def draw(names: dict[str, Any], folder: Path) -> None:
     for i, (name, title) in enumerate({"straight": "identity", "bent": "tanh"}.items()):
         axes = figure.add_subplot(1, 2, i + 1)
         answers = names[name].predict(grid.reshape(-1, 2)).reshape(61, 61)
-        picture = axes.contourf(axis, axis, answers, np.linspace(-0.65, 1.65, 24), cmap="RdBu", extend="both")
+        picture = axes.contourf(
+            axis, axis, answers, np.linspace(-0.65, 1.65, 24), cmap="RdBu", extend="both"
+        )
         for (x1, x2), y in zip(names["X"], names["y"], strict=True):
-            axes.text(x1, x2, str(y), ha="center", va="center", bbox={"boxstyle": "circle", "fc": "white"})
+            axes.text(
+                x1, x2, str(y), ha="center", va="center", bbox={"boxstyle": "circle", "fc": "white"}
+            )
         axes.set(title=title, xlabel="first input", ylabel="second input", aspect="equal")
     figure.colorbar(picture, ax=figure.axes, label="answer", ticks=[-0.5, 0, 0.5, 1, 1.5])
     figure.savefig(folder / "lesson-bend.png", dpi=110)
@@ -56,7 +60,9 @@ def draw(names: dict[str, Any], folder: Path) -> None:
     figure = Figure((8, 3.4), layout="constrained")
     axes = figure.add_subplot()
     words = ("too small", "right", "too large")
-    for (rate, costs), word, line in zip(names["runs"].items(), words, ("--", "-", ":"), strict=True):
+    for (rate, costs), word, line in zip(
+        names["runs"].items(), words, ("--", "-", ":"), strict=True
+    ):
         axes.semilogy(np.arange(len(costs)), costs, line, label=f"{rate:g}, {word}")
     axes.set(xlabel="step", ylabel="cost C", ylim=(1e-4, 1e4), xlim=(0, 150))
     axes.legend(title="learning rate")

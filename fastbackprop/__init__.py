@@ -3,11 +3,23 @@
 predict (forward) -> compare (loss) -> blame (backward, gradient) -> correct (update).
 """
 
-from fastbackprop._core.dispatch import kernel_info  # first: it refuses CPUs on which NumPy would crash
+from fastbackprop._core.dispatch import (
+    kernel_info,
+)  # first: it refuses CPUs on which NumPy would crash
 
 # isort: split
-from fastbackprop._compare.losses import BinaryCrossEntropy, CrossEntropy, HalfSquaredError, MeanSquaredError
-from fastbackprop._core.errors import DiagnosisWarning, DivergenceError, FastbackpropError, ModelFileError
+from fastbackprop._compare.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    HalfSquaredError,
+    MeanSquaredError,
+)
+from fastbackprop._core.errors import (
+    DiagnosisWarning,
+    DivergenceError,
+    FastbackpropError,
+    ModelFileError,
+)
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._diagnose.diagnose import diagnose
 from fastbackprop._diagnose.findings import Diagnosis

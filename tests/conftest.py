@@ -1,4 +1,4 @@
-"""The tests run against the package that `import fastbackprop` finds: a wheel, or `pip install -e .`."""
+"""The tests run against the package that is imported: a wheel, or `pip install -e .`."""
 
 from pathlib import Path
 
@@ -8,4 +8,5 @@ import fastbackprop
 def pytest_report_header(config):
     info = fastbackprop.kernel_info()
     folder = Path(fastbackprop.__file__).parent
-    return f"fastbackprop {fastbackprop.__version__} in {folder}, kernels {info['variant']}, debug {info['debug']}"
+    kernels = f"kernels {info['variant']}, debug {info['debug']}"
+    return f"fastbackprop {fastbackprop.__version__} in {folder}, {kernels}"

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 BENCH = Path(__file__).parents[1] / "bench"
-pytestmark = pytest.mark.skipif(not (BENCH / "run.py").exists(), reason="bench/ is in the repository only")
+pytestmark = pytest.mark.skipif(
+    not (BENCH / "run.py").exists(), reason="bench/ is in the repository only"
+)
 TINY = ("--quick", "--seconds", "0.1", "--workloads", "train 4-8-3,predict 64-64-10 1 row")
 
 
@@ -45,7 +47,9 @@ def test_the_json_has_machine_peers_and_figures(with_numpy):
 def test_the_useful_operations_are_those_of_the_products(with_numpy):
     _, results = with_numpy
     forward = 2 * (4 * 8 + 8 * 3)
-    assert results["workloads"][0]["flops"] == 2 * forward + 2 * 8 * 3  # delta isn't needed for the inputs
+    assert (
+        results["workloads"][0]["flops"] == 2 * forward + 2 * 8 * 3
+    )  # delta isn't needed for the inputs
     assert results["workloads"][1]["flops"] == 2 * (64 * 64 + 64 * 10)
 
 
@@ -75,7 +79,9 @@ def test_an_absent_peer_is_reported_with_the_reason(tmp_path):
 
 @pytest.mark.parametrize("peer", ["torch", "jax", "sklearn", "onnxruntime"])
 def test_a_peer_that_is_installed_agrees_with_us(peer, tmp_path):
-    if importlib.util.find_spec(peer) is None or (peer == "onnxruntime" and importlib.util.find_spec("onnx") is None):
+    if importlib.util.find_spec(peer) is None or (
+        peer == "onnxruntime" and importlib.util.find_spec("onnx") is None
+    ):
         pytest.skip(f"{peer} is not installed")
     path = tmp_path / "results.json"
     done = run("run.py", *TINY, "--peers", peer, "--json", path)
@@ -97,11 +103,23 @@ def test_the_picture_is_drawn(tmp_path):
     [
         ("run.py", ["--peers", "nonsense"], "--peers must be some of numpy, torch"),
         ("run.py", ["--threads", "0"], "--threads must be at least 1, got 0."),
-        ("run.py", ["--workloads", "nonsense", "--peers", ""], "--workloads must be parts of names"),
-        ("run.py", ["--workloads", "train, nonsense", "--peers", ""], "--workloads must be parts of names"),
+        (
+            "run.py",
+            ["--workloads", "nonsense", "--peers", ""],
+            "--workloads must be parts of names",
+        ),
+        (
+            "run.py",
+            ["--workloads", "train, nonsense", "--peers", ""],
+            "--workloads must be parts of names",
+        ),
         ("run.py", ["--seconds", "nan"], "--seconds must be a number above 0, got nan."),
         ("run.py", ["--seconds", "-5"], "--seconds must be a number above 0, got -5.0."),
-        ("run.py", ["--json", "nowhere/x.json"], "--json must be a path in a folder that is there, got nowhere"),
+        (
+            "run.py",
+            ["--json", "nowhere/x.json"],
+            "--json must be a path in a folder that is there, got nowhere",
+        ),
         ("run.py", ["--plot", "x.txt"], "--plot must be a path that ends in .png, got x.txt."),
         ("mnist.py", [], "--data"),
         ("mnist.py", ["--data", "nowhere.npz"], "got nowhere.npz, where there is no file."),

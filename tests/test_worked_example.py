@@ -10,7 +10,9 @@ import fastbackprop as fb
 
 def chain(dtype, activation="identity", bias=False, w=(3.0, 4.0), b=(0.0, 0.0)):
     """One input, one hidden neuron, one output: x -> w1 -> w2 -> y_hat."""
-    layers = [fb.Dense(1, 1, activation, bias=bias, weight_init=w[i], bias_init=b[i]) for i in range(2)]
+    layers = [
+        fb.Dense(1, 1, activation, bias=bias, weight_init=w[i], bias_init=b[i]) for i in range(2)
+    ]
     return fb.Sequential(layers, dtype=dtype)
 
 

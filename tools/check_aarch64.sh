@@ -26,7 +26,8 @@ step() { printf '\n== %s\n' "$*"; }
 skip() { echo "skipped: $*" >&2; exit 77; }
 
 for program in apt-get dpkg-deb qemu-aarch64 aarch64-linux-gnu-gcc; do
-    type -P $program >/dev/null || skip "there is no $program; it needs Debian with qemu-user and gcc-aarch64-linux-gnu."
+    type -P $program >/dev/null ||
+        skip "there is no $program; it needs Debian with qemu-user and gcc-aarch64-linux-gnu."
 done
 [ "$(uname -m)" = x86_64 ] || skip "it compares with x86-64, and this is $(uname -m)."
 $python -c "import sys, sysconfig, os; sys.exit(sys.version_info[:2] != (3, 11) or
@@ -38,7 +39,8 @@ trap 'rm -rf "$temporary"' EXIT
 mkdir -p "${1:-$temporary}"
 folder=$(cd "${1:-$temporary}" && pwd)
 root=$folder/root
-packages=$root/usr/lib/python3/dist-packages # where Debian's Python looks; PYTHONPATH is the tests' own
+# Where Debian's Python looks; PYTHONPATH is the tests' own.
+packages=$root/usr/lib/python3/dist-packages
 
 if [ ! -e "$root/complete" ]; then
     step "Debian's Python $version for arm64"
@@ -49,7 +51,8 @@ if [ ! -e "$root/complete" ]; then
     apt=(
         apt-get -qq -o Debug::NoLocking=1 -o APT::Sandbox::User= -o Acquire::Languages=none
         -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Install-Recommends=false
-        -o Dir::State="$folder/apt/state" -o Dir::State::status=/dev/null -o Dir::Cache="$folder/apt/cache"
+        -o Dir::State="$folder/apt/state" -o Dir::State::status=/dev/null
+        -o Dir::Cache="$folder/apt/cache"
         -o APT::Keep-Downloaded-Packages=true
     )
     "${apt[@]}" update
@@ -70,28 +73,33 @@ arm=$root/usr/bin/python-in-qemu
 
 step "the same sources for aarch64 and for x86-64"
 mkdir "$temporary/source"
-git ls-files -z setup.py pyproject.toml MANIFEST.in README.md LICENSE fastbackprop | xargs -0 cp --parents -t "$temporary/source"
+git ls-files -z setup.py pyproject.toml MANIFEST.in README.md LICENSE fastbackprop |
+    xargs -0 cp --parents -t "$temporary/source"
 $python -m venv "$temporary/x86_64"
 x86=$temporary/x86_64/bin/python
 "$x86" -m pip install -q "setuptools>=80" "Cython>=3.3,<3.4" "numpy>=2.0" pytest tqdm safetensors
 wheel() { # NAME [VARIABLE=VALUE ...]: by the setup.py of the project, nothing else
     cp -r "$temporary/source" "$temporary/source_$1"
-    (cd "$temporary/source_$1" && env "${@:2}" "$x86" setup.py -q bdist_wheel --dist-dir "$temporary/wheel_$1") \
+    (cd "$temporary/source_$1" &&
+        env "${@:2}" "$x86" setup.py -q bdist_wheel --dist-dir "$temporary/wheel_$1") \
         >"$temporary/log" 2>&1 || { cat "$temporary/log"; exit 1; }
     ls "$temporary/wheel_$1"
 }
 wheel x86_64
 # pip would take _PYTHON_HOST_PLATFORM for its own platform, and fetch build tools for it.
-wheel aarch64 _PYTHON_HOST_PLATFORM=linux-aarch64 SETUPTOOLS_EXT_SUFFIX=.cpython-311-aarch64-linux-gnu.so \
+wheel aarch64 _PYTHON_HOST_PLATFORM=linux-aarch64 \
+    SETUPTOOLS_EXT_SUFFIX=.cpython-311-aarch64-linux-gnu.so \
     CC=aarch64-linux-gnu-gcc LDSHARED="aarch64-linux-gnu-gcc -shared"
 "$x86" -m pip install -q --no-deps "$temporary"/wheel_x86_64/*.whl
 rm -rf "$packages"
-"$x86" -m pip install -q --target "$packages" --no-compile --only-binary=:all: --python-version $version \
-    --platform linux_aarch64 --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
+"$x86" -m pip install -q --target "$packages" --no-compile --only-binary=:all: \
+    --python-version $version --platform linux_aarch64 \
+    --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
     --platform manylinux_2_17_aarch64 --platform manylinux2014_aarch64 \
     "$temporary"/wheel_aarch64/*.whl pytest hypothesis mpmath
 modules=("$packages"/fastbackprop/_kernels/*.so)
-echo "${#modules[@]} kernel modules for aarch64: $(basename -a "${modules[@]}" | cut -d. -f1 | xargs)"
+echo "${#modules[@]} kernel modules for aarch64:" \
+    "$(basename -a "${modules[@]}" | cut -d. -f1 | xargs)"
 
 cat >"$temporary/digests.py" <<'EOF'
 """Prints a line per golden training: its dtype, name, and the SHA-256 of all weights after it."""
@@ -100,7 +108,8 @@ sys.path[:0] = ["tests", "tests/kernels"]
 import test_golden
 import fastbackprop as fb
 info = fb.kernel_info()
-print(f"kernels {info['variant']}, FMA {info['fma']}, features {' '.join(info['features'])}", file=sys.stderr)
+features = " ".join(info["features"])
+print(f"kernels {info['variant']}, FMA {info['fma']}, features {features}", file=sys.stderr)
 for dtype in test_golden.DTYPES:
     for name, training in test_golden.TRAININGS.items():
         got = test_golden.train(dtype, *training)
@@ -112,7 +121,8 @@ EOF
 step "SHA-256 of the weights after the golden trainings"
 reference=
 for variant in x86_64_v4 x86_64_v3; do
-    if FASTBACKPROP_KERNELS=$variant "$x86" "$temporary/digests.py" >"$temporary/$variant" 2>"$temporary/log"; then
+    if FASTBACKPROP_KERNELS=$variant "$x86" "$temporary/digests.py" \
+        >"$temporary/$variant" 2>"$temporary/log"; then
         reference=${reference:-$variant}
         cat "$temporary/log"
         cmp "$temporary/$variant" "$temporary/$reference"
@@ -123,12 +133,14 @@ for variant in x86_64_v4 x86_64_v3; do
         exit 1
     fi
 done
-[ "$reference" ] || echo "No x86-64 variant with FMA runs here: only the digests that the test keeps are compared."
+[ "$reference" ] ||
+    echo "No x86-64 variant with FMA runs here: only the digests that the test keeps are compared."
 for cpu in $cpus; do
     echo -n "$cpu: "
     QEMU_CPU=$cpu "$arm" "$temporary/digests.py" >"$temporary/aarch64"
     if [ "$reference" ]; then
-        diff "$temporary/$reference" "$temporary/aarch64" || { echo "NEON differs from $reference."; exit 1; }
+        diff "$temporary/$reference" "$temporary/aarch64" ||
+            { echo "NEON differs from $reference."; exit 1; }
     fi
     if grep "not the digest" "$temporary/aarch64"; then exit 1; fi
 done
@@ -136,9 +148,12 @@ cat "$temporary/aarch64"
 echo "all the same, to the last bit"
 
 # qemu 7.2 ends itself by an assertion in a child that was forked from a process with threads.
-no_forks=(--deselect tests/core/test_threads.py::test_a_hundred_forks_train_in_parent_and_child
-    --deselect tests/core/test_threads.py::test_a_model_forked_in_the_middle_of_a_fit_can_be_trained_in_the_child)
-tests=(tests/kernels/test_{kernels,golden,math,bits}.py tests/blame tests/core/test_threads.py)
+threads=tests/core/test_threads.py
+no_forks=(
+    --deselect "$threads::test_a_hundred_forks_train_in_parent_and_child"
+    --deselect "$threads::test_a_model_forked_in_the_middle_of_a_fit_can_be_trained_in_the_child"
+)
+tests=(tests/kernels/test_{kernels,golden,math,bits}.py tests/blame "$threads")
 for cpu in $cpus; do
     step "tests on aarch64, $cpu: ${tests[*]}"
     QEMU_CPU=$cpu "$arm" -m pytest -q -p no:cacheprovider "${no_forks[@]}" "${tests[@]}"

@@ -19,14 +19,16 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python=
 if [ $# -gt 0 ]; then
-    python=$(type -P "$1") || { echo "check_cpus.sh: PYTHON must be a program, got '$1'." >&2; exit 2; }
+    python=$(type -P "$1") ||
+        { echo "check_cpus.sh: PYTHON must be a program, got '$1'." >&2; exit 2; }
 fi
 [ -z "$python" ] || python=$(realpath -s "$python")
 cd "$(dirname "$0")/.."
 if [ -z "$python" ]; then
     # A copy, so that no build folder is left in the checkout.
     mkdir "$folder/source"
-    git ls-files -z setup.py pyproject.toml MANIFEST.in README.md LICENSE fastbackprop | xargs -0 cp --parents -t "$folder/source"
+    git ls-files -z setup.py pyproject.toml MANIFEST.in README.md LICENSE fastbackprop |
+        xargs -0 cp --parents -t "$folder/source"
     python3 -m venv "$folder/venv"
     python=$folder/venv/bin/python
     "$python" -m pip install -q "$folder/source" pytest
@@ -59,10 +61,12 @@ while read -r cpu variant why; do
     got=$(on "$cpu" "$qemu" -c "import fastbackprop as fb; print(fb.kernel_info()['variant'])")
     [ "$got" = "$variant" ] || fail "$got is picked"
     echo "picked: $got"
-    on "$cpu" "$qemu" -m pytest -q -p no:cacheprovider -k "$variant" tests/kernels/test_kernels.py tests/kernels/test_golden.py
+    on "$cpu" "$qemu" -m pytest -q -p no:cacheprovider -k "$variant" \
+        tests/kernels/test_kernels.py tests/kernels/test_golden.py
     for other in x86_64_v3 x86_64_v4; do
         [ $other != "$variant" ] || continue
-        words=$(FASTBACKPROP_KERNELS=$other on "$cpu" "$qemu" -c "import fastbackprop; fastbackprop.kernel_info()" 2>&1 | tail -n 1) || true
+        words=$(FASTBACKPROP_KERNELS=$other on "$cpu" "$qemu" \
+            -c "import fastbackprop; fastbackprop.kernel_info()" 2>&1 | tail -n 1) || true
         case $words in
             "ImportError: FASTBACKPROP_KERNELS=$other needs "*) echo "forced: $words" ;;
             *) fail "$other, forced, isn't refused: $words" ;;
@@ -79,10 +83,12 @@ printf '\n== core2duo: an ImportError, for it has no SSE4 and no POPCNT\n'
 # NumPy itself, if built for x86-64-v2, dies here; our check has to come first.
 code=0
 on core2duo "$qemu" -c "import numpy" >"$folder/log" 2>&1 || code=$?
-echo "import numpy, for comparison: exit code $code$([ $code != 132 ] || echo ', an illegal instruction')"
+echo "import numpy, for comparison:" \
+    "exit code $code$([ $code != 132 ] || echo ', an illegal instruction')"
 if words=$(on core2duo "$qemu" -c "import fastbackprop" 2>&1); then fail "it is imported"; fi
 words=$(tail -n 1 <<<"$words")
 case $words in
-    "ImportError: fastbackprop needs at least x86-64-v2"*"lacks popcnt, sse4_1, sse4_2.") echo "$words" ;;
+    "ImportError: fastbackprop needs at least x86-64-v2"*"lacks popcnt, sse4_1, sse4_2.")
+        echo "$words" ;;
     *) fail "$words" ;;
 esac

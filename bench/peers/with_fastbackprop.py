@@ -1,4 +1,4 @@
-"""fastbackprop, as a user would call it: ``fit``, and ``step`` for those who write the loop themselves."""
+"""fastbackprop, as a user would call it: ``fit``, and ``step`` for those with their own loop."""
 
 # ruff: noqa: D102 - the methods are documented in base.py
 
@@ -65,11 +65,15 @@ class Fit(Trainee):
 
     def train(self, order: np.ndarray) -> None:
         rows = order.ravel()
-        self.trainer.fit(self.task.X[rows], self.task.y[rows], epochs=1, shuffle=False, progress_bar=False)
+        self.trainer.fit(
+            self.task.X[rows], self.task.y[rows], epochs=1, shuffle=False, progress_bar=False
+        )
 
     def timed(self, n_steps: int) -> Callable[[], object]:
         epochs = n_steps // self.task.workload.n_batches
-        return partial(self.trainer.fit, self.task.X, self.task.y, epochs=epochs, progress_bar=False)
+        return partial(
+            self.trainer.fit, self.task.X, self.task.y, epochs=epochs, progress_bar=False
+        )
 
 
 class Step(Fit):
@@ -97,15 +101,19 @@ class Predict(Predictor):
     def __init__(self, task: Task, n_threads: int | None, label: str = LABEL) -> None:
         self.label = label
         self._predict = partial(_model(task).predict, task.X)
-        if n_threads != 1 or task.n_threads != 1:  # one thread: pinned to one core, the default is that
-            self._predict = partial(self._predict, **threads_argument(fb.Sequential.predict, n_threads))
+        if (
+            n_threads != 1 or task.n_threads != 1
+        ):  # one thread: pinned to one core, the default is that
+            self._predict = partial(
+                self._predict, **threads_argument(fb.Sequential.predict, n_threads)
+            )
 
     def predict(self) -> np.ndarray:
         return self._predict()
 
 
 def _with_thread_counts(kind: Callable, function: Callable, task: Task) -> list[Callable]:
-    """With as many threads as asked for; if that is more than one, also with one, and with the default."""
+    """With as many threads as asked for; if these are several, also with one and the default."""
     makers = [partial(kind, task, task.n_threads)]
     if task.n_threads > 1 and threads_argument(function, 1):
         makers += [partial(kind, task, 1, ONE_THREAD), partial(kind, task, None, DEFAULT_THREADS)]
@@ -114,7 +122,10 @@ def _with_thread_counts(kind: Callable, function: Callable, task: Task) -> list[
 
 def training(task: Task) -> list[Callable[[], Trainee]]:
     """All ways to train."""
-    return [*_with_thread_counts(Fit, fb.Trainer, task), partial(Step, task, task.n_threads, f"{LABEL} step")]
+    return [
+        *_with_thread_counts(Fit, fb.Trainer, task),
+        partial(Step, task, task.n_threads, f"{LABEL} step"),
+    ]
 
 
 def prediction(task: Task) -> list[Callable[[], Predictor]]:

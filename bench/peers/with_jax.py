@@ -1,4 +1,4 @@
-"""JAX: data and weights stay on the device; one compiled call a step, or one a whole epoch (lax.scan)."""
+"""JAX: data and weights stay on the device; one compiled call a step, or an epoch (lax.scan)."""
 
 # ruff: noqa: D102 - the methods are documented in base.py
 
@@ -31,11 +31,16 @@ def cost(is_regression: bool, weights: Any, X: jax.Array, y: jax.Array) -> jax.A
     z = forward(weights, X)
     if is_regression:
         return 0.5 * jnp.mean(jnp.sum((z - y) ** 2, axis=1))
-    # A product with one-hot labels: the gradient of indexing would be a scatter, which is slow on CPUs.
-    return jnp.mean(jax.nn.logsumexp(z, axis=1) - jnp.sum(jax.nn.one_hot(y, z.shape[1]) * z, axis=1))
+    # A product with one-hot labels: the gradient of indexing would be a scatter, which is slow on
+    # CPUs.
+    return jnp.mean(
+        jax.nn.logsumexp(z, axis=1) - jnp.sum(jax.nn.one_hot(y, z.shape[1]) * z, axis=1)
+    )
 
 
-def corrected(is_regression: bool, learning_rate: float, weights: Any, X: jax.Array, y: jax.Array) -> Any:
+def corrected(
+    is_regression: bool, learning_rate: float, weights: Any, X: jax.Array, y: jax.Array
+) -> Any:
     """Return the weights after one step."""
     gradients = jax.grad(partial(cost, is_regression))(weights, X, y)
     return jax.tree.map(lambda w, g: w - learning_rate * g, weights, gradients)
@@ -52,7 +57,9 @@ class OnDevice(Trainee):
 
     def load(self, weights: Weights) -> None:
         # Copies: the steps are given these arrays to overwrite.
-        self.weights = jax.block_until_ready([(jnp.array(w, copy=True), jnp.array(b, copy=True)) for w, b in weights])
+        self.weights = jax.block_until_ready(
+            [(jnp.array(w, copy=True), jnp.array(b, copy=True)) for w, b in weights]
+        )
 
     def read(self) -> Weights:
         return [(np.array(weight), np.array(bias)) for weight, bias in self.weights]
@@ -66,7 +73,9 @@ class EachStep(OnDevice):
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        self.step = jax.jit(lambda weights, X, y, rows: self.correct(weights, X[rows], y[rows]), donate_argnums=0)
+        self.step = jax.jit(
+            lambda weights, X, y, rows: self.correct(weights, X[rows], y[rows]), donate_argnums=0
+        )
 
     def prepared(self, order: np.ndarray) -> list[jax.Array]:
         return jax.block_until_ready([jnp.array(rows, jnp.int32) for rows in order])
@@ -91,16 +100,24 @@ class Scan(OnDevice):
         def epoch(weights: Any, X: jax.Array, y: jax.Array, order: jax.Array) -> Any:
             if takes_before:
                 return jax.lax.scan(
-                    lambda w, b: (self.correct(w, *b), None), weights, (X[order], y[order]), unroll=unroll
+                    lambda w, b: (self.correct(w, *b), None),
+                    weights,
+                    (X[order], y[order]),
+                    unroll=unroll,
                 )
             return jax.lax.scan(
-                lambda w, rows: (self.correct(w, X[rows], y[rows]), None), weights, order, unroll=unroll
+                lambda w, rows: (self.correct(w, X[rows], y[rows]), None),
+                weights,
+                order,
+                unroll=unroll,
             )
 
         self.epoch = jax.jit(lambda *arguments: epoch(*arguments)[0], donate_argnums=0)
 
     def prepared(self, order: np.ndarray) -> list[jax.Array]:
-        return jax.block_until_ready([jnp.array(part, jnp.int32) for part in epochs_of(order, self.task)])
+        return jax.block_until_ready(
+            [jnp.array(part, jnp.int32) for part in epochs_of(order, self.task)]
+        )
 
     def train(self, order: list[jax.Array]) -> None:
         for part in order:
@@ -125,7 +142,10 @@ class Predict(Predictor):
 
 def training(task: Task) -> list[Callable[[], Trainee]]:
     """All ways to train."""
-    scans = [partial(Scan, task, *way) for way in ((False, 1), (False, 4), (True, 1), (True, 4), (True, 8))]
+    scans = [
+        partial(Scan, task, *way)
+        for way in ((False, 1), (False, 4), (True, 1), (True, 4), (True, 8))
+    ]
     return [*scans, partial(EachStep, task)]
 
 

@@ -58,7 +58,9 @@ class ByHand(Trainee):
         self.network = Network(task)
         self.delta = [np.empty_like(a) for a in self.network.a]
         self.mask = [np.empty(a.shape, bool) for a in self.network.a]
-        self.change = [(np.empty_like(weight), np.empty_like(bias)) for weight, bias in task.weights]
+        self.change = [
+            (np.empty_like(weight), np.empty_like(bias)) for weight, bias in task.weights
+        ]
         self.y = np.empty((self.network.rows, *task.y.shape[1:]), task.y.dtype)
         self.numbers = np.arange(self.network.rows)
 
@@ -77,7 +79,8 @@ class ByHand(Trainee):
 
     def _step(self, rows: np.ndarray) -> None:
         network, a, deltas = self.network, self.network.a, self.delta
-        # mode="clip" lets take write straight into out; methods skip a layer of Python that functions have.
+        # mode="clip" lets take write straight into out; methods skip a layer of Python that
+        # functions have.
         self.task.X.take(rows, axis=0, out=a[0], mode="clip")
         self.task.y.take(rows, axis=0, out=self.y, mode="clip")
         y_hat = network.forward(a[0])
@@ -86,7 +89,8 @@ class ByHand(Trainee):
         else:
             delta = y_hat
             delta[self.numbers, self.y] -= 1
-        # All that follows is linear in delta: scale it, the smallest array, by the learning rate too.
+        # All that follows is linear in delta: scale it, the smallest array, by the learning rate
+        # too.
         np.multiply(delta, np.float32(self.task.learning_rate / network.rows), out=delta)
         for i in range(len(network.weights) - 1, -1, -1):
             weight, bias = network.weights[i]

@@ -22,7 +22,10 @@ def model_bytes(task: Task) -> bytes:
 
     nodes, constants, last, name = [], [], len(task.weights) - 1, "x"
     for i, (weight, bias) in enumerate(task.weights):
-        constants += [numpy_helper.from_array(weight, f"w{i}"), numpy_helper.from_array(bias, f"b{i}")]
+        constants += [
+            numpy_helper.from_array(weight, f"w{i}"),
+            numpy_helper.from_array(bias, f"b{i}"),
+        ]
         nodes.append(helper.make_node("Gemm", [name, f"w{i}", f"b{i}"], [f"z{i}"]))
         name = "y" if i == last else f"a{i}"
         nodes.append(helper.make_node("Softmax" if i == last else "Relu", [f"z{i}"], [name]))
@@ -31,7 +34,9 @@ def model_bytes(task: Task) -> bytes:
     outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", widths[-1]])]
     graph = helper.make_graph(nodes, "mlp", inputs, outputs, constants)
     # Old enough for every ONNX Runtime in use; the onnx package may be newer than that.
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
 
 
 class Run(Predictor):
@@ -46,7 +51,9 @@ class Run(Predictor):
         options.inter_op_num_threads = 1
         # Its workers may spin during a call, but not on after it, in the way of the next runner.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        self.session = onnxruntime.InferenceSession(model_bytes(task), options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(
+            model_bytes(task), options, providers=["CPUExecutionProvider"]
+        )
         self.inputs = {"x": task.X}
 
     def predict(self) -> np.ndarray:

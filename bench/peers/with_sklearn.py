@@ -1,6 +1,7 @@
-"""scikit-learn: MLPClassifier and MLPRegressor as plain SGD (no momentum, no penalty), an epoch a call of partial_fit.
+"""scikit-learn: MLPClassifier and MLPRegressor as plain SGD, an epoch a call of partial_fit.
 
-Their gradients are means over the batch of those of log-loss and of half the squared error: the same as ours.
+There is no momentum and no penalty. Their gradients are means over the batch of those of log-loss
+and of half the squared error: the same as ours.
 """
 
 # ruff: noqa: D102 - the methods are documented in base.py
@@ -20,7 +21,7 @@ DISTRIBUTION = "scikit-learn"
 
 
 def make_estimator(task: Task) -> MLPClassifier | MLPRegressor:
-    """Return an estimator that has been initialised by a first batch, and then given the task's weights."""
+    """Return an estimator, initialised by a first batch and then given the task's weights."""
     widths = task.workload.widths
     if not task.workload.is_regression and widths[-1] == 2:
         raise Unsupported("MLPClassifier makes one logistic output of two classes: another network")
@@ -63,14 +64,18 @@ class PartialFit(Trainee):
         super().__init__(task)
         self.estimator = make_estimator(task)
         self.y = task.y.ravel()
-        # Each call costs a millisecond before its first step; an epoch of single samples would last too long.
+        # Each call costs a millisecond before its first step; an epoch of single samples would last
+        # too long.
         self.whole_epochs = task.workload.batch > 1
 
     def load(self, weights: Weights) -> None:
         load(self.estimator, weights)
 
     def read(self) -> Weights:
-        return [(w.copy(), b.copy()) for w, b in zip(self.estimator.coefs_, self.estimator.intercepts_, strict=True)]
+        return [
+            (w.copy(), b.copy())
+            for w, b in zip(self.estimator.coefs_, self.estimator.intercepts_, strict=True)
+        ]
 
     def prepared(self, order: np.ndarray) -> list[np.ndarray]:
         return [part.ravel() for part in epochs_of(order, self.task)]

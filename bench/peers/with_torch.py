@@ -45,13 +45,18 @@ class Eager(Trainee):
         super().__init__(task)
         self.network = make_network(task)
         self.X, self.y = torch.from_numpy(task.X), torch.from_numpy(task.y)
-        self.loss = half_squared_error if task.workload.is_regression else nn.functional.cross_entropy
+        self.loss = (
+            half_squared_error if task.workload.is_regression else nn.functional.cross_entropy
+        )
 
     def load(self, weights: Weights) -> None:
         load(self.network, weights)
 
     def read(self) -> Weights:
-        return [(x.weight.detach().numpy().T.copy(), x.bias.detach().numpy().copy()) for x in self.network[::2]]
+        return [
+            (x.weight.detach().numpy().T.copy(), x.bias.detach().numpy().copy())
+            for x in self.network[::2]
+        ]
 
     def prepared(self, order: np.ndarray) -> tuple[torch.Tensor, ...]:
         return torch.from_numpy(order).unbind()
@@ -63,7 +68,9 @@ class WithOptimizer(Eager):
     def __init__(self, task: Task, option: str) -> None:
         super().__init__(task)
         self.way = f"torch.optim.SGD({option}=True)"
-        self.optimizer = torch.optim.SGD(self.network.parameters(), task.learning_rate, **{option: True})
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(), task.learning_rate, **{option: True}
+        )
 
     def train(self, order: tuple[torch.Tensor, ...]) -> None:
         X, y, network, optimizer = self.X, self.y, self.network, self.optimizer
@@ -74,7 +81,7 @@ class WithOptimizer(Eager):
 
 
 class InPlace(Eager):
-    """The gradients by torch.autograd.grad, the correction by hand; functions instead of modules."""
+    """The gradients by torch.autograd.grad, the correction by hand; functions, not modules."""
 
     way = "autograd.grad, update in place"
 
@@ -106,7 +113,9 @@ class PredictModules(Predictor):
 
     def __init__(self, task: Task) -> None:
         self.X = torch.from_numpy(task.X)
-        self.network = nn.Sequential(*make_network(task), nn.Softmax(dim=1)).eval().requires_grad_(False)
+        self.network = (
+            nn.Sequential(*make_network(task), nn.Softmax(dim=1)).eval().requires_grad_(False)
+        )
 
     @torch.inference_mode()
     def predict(self) -> torch.Tensor:
@@ -120,7 +129,9 @@ class PredictFunctions(PredictModules):
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        self.layers = [(torch.from_numpy(weight), torch.from_numpy(bias)) for weight, bias in task.weights]
+        self.layers = [
+            (torch.from_numpy(weight), torch.from_numpy(bias)) for weight, bias in task.weights
+        ]
 
     @torch.inference_mode()
     def predict(self) -> torch.Tensor:
@@ -133,7 +144,11 @@ class PredictFunctions(PredictModules):
 
 def training(task: Task) -> list[Callable[[], Trainee]]:
     """All ways to train."""
-    return [partial(WithOptimizer, task, "foreach"), partial(WithOptimizer, task, "fused"), partial(InPlace, task)]
+    return [
+        partial(WithOptimizer, task, "foreach"),
+        partial(WithOptimizer, task, "fused"),
+        partial(InPlace, task),
+    ]
 
 
 def prediction(task: Task) -> list[Callable[[], Predictor]]:

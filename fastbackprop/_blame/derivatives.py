@@ -1,7 +1,7 @@
 """What else blame is good for: gradients as results.
 
-``Sequential`` gets these methods from here. They run on the tiles that train, in the scratch of training: what a
-``forward`` had kept is gone after them.
+``Sequential`` gets these methods from here. They run on the tiles that train, in the scratch of
+training: what a ``forward`` had kept is gone after them.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,13 @@ import numpy as np
 from fastbackprop._compare.losses import Loss, Targets, as_loss
 from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
-from fastbackprop._core.validation import as_matrix, as_numeric, as_vector, check_integer, same_length
+from fastbackprop._core.validation import (
+    as_matrix,
+    as_numeric,
+    as_vector,
+    check_integer,
+    same_length,
+)
 from fastbackprop._predict.dense import Dense
 
 __all__ = ["Derivatives", "LayerGradients"]
@@ -66,7 +72,8 @@ class Derivatives:
         """
         if output is None and self.n_out > 1:
             raise ValueError(
-                f"output must be an integer from 0 to {self.n_out - 1}, or {self.n_out} numbers, got None."
+                f"output must be an integer from 0 to {self.n_out - 1}, or {self.n_out} numbers, "
+                f"got None."
             )
         if output is None or np.ndim(output) == 0:
             index = 0 if output is None else check_integer("output", output, at_least=0)
@@ -131,7 +138,9 @@ class Derivatives:
                     # In one piece: either these are all outputs, or there is one row.
                     place = result[first : first + size, some]
                     is_packed = first + start > 0
-                    kernels(self._dtype).output_derivatives(self._network, own, which, place, scratch, is_packed)
+                    kernels(self._dtype).output_derivatives(
+                        self._network, own, which, place, scratch, is_packed
+                    )
         finally:
             self._release()
         return result[0] if X.ndim == 1 else result
@@ -149,8 +158,9 @@ class Derivatives:
         Returns
         -------
         list of tuple
-            For each layer (weight, bias): of shape (n, n_in, n_out), and (n, n_out) or None. Their means over n are
-            what ``backward`` gives for the batch, to rounding. Sample i has the same bits for any other rows.
+            For each layer (weight, bias): of shape (n, n_in, n_out), and (n, n_out) or None. Their
+            means over n are what ``backward`` gives for the batch, to rounding. Sample i has the
+            same bits for any other rows.
 
         Raises
         ------
@@ -181,10 +191,13 @@ class Derivatives:
             self._release()
         return out
 
-    def hessian_vector_product(self, X: Any, y: Any, loss: str | Loss, v: Sequence[tuple[Any, Any]]) -> LayerGradients:
-        """Return the product of the cost's Hessian with a vector, exactly, for the price of about two gradients.
+    def hessian_vector_product(
+        self, X: Any, y: Any, loss: str | Loss, v: Sequence[tuple[Any, Any]]
+    ) -> LayerGradients:
+        """Return the product of the cost's Hessian with a vector, exactly.
 
-        By Pearlmutter 1994, "Fast exact multiplication by the Hessian".
+        It costs about as much as two gradients. By Pearlmutter 1994, "Fast exact multiplication
+        by the Hessian".
 
         Parameters
         ----------
@@ -212,15 +225,27 @@ class Derivatives:
             raise ValueError("X must have at least one row, got 0.")
         direction, n = self._as_direction(v), len(rows)
         size = self._parameters.values.size
-        widest = max(row_length(n, self._dtype) for layer in self._layers for n in (layer.n_in, layer.n_out))
-        scratch, out = aligned_empty(2 * n * widest + size, self._dtype), aligned_zeros(size, self._dtype)
+        widest = max(
+            row_length(n, self._dtype) for layer in self._layers for n in (layer.n_in, layer.n_out)
+        )
+        scratch, out = (
+            aligned_empty(2 * n * widest + size, self._dtype),
+            aligned_zeros(size, self._dtype),
+        )
         moved = self._new_network(direction)
         moved.set_scratch(n, aligned_zeros(moved.scratch_size(n), self._dtype))
         self._acquire()
         try:
             self._begin(n)
             kernels(self._dtype).hessian_vector_product(
-                self._network, moved, rows, targets.values, targets.labels, loss._spec(self.n_out), out, scratch
+                self._network,
+                moved,
+                rows,
+                targets.values,
+                targets.labels,
+                loss._spec(self.n_out),
+                out,
+                scratch,
             )
         finally:
             self._release()
@@ -242,18 +267,29 @@ class Derivatives:
         """V as one buffer like that of the parameters."""
         if not isinstance(v, list | tuple) or len(v) != len(self._layers):
             got = f"{len(v)}" if isinstance(v, list | tuple) else type(v).__name__
-            raise ValueError(f"v must be a list of {len(self._layers)} tuples (weight, bias), got {got}.")
+            raise ValueError(
+                f"v must be a list of {len(self._layers)} tuples (weight, bias), got {got}."
+            )
         buffer = aligned_zeros(self._parameters.values.size, self._dtype)
-        for k, (layer, place, pair) in enumerate(zip(self._layers, self._parameters.places, v, strict=True)):
+        for k, (layer, place, pair) in enumerate(
+            zip(self._layers, self._parameters.places, v, strict=True)
+        ):
             if not isinstance(pair, list | tuple) or len(pair) != 2:
-                raise ValueError(f"v[{k}] must be a tuple (weight, bias), got {type(pair).__name__}.")
+                raise ValueError(
+                    f"v[{k}] must be a tuple (weight, bias), got {type(pair).__name__}."
+                )
             weight, own = pair[0], place.bias(buffer)
             given = as_matrix(f"v[{k}][0]", weight, self._dtype, layer.n_out, "the layer's n_out")
             if len(given) != layer.n_in:
-                raise ValueError(f"v[{k}][0] must have shape ({layer.n_in}, {layer.n_out}), got {given.shape}.")
+                raise ValueError(
+                    f"v[{k}][0] must have shape ({layer.n_in}, {layer.n_out}), got {given.shape}."
+                )
             place.weight(buffer)[...] = given
             if own is not None:
                 own[...] = as_vector(f"v[{k}][1]", pair[1], self._dtype, layer.n_out)
             elif pair[1] is not None:
-                raise ValueError(f"v[{k}][1] must be None, since the layer has no bias, got {type(pair[1]).__name__}.")
+                raise ValueError(
+                    f"v[{k}][1] must be None, since the layer has no bias, got "
+                    f"{type(pair[1]).__name__}."
+                )
         return buffer

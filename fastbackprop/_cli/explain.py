@@ -38,18 +38,37 @@ def add_explain(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="a model that was saved: model.safetensors")
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help="a model that was saved: model.safetensors"
+    )
     parser.add_argument(
         "data", nargs="?", metavar="DATA",
         help="X and y in a .npz file, or a .csv file whose last columns (one, for labels) are y",
     )  # fmt: skip
-    parser.add_argument("--demo", action="store_true", help="a small network on the bundled handwritten digits instead")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write a page there (.html); without it: text")
     parser.add_argument(
-        "--row", type=int, metavar="N", help=f"explain one row of DATA (default: the first {MOST_ROWS})"
+        "--demo",
+        action="store_true",
+        help="a small network on the bundled handwritten digits instead",
     )
-    parser.add_argument("--loss", choices=sorted(LOSSES), help="default: what goes with the last activation")
-    parser.add_argument("--learning-rate", type=float, default=0.01, metavar="RATE", help="of the step (default: 0.01)")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write a page there (.html); without it: text"
+    )
+    parser.add_argument(
+        "--row",
+        type=int,
+        metavar="N",
+        help=f"explain one row of DATA (default: the first {MOST_ROWS})",
+    )
+    parser.add_argument(
+        "--loss", choices=sorted(LOSSES), help="default: what goes with the last activation"
+    )
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        default=0.01,
+        metavar="RATE",
+        help="of the step (default: 0.01)",
+    )
 
 
 def explain(given: argparse.Namespace) -> None:
@@ -59,11 +78,15 @@ def explain(given: argparse.Namespace) -> None:
     if given.demo and given.model is not None:
         raise ValueError(f"--demo takes no MODEL and no DATA, got {given.model}.")
     if not given.demo and (given.model is None or given.data is None):
-        raise ValueError("explain needs MODEL and DATA, or --demo; see fastbackprop explain --help.")
+        raise ValueError(
+            "explain needs MODEL and DATA, or --demo; see fastbackprop explain --help."
+        )
     model, X, y = _demo() if given.demo else _read(str(given.model), str(given.data))
     loss = given.loss or LOSS_OF.get(model.layers[-1].activation, "half_squared_error")
     if len(X) != len(y):
-        raise ValueError(f"DATA must have as many rows of y as of X, got {len(y):,} and {len(X):,}.")
+        raise ValueError(
+            f"DATA must have as many rows of y as of X, got {len(y):,} and {len(X):,}."
+        )
     if given.row is not None:
         if not 0 <= given.row < len(X):
             raise ValueError(f"--row must be from 0 to {len(X) - 1}, got {given.row}.")
@@ -76,7 +99,10 @@ def explain(given: argparse.Namespace) -> None:
         print(explanation)
         return
     explanation.to_html(given.output)
-    print(f"{explanation!r}\nMost to blame: {', '.join(f'{x.name} {x.share:.1%}' for x in explanation.top(3))}")
+    print(
+        f"{explanation!r}\nMost to blame: "
+        f"{', '.join(f'{x.name} {x.share:.1%}' for x in explanation.top(3))}"
+    )
     print(f"Wrote {given.output}; open it in a browser.")
 
 
@@ -84,7 +110,9 @@ def _demo() -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
     """A small network in the middle of its training, and the digit that it gets most wrong."""
     parts = load_digits()
     model = fb.mlp([64, 24, 10], activation="relu", output_activation="softmax", seed=0)
-    fb.Trainer(model, "cross_entropy", fb.SGD(0.1), seed=0).fit(*parts["train"], epochs=3, progress_bar=False)
+    fb.Trainer(model, "cross_entropy", fb.SGD(0.1), seed=0).fit(
+        *parts["train"], epochs=3, progress_bar=False
+    )
     X, y = parts["test"]
     probabilities = model.predict(X)[np.arange(len(y)), y]
     worst = int(np.argmin(probabilities))
@@ -104,13 +132,19 @@ def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, n
     try:
         with warnings.catch_warnings():  # of what is wrong with the file; that is said below
             warnings.simplefilter("ignore")
-            found = _arrays(path) if suffix == ".npz" else np.genfromtxt(path, delimiter=",", ndmin=2)
+            found = (
+                _arrays(path) if suffix == ".npz" else np.genfromtxt(path, delimiter=",", ndmin=2)
+            )
     except UNREADABLE as error:
         what = str(error).splitlines()[0] if str(error) else "nothing in it"
-        raise ValueError(f"DATA must be a {suffix} file that can be read, got {data_path}: {what}") from None
+        raise ValueError(
+            f"DATA must be a {suffix} file that can be read, got {data_path}: {what}"
+        ) from None
     if isinstance(found, dict):
         if missing := [name for name in ("X", "y") if name not in found]:
-            raise ValueError(f"DATA must have arrays X and y, got {', '.join(found) or 'none'}: no {missing[0]}.")
+            raise ValueError(
+                f"DATA must have arrays X and y, got {', '.join(found) or 'none'}: no {missing[0]}."
+            )
         return model, np.atleast_1d(found["X"]), np.atleast_1d(found["y"])
     table = found
     if table.size == 0:
@@ -120,7 +154,8 @@ def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, n
     n_targets = table.shape[1] - model.n_in
     if n_targets not in (1, model.n_out):
         raise ValueError(
-            f"DATA must have {model.n_in} columns (the model's n_in) and behind them 1 or {model.n_out} of y, "
+            f"DATA must have {model.n_in} columns (the model's n_in) and behind them 1 or "
+            f"{model.n_out} of y, "
             f"got {table.shape[1]}."
         )
     y = table[:, model.n_in :]

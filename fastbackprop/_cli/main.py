@@ -22,13 +22,17 @@ SHADES = " .:-=+*#%@"
 
 NEXT = """
 What to try next
-  the same from Python         fb.mlp([64, 512, 512, 10], activation="relu", output_activation="softmax", seed=0)
+  the same from Python         fb.mlp([64, 512, 512, 10], activation="relu",
+                                      output_activation="softmax", seed=0)
   another seed, more epochs    fastbackprop demo --seed 1 --epochs 60
-  your own data                trainer = fb.Trainer(model, loss="cross_entropy", optimizer=fb.SGD(0.05, momentum=0.9))
+  your own data                trainer = fb.Trainer(model, loss="cross_entropy",
+                                                    optimizer=fb.SGD(0.05, momentum=0.9))
                                trainer.fit(X, y, epochs=10, validation_data=(X_val, y_val))
-  one step by hand             y_hat = model.forward(x); cost, d = loss(y_hat, y); model.backward(d); sgd.step(model)
+  one step by hand             y_hat = model.forward(x); cost, d = loss(y_hat, y)
+                               model.backward(d); sgd.step(model)
   who is to blame              fastbackprop explain --demo -o blame.html
-  keep it                      model.save("digits.safetensors"); model = fb.load("digits.safetensors")
+  keep it                      model.save("digits.safetensors")
+                               model = fb.load("digits.safetensors")
   another kernel module        FASTBACKPROP_KERNELS={other} fastbackprop demo"""
 
 
@@ -49,7 +53,10 @@ def _confusion(y: np.ndarray, predicted: np.ndarray, X: np.ndarray) -> str:
     article = {8: "an"}
     names = f"{article.get(true, 'a')} {true} read as {article.get(read, 'a')} {read}"
     times = {1: "once", 2: "twice"}.get(count, f"{count} times")
-    return f"Most frequent confusion: {names}, {times}. For instance this {true}:\n{_picture(X[example])}"
+    return (
+        f"Most frequent confusion: {names}, {times}. For instance this {true}:\n"
+        f"{_picture(X[example])}"
+    )
 
 
 def _print_line(text: str) -> None:
@@ -72,13 +79,21 @@ def demo(epochs: int, seed: int) -> None:
     parts = load_digits()
     X, y = parts["train"]
     X_test, y_test = parts["test"]
-    print(f"{sum(len(labels) for _, labels in parts.values()):,} handwritten digits of 8 x 8 pixels: ", end="")
+    print(
+        f"{sum(len(labels) for _, labels in parts.values()):,} handwritten digits of 8 x 8 "
+        f"pixels: ",
+        end="",
+    )
     print(", ".join(f"{len(labels):,} {name}" for name, (_, labels) in parts.items()))
     model = fb.mlp([64, 512, 512, 10], activation="relu", output_activation="softmax", seed=seed)
-    trainer = fb.Trainer(model, loss="cross_entropy", optimizer=fb.SGD(0.05, momentum=0.9), batch_size=32, seed=seed)
+    trainer = fb.Trainer(
+        model, loss="cross_entropy", optimizer=fb.SGD(0.05, momentum=0.9), batch_size=32, seed=seed
+    )
     print(f"{model!r}\n")
     start = time.perf_counter()
-    history = trainer.fit(X, y, epochs=epochs, validation_data=parts["validation"], on_epoch_end=_show_epoch)
+    history = trainer.fit(
+        X, y, epochs=epochs, validation_data=parts["validation"], on_epoch_end=_show_epoch
+    )
     wall = time.perf_counter() - start
     accuracy = trainer.evaluate(X_test, y_test)["accuracy"]
     info = fb.kernel_info()
@@ -119,7 +134,9 @@ def _at_least(least: int) -> Callable[[str], int]:
 
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, got {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"must be an integer of at least {least}, got {text!r}"
+            )
         return int(text)
 
     return number
@@ -136,18 +153,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0; 2 for an error, said in one sentence on stderr; 130 after Ctrl-C; 1 if nobody reads
-        the output to its end.
+        The exit code: 0; 2 for an error, said in one sentence on stderr; 130 after Ctrl-C; 1 if
+        nobody reads the output to its end.
     """
     parser = argparse.ArgumentParser(
-        prog="fastbackprop", description="Trains, runs and explains dense neural networks on the CPU."
+        prog="fastbackprop",
+        description="Trains, runs and explains dense neural networks on the CPU.",
     )
     parser.add_argument("--version", action="version", version=f"fastbackprop {fb.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     help_demo = "train on 1,797 bundled handwritten digits: about a second"
     parser_demo = commands.add_parser("demo", help=help_demo, description=f"Demo: {help_demo}.")
-    parser_demo.add_argument("--epochs", type=_at_least(1), default=30, help="passes over the data (default: 30)")
-    parser_demo.add_argument("--seed", type=_at_least(0), default=0, help="of weights and shuffling (default: 0)")
+    parser_demo.add_argument(
+        "--epochs", type=_at_least(1), default=30, help="passes over the data (default: 30)"
+    )
+    parser_demo.add_argument(
+        "--seed", type=_at_least(0), default=0, help="of weights and shuffling (default: 0)"
+    )
     add_explain(commands)
     help_info = "tell the version, the kernels in use and what they run on"
     parser_info = commands.add_parser("info", help=help_info, description=f"Info: {help_info}.")

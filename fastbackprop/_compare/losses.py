@@ -11,7 +11,13 @@ import numpy as np
 
 from fastbackprop._core.buffers import aligned_zeros, padded_rows
 from fastbackprop._core.dispatch import DTYPES, kernels
-from fastbackprop._core.validation import as_labels, as_matrix, as_numeric, check_choice, same_length
+from fastbackprop._core.validation import (
+    as_labels,
+    as_matrix,
+    as_numeric,
+    check_choice,
+    same_length,
+)
 from fastbackprop._predict.output import Output, OutputGradient
 
 __all__ = [
@@ -39,7 +45,8 @@ class Targets:
 
     def __getitem__(self, rows: slice) -> "Targets":
         return Targets(
-            None if self.values is None else self.values[rows], None if self.labels is None else self.labels[rows]
+            None if self.values is None else self.values[rows],
+            None if self.labels is None else self.labels[rows],
         )
 
 
@@ -58,15 +65,26 @@ class Loss:
     def _check_fits(self, activation: str, n_out: int) -> None:
         """Refuse a last layer that this loss can't come behind."""
         if self.activation is not None and activation != self.activation:
-            fits = {"softmax": "'cross_entropy', ", "sigmoid": "'binary_cross_entropy', "}.get(activation, "")
+            fits = {"softmax": "'cross_entropy', ", "sigmoid": "'binary_cross_entropy', "}.get(
+                activation, ""
+            )
             raise ValueError(
-                f"loss {self.name!r} must come behind a last layer with activation {self.activation!r}, got "
-                f"{activation!r}; make it {self.activation!r}, or take loss {fits}'half_squared_error' or "
+                f"loss {self.name!r} must come behind a last layer with activation "
+                f"{self.activation!r}, got "
+                f"{activation!r}; make it {self.activation!r}, or take loss "
+                f"{fits}'half_squared_error' or "
                 "'mean_squared_error'."
             )
 
     def _targets(
-        self, y: Any, n_out: int, dtype: np.dtype, *, name: str = "y", one_row: bool = False, check_finite: bool = True
+        self,
+        y: Any,
+        n_out: int,
+        dtype: np.dtype,
+        *,
+        name: str = "y",
+        one_row: bool = False,
+        check_finite: bool = True,
     ) -> Targets:
         """Check y and bring it into the kernels' form.
 
@@ -139,7 +157,9 @@ class Loss:
         array = as_numeric("y_hat", y_hat)
         dtype = array.dtype if array.dtype.name in DTYPES else np.dtype("float64")
         one_row = array.ndim == 1
-        prediction = as_matrix("y_hat", array, dtype, array.shape[-1] if array.ndim else 1, "n_out", may_be_row=True)
+        prediction = as_matrix(
+            "y_hat", array, dtype, array.shape[-1] if array.ndim else 1, "n_out", may_be_row=True
+        )
         n, n_out = prediction.shape
         if n == 0:
             raise ValueError("y_hat must have at least one row, got 0.")
@@ -159,7 +179,9 @@ class Loss:
         delta = aligned_zeros(a.size, dtype).reshape(a.shape)
         spec = self._spec(n_out)
         costs = np.zeros(n + 64, dtype)  # room behind the last, for whole vectors
-        total = kernels(dtype).compare(spec, padded_rows(z), a, targets.values, targets.labels, delta, n_out, costs)
+        total = kernels(dtype).compare(
+            spec, padded_rows(z), a, targets.values, targets.labels, delta, n_out, costs
+        )
         gradient = np.ascontiguousarray(delta[:, :n_out])
         if self.activation is None:
             return total / n, gradient.reshape(array.shape)
@@ -234,11 +256,19 @@ class CrossEntropy(Loss):
         if n_out < 2:
             raise ValueError(
                 "loss 'cross_entropy' must have at least 2 outputs, got 1; "
-                "for two classes in one output use activation 'sigmoid' with loss 'binary_cross_entropy'."
+                "for two classes in one output use activation 'sigmoid' with loss "
+                "'binary_cross_entropy'."
             )
 
     def _targets(
-        self, y: Any, n_out: int, dtype: np.dtype, *, name: str = "y", one_row: bool = False, check_finite: bool = True
+        self,
+        y: Any,
+        n_out: int,
+        dtype: np.dtype,
+        *,
+        name: str = "y",
+        one_row: bool = False,
+        check_finite: bool = True,
     ) -> Targets:
         """Check y, integer labels or probabilities: see Loss._targets."""
         array = as_numeric(name, y, f"hold integer labels from 0 to {n_out - 1}, or probabilities")
@@ -246,14 +276,19 @@ class CrossEntropy(Loss):
         is_labels = array.size == 1 if one_row else array.ndim == 1 or array.shape[1:] == (1,)
         if is_labels:
             return Targets(None, as_labels(name, array, n_out))
-        targets = super()._targets(y, n_out, dtype, name=name, one_row=one_row, check_finite=check_finite)
+        targets = super()._targets(
+            y, n_out, dtype, name=name, one_row=one_row, check_finite=check_finite
+        )
         values = targets.values
         assert values is not None
         if check_finite:
             wrong = np.flatnonzero((values < 0).any(axis=1) | (abs(values.sum(axis=1) - 1) > 1e-3))
             if len(wrong):
                 row = array.reshape(values.shape)[wrong[0]]
-                raise ValueError(f"{name} must have rows that are one-hot or sum to 1, got {row} at row {wrong[0]}.")
+                raise ValueError(
+                    f"{name} must have rows that are one-hot or sum to 1, got {row} at row "
+                    f"{wrong[0]}."
+                )
         return targets
 
     def _check_range(self, y_hat: np.ndarray) -> None:
@@ -262,7 +297,8 @@ class CrossEntropy(Loss):
         if len(wrong):
             row = y_hat[wrong[0]]
             raise ValueError(
-                f"y_hat must have rows that sum to 1, as a softmax layer gives, got {row} at row {wrong[0]}."
+                f"y_hat must have rows that sum to 1, as a softmax layer gives, got {row} at row "
+                f"{wrong[0]}."
             )
 
     def _logits(self, y_hat: np.ndarray) -> np.ndarray:
@@ -271,13 +307,19 @@ class CrossEntropy(Loss):
 
     def _output_gradient(self, y_hat: np.ndarray, targets: Targets, d_z: np.ndarray) -> np.ndarray:
         """-y / y_hat / n."""
-        y = np.eye(y_hat.shape[1], dtype=y_hat.dtype)[targets.labels] if targets.values is None else targets.values
+        y = (
+            np.eye(y_hat.shape[1], dtype=y_hat.dtype)[targets.labels]
+            if targets.values is None
+            else targets.values
+        )
         return -y / np.maximum(y_hat, np.finfo(y_hat.dtype).tiny) / y_hat.dtype.type(len(y_hat))
 
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """C = mean over samples and outputs of -y log y_hat - (1 - y) log(1 - y_hat), behind a sigmoid layer.
+    """C = mean over samples and outputs of -y log y_hat - (1 - y) log(1 - y_hat).
+
+    It stands behind a sigmoid layer.
 
     y is (n, n_out), or (n,) for one output, with numbers from 0 to 1. Fused with the
     sigmoid like CrossEntropy with softmax: dC/dz = (y_hat - y) / (n n_out).
@@ -299,15 +341,27 @@ class BinaryCrossEntropy(Loss):
         return "binary_cross_entropy", True, 1.0 / n_out, 1.0 / n_out
 
     def _targets(
-        self, y: Any, n_out: int, dtype: np.dtype, *, name: str = "y", one_row: bool = False, check_finite: bool = True
+        self,
+        y: Any,
+        n_out: int,
+        dtype: np.dtype,
+        *,
+        name: str = "y",
+        one_row: bool = False,
+        check_finite: bool = True,
     ) -> Targets:
         """Check y, numbers from 0 to 1: see Loss._targets."""
-        targets = super()._targets(y, n_out, dtype, name=name, one_row=one_row, check_finite=check_finite)
+        targets = super()._targets(
+            y, n_out, dtype, name=name, one_row=one_row, check_finite=check_finite
+        )
         values = targets.values
         assert values is not None
         if check_finite and values.size and not (values.min() >= 0 and values.max() <= 1):
             at = np.argwhere((values < 0) | (values > 1))[0]
-            raise ValueError(f"{name} must be from 0 to 1, got {values[tuple(at)]} at row {at[0]}, column {at[1]}.")
+            raise ValueError(
+                f"{name} must be from 0 to 1, got {values[tuple(at)]} at row {at[0]}, column "
+                f"{at[1]}."
+            )
         return targets
 
     def _check_range(self, y_hat: np.ndarray) -> None:
@@ -315,7 +369,10 @@ class BinaryCrossEntropy(Loss):
         wrong = np.argwhere((y_hat < 0) | (y_hat > 1))
         if len(wrong):
             (i, j), got = wrong[0], y_hat[tuple(wrong[0])]
-            raise ValueError(f"y_hat must be from 0 to 1, as a sigmoid layer gives, got {got} at row {i}, column {j}.")
+            raise ValueError(
+                f"y_hat must be from 0 to 1, as a sigmoid layer gives, got {got} at row {i}, "
+                f"column {j}."
+            )
 
     def _logits(self, y_hat: np.ndarray) -> np.ndarray:
         """log(y_hat / (1 - y_hat)): sigmoid gives y_hat back."""

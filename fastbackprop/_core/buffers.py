@@ -11,7 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Parameters", "Place", "aligned_empty", "aligned_zeros", "padded_rows", "places", "row_length"]
+__all__ = [
+    "Parameters",
+    "Place",
+    "aligned_empty",
+    "aligned_zeros",
+    "padded_rows",
+    "places",
+    "row_length",
+]
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 

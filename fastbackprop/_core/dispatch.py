@@ -39,7 +39,9 @@ VARIANTS: dict[str, frozenset[str]] = {"x86_64_v4": _V4, "x86_64_v3": _V3, "base
 def missing_features(variant: str) -> list[str]:
     """Names of the CPU features that a variant needs and this CPU (or OS) lacks."""
     features = cpu.features()
-    needed = frozenset({"neon"}) if variant == "baseline" and "neon" in features else VARIANTS[variant]
+    needed = (
+        frozenset({"neon"}) if variant == "baseline" and "neon" in features else VARIANTS[variant]
+    )
     return sorted(needed - features)
 
 
@@ -50,7 +52,10 @@ def built_variants() -> list[str]:
     return [
         variant
         for variant in VARIANTS
-        if all(any((folder / f"{variant}_{dtype}{suffix}").exists() for suffix in suffixes) for dtype in DTYPES)
+        if all(
+            any((folder / f"{variant}_{dtype}{suffix}").exists() for suffix in suffixes)
+            for dtype in DTYPES
+        )
     ]
 
 
@@ -63,7 +68,9 @@ def check_cpu() -> None:
         Names what the CPU lacks.
     """
     if lacks := missing_features("baseline"):
-        raise ImportError(f"fastbackprop needs at least x86-64-v2 or aarch64; this CPU lacks {', '.join(lacks)}.")
+        raise ImportError(
+            f"fastbackprop needs at least x86-64-v2 or aarch64; this CPU lacks {', '.join(lacks)}."
+        )
 
 
 # On import, and the package imports this module first: NumPy's wheels need x86-64-v2
@@ -95,7 +102,8 @@ def chosen_variant() -> str:
     if forced not in usable:
         lacks = ", ".join(missing_features(forced))
         raise ImportError(
-            f"{ENVIRONMENT_VARIABLE}={forced} needs {lacks}, which this CPU or OS lacks; usable: {valid}."
+            f"{ENVIRONMENT_VARIABLE}={forced} needs {lacks}, which this CPU or OS lacks; usable: "
+            f"{valid}."
         )
     return forced
 

@@ -16,7 +16,14 @@ from typing import Any
 
 from fastbackprop._core.validation import check_integer
 
-__all__ = ["MOST_THREADS", "OPERATIONS_PER_CALL", "available_cpus", "check_n_threads", "run", "share_of_work"]
+__all__ = [
+    "MOST_THREADS",
+    "OPERATIONS_PER_CALL",
+    "available_cpus",
+    "check_n_threads",
+    "run",
+    "share_of_work",
+]
 
 ENVIRONMENT_VARIABLES = ("FASTBACKPROP_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -37,7 +44,9 @@ def _quota_of(folder: Path) -> float:
     """CPUs' worth of time that one control group (version 2 or 1) may use; inf for no limit."""
     for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
         try:
-            quota, period = (float(x) for x in " ".join((folder / name).read_text() for name in names).split())
+            quota, period = (
+                float(x) for x in " ".join((folder / name).read_text() for name in names).split()
+            )
             if quota > 0 and period > 0:
                 return quota / period
         except (OSError, ValueError):  # not there, or "max": no limit
@@ -45,7 +54,8 @@ def _quota_of(folder: Path) -> float:
     return math.inf
 
 
-@cache  # reading files takes longer than many a call of the kernels; affinity is asked for each time
+# reading files takes longer than many a call of the kernels; affinity is asked for each time
+@cache
 def _cgroup_quota() -> float:
     """The least quota of this process's control group and of those that it is in."""
     least = math.inf
@@ -56,9 +66,17 @@ def _cgroup_quota() -> float:
     for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
         if controllers and "cpu" not in controllers.split(","):
             continue
-        for root in (CGROUPS / controllers, CGROUPS / "cpu") if controllers else (CGROUPS, CGROUPS / "unified"):
-            group = root / path.lstrip("/")  # a container may know it by another path: then only the root is there
-            least = min([least, *(_quota_of(x) for x in (group, *group.parents) if x.is_relative_to(root))])
+        for root in (
+            (CGROUPS / controllers, CGROUPS / "cpu")
+            if controllers
+            else (CGROUPS, CGROUPS / "unified")
+        ):
+            group = root / path.lstrip(
+                "/"
+            )  # a container may know it by another path: then only the root is there
+            least = min(
+                [least, *(_quota_of(x) for x in (group, *group.parents) if x.is_relative_to(root))]
+            )
     return least
 
 
@@ -70,13 +88,15 @@ def available_cpus() -> int:
 
 
 def check_n_threads(n_threads: object) -> int | None:
-    """Return the number asked for, by argument or environment variable; None leaves it to the work."""
+    """Return the number that argument or environment asks for; None leaves it to the work."""
     if n_threads is not None:
         return _at_most("n_threads", check_integer("n_threads", n_threads))
     ours, common = (os.environ.get(name, "").strip() for name in ENVIRONMENT_VARIABLES)
     if ours:
         if not ours.isdecimal() or len(ours) > 9 or int(ours) < 1:
-            raise ValueError(f"{ENVIRONMENT_VARIABLES[0]} must be an integer of at least 1, got {ours!r}.")
+            raise ValueError(
+                f"{ENVIRONMENT_VARIABLES[0]} must be an integer of at least 1, got {ours!r}."
+            )
         return _at_most(ENVIRONMENT_VARIABLES[0], int(ours))
     # OpenMP allows a list, for nested levels; what it would ignore is ignored.
     first = common.split(",")[0].strip()
@@ -121,7 +141,9 @@ class _Workers:
             with self.starting:
                 while self.n_started < n_helpers:
                     name = f"fastbackprop-{self.n_started + 1}"
-                    threading.Thread(target=_serve, args=(self.calls,), name=name, daemon=True).start()
+                    threading.Thread(
+                        target=_serve, args=(self.calls,), name=name, daemon=True
+                    ).start()
                     self.n_started += 1
 
 
@@ -150,5 +172,6 @@ def run(work: Any, n_threads: int) -> Any:
     if n_threads == 1:
         return work.run()
     _workers.start(n_threads - 1)
-    # The kernels call the helpers themselves, and put is C: no Ctrl-C can come between that and the work.
+    # The kernels call the helpers themselves, and put is C: no Ctrl-C can come between that and the
+    # work.
     return work.run(_workers.calls.put)

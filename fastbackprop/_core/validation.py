@@ -33,9 +33,14 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> str:
     known = list(choices)
     if isinstance(value, str) and value in known:
         return value
-    import difflib  # not before there is a complaint: importing it takes longer than most of this package
+    # not before there is a complaint: importing it takes longer than most of this package
+    import difflib
 
-    near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.5) if isinstance(value, str) else []
+    near = (
+        difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.5)
+        if isinstance(value, str)
+        else []
+    )
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if isinstance(value, type):
         hint = f" Did you mean {value.__name__}()?"
@@ -50,14 +55,21 @@ def check_integer(what: str, value: object, at_least: int = 1) -> int:
             raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{what} must be an integer of at least {at_least}, got {value!r}.") from None
+        raise TypeError(
+            f"{what} must be an integer of at least {at_least}, got {value!r}."
+        ) from None
     if number < at_least:
         raise ValueError(f"{what} must be an integer of at least {at_least}, got {value!r}.")
     return number
 
 
 def check_real(
-    what: str, value: object, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf
+    what: str,
+    value: object,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    below: float = math.inf,
 ) -> float:
     """Return a finite number inside the bounds, as a float."""
     bounds = ""
@@ -90,7 +102,9 @@ def check_seed(seed: object) -> int | None:
 def same_length(X: Sized, y: Sized, x_name: str = "X", y_name: str = "y") -> None:
     """Refuse X and y with different numbers of rows."""
     if len(X) != len(y):
-        raise ValueError(f"{x_name} and {y_name} must have the same number of rows, got {len(X)} and {len(y)}.")
+        raise ValueError(
+            f"{x_name} and {y_name} must have the same number of rows, got {len(X)} and {len(y)}."
+        )
 
 
 def as_numeric(what: str, value: Any, must: str = "be an array of real numbers") -> np.ndarray:
@@ -98,7 +112,9 @@ def as_numeric(what: str, value: Any, must: str = "be an array of real numbers")
     try:
         array = np.asarray(value)
     except ValueError:
-        raise ValueError(f"{what} must be an array with rows of one length, got rows of different lengths.") from None
+        raise ValueError(
+            f"{what} must be an array with rows of one length, got rows of different lengths."
+        ) from None
     if array.dtype.kind not in "buif" or array.dtype.itemsize > 16:
         raise TypeError(f"{what} must {must}, got dtype {array.dtype}.")
     return array
@@ -113,7 +129,10 @@ def _check_finite(what: str, converted: np.ndarray, given: np.ndarray) -> None:
     where = f"row {place[0]}, column {place[1]}" if given.ndim == 2 else f"index {place[0]}"
     got = given[place]
     if np.isfinite(got):
-        raise ValueError(f"{what} must fit {converted.dtype}, got {got} at {where}; use dtype='float64' or scale it.")
+        raise ValueError(
+            f"{what} must fit {converted.dtype}, got {got} at {where}; use dtype='float64' or "
+            f"scale it."
+        )
     raise ValueError(f"{what} must be finite, got {got} at {where}.")
 
 
@@ -155,7 +174,9 @@ def as_matrix(
         raise ValueError(f"{what} must have shape {expected}, got {shape}.")
     if given.ndim == 1 or given.shape[1] != columns:
         got = shape[-1] if len(shape) == 2 or may_be_row else f"shape {shape}"
-        raise ValueError(f"{what} must have {columns} column{'s' * (columns != 1)} ({meaning}), got {got}.")
+        raise ValueError(
+            f"{what} must have {columns} column{'s' * (columns != 1)} ({meaning}), got {got}."
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         array = _plain(given, dtype)
     if check_finite:
@@ -183,14 +204,19 @@ def as_labels(what: str, value: np.ndarray, n_classes: int) -> np.ndarray:
         if not np.all(np.isfinite(array)):
             wrong = np.flatnonzero(~np.isfinite(array))
         if len(wrong):
-            raise ValueError(f"{what} must hold integer labels, got {array[wrong[0]]} at index {wrong[0]}.")
+            raise ValueError(
+                f"{what} must hold integer labels, got {array[wrong[0]]} at index {wrong[0]}."
+            )
     # Always a copy: the kernels index with labels, so nobody may change them in between.
-    with np.errstate(invalid="ignore"):  # a float beyond int64 becomes its smallest number: out of range too
+    with np.errstate(
+        invalid="ignore"
+    ):  # a float beyond int64 becomes its smallest number: out of range too
         labels = np.array(array, dtype=np.int64)
     at = kernels("float32").first_outside(labels, n_classes)
     if at >= 0:
         raise ValueError(
-            f"{what} must hold labels from 0 to {n_classes - 1} (n_out - 1), got {array[at]} at index {at}."
+            f"{what} must hold labels from 0 to {n_classes - 1} (n_out - 1), got {array[at]} at "
+            f"index {at}."
         )
     return labels
 

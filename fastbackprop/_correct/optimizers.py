@@ -97,7 +97,9 @@ class SGD:
         if not self._momentum:
             return None
         if parameters not in self._velocities:
-            self._velocities[parameters] = aligned_zeros(parameters.values.size, parameters.values.dtype)
+            self._velocities[parameters] = aligned_zeros(
+                parameters.values.size, parameters.values.dtype
+            )
         return self._velocities[parameters]
 
     def step(self, model: Any) -> None:
@@ -127,15 +129,20 @@ class SGD:
 
     def _step(self, parameters: "Parameters") -> None:
         if not parameters.has_blame:
-            raise RuntimeError("optimizer.step must follow model.backward, got a model without gradients.")
+            raise RuntimeError(
+                "optimizer.step must follow model.backward, got a model without gradients."
+            )
         velocity = self._velocity(parameters)
         values, kernel = parameters.values, kernels(parameters.values.dtype)
-        at = kernel.correct(values, parameters.gradients, velocity, self._spec(), parameters.snapshot)
+        at = kernel.correct(
+            values, parameters.gradients, velocity, self._spec(), parameters.snapshot
+        )
         if at >= 0:
             wrong = parameters.layer_at(at)
             raise DivergenceError(
                 f"The step would make weights of model.layers[{wrong}] infinite or NaN; "
-                f"they were left as they are. Try a smaller learning rate than {self._learning_rate:g}.",
+                f"they were left as they are. Try a smaller learning rate than "
+                f"{self._learning_rate:g}.",
                 layer=wrong,
             )
 
@@ -146,8 +153,16 @@ class SGD:
         self.__dict__.update(state, _velocities=WeakKeyDictionary())
 
     def __repr__(self) -> str:
-        options = {"momentum": self._momentum, "nesterov": self._nesterov, "weight_decay": self._weight_decay}
-        return f"SGD({self._learning_rate:g}" + "".join(f", {k}={v}" for k, v in options.items() if v) + ")"
+        options = {
+            "momentum": self._momentum,
+            "nesterov": self._nesterov,
+            "weight_decay": self._weight_decay,
+        }
+        return (
+            f"SGD({self._learning_rate:g}"
+            + "".join(f", {k}={v}" for k, v in options.items() if v)
+            + ")"
+        )
 
 
 OPTIMIZERS: dict[str, type[SGD]] = {"sgd": SGD}

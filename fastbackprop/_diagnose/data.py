@@ -1,4 +1,4 @@
-"""What diagnose finds in the data: inputs, targets and classes that a network can't learn well from.
+"""Finds inputs, targets and classes in the data that a network can't learn well from.
 
 Looked at with NumPy, in double. Each threshold stands here once, with its reason.
 """
@@ -17,7 +17,8 @@ MOST_COLUMNS = 2000  # pairs of columns are compared up to here
 LARGE_INPUT = 10.0  # root mean square of a column; initial weights are made for about 1
 SMALL_INPUT = 1e-3
 UNEVEN = 100.0  # the widest column's standard deviation by another's
-DENSE = 0.5  # of a column's rows have another value than its usual one: it isn't a switch that is seldom on
+# of a column's rows have another value than its usual one: it isn't a switch that is seldom on
+DENSE = 0.5
 MOSTLY_DENSE = 0.8  # of the columns: these are measurements, not pixels or words
 STEADY = 30.0  # |mean| of a column by its standard deviation: it is nearly a constant
 PROPORTIONAL = 1 - 1e-7  # correlation of two columns
@@ -41,7 +42,8 @@ def input_findings(x: np.ndarray) -> Iterator[Finding]:
             "unscaled inputs",
             _columns(large),
             float(size.max()),
-            "Divide it by about that, or standardise all inputs: weights begin for inputs of about 1.",
+            "Divide it by about that, or standardise all inputs: weights begin for inputs of "
+            "about 1.",
         )
     if 0 < size.max(initial=0) < SMALL_INPUT:
         yield Finding(
@@ -81,13 +83,16 @@ def input_findings(x: np.ndarray) -> Iterator[Finding]:
             "inputs of different scale",
             _columns(narrow),
             float(spread[narrow].min() / spread[even].max()),
-            "Its values vary by that part of another column's, and its weights learn so much more slowly: "
+            "Its values vary by that part of another column's, and its weights learn so much more "
+            "slowly: "
             "standardise all inputs.",
         )
     yield from _duplicates(x, mean, spread, constant)
 
 
-def _duplicates(x: np.ndarray, mean: np.ndarray, spread: np.ndarray, constant: np.ndarray) -> Iterator[Finding]:
+def _duplicates(
+    x: np.ndarray, mean: np.ndarray, spread: np.ndarray, constant: np.ndarray
+) -> Iterator[Finding]:
     """Columns that are the same but for scale and offset."""
     varied = np.setdiff1d(np.flatnonzero(spread > 0), constant)[:MOST_COLUMNS]
     if len(varied) < 2:
@@ -122,14 +127,19 @@ def target_findings(activation: str, y: np.ndarray, compare: Any) -> Iterator[Fi
             "unreachable targets",
             "y",
             float(value),
-            f"Behind {activation!r} nothing {side} {end:g} can come out: scale the targets, or end with 'identity'.",
+            f"Behind {activation!r} nothing {side} {end:g} can come out: scale the targets, or "
+            f"end with 'identity'.",
         )
     elif activation in ("sigmoid", "tanh") and getattr(compare, "activation", None) is None:
         at_end = float(((y == high) | (y == low)).mean())
         if at_end > 0.1:
             better = "0.1 and 0.9, or loss 'binary_cross_entropy'"
             if activation == "tanh":  # whose other end isn't 0
-                better = "-0.9 and 0.9" if y.min() < 0 else "-0.9 for 0 and 0.9 for 1, or end with 'sigmoid'"
+                better = (
+                    "-0.9 and 0.9"
+                    if y.min() < 0
+                    else "-0.9 for 0 and 0.9 for 1, or end with 'sigmoid'"
+                )
             yield Finding(
                 "targets at the edge",
                 "y",
@@ -162,6 +172,7 @@ def class_findings(y: np.ndarray, compare: Any) -> Iterator[Finding]:
             f"class {rarest}",
             float(counts[rarest] / len(y)),
             "Show it more often "
-            "(repeat its samples), or judge by each class's own accuracy: always guessing the largest class "
+            "(repeat its samples), or judge by each class's own accuracy: always guessing the "
+            "largest class "
             f"is right for {counts.max() / len(y):.0%}.",
         )

@@ -1,7 +1,7 @@
 """diagnose: what keeps a network from learning, with the number, the place and a piece of advice.
 
-Here are the network and the step; the numbers are those of the kernels, from a copy of the model. Each threshold stands
-once, with its reason. Nothing is said where nothing is wrong.
+Here are the network and the step; the numbers are those of the kernels, from a copy of the model.
+Each threshold stands once, with its reason. Nothing is said where nothing is wrong.
 """
 
 import copy
@@ -22,15 +22,21 @@ from fastbackprop._model.sequential import Sequential, copy_of
 __all__ = ["diagnose"]
 
 MOST_ROWS = 1024  # more rows change no finding, and a fit should not wait for them
-DEAD = 0.3  # of a layer's relu units: one in ten is often off for a kind of data, and learns nothing the others don't
+# of a layer's relu units: one in ten is often off for a kind of data, and learns nothing the others
+# don't
+DEAD = 0.3
 SATURATED = 0.3  # likewise of sigmoid and tanh units
 FLAT = 0.01  # of the steepest act': a unit that passes on less than that for nearly all rows
 NEARLY_ALL = 0.95
-VANISHING = 1e-4  # delta of a layer, by that of the last: below it float32 and any learning rate for all layers give up
+# delta of a layer, by that of the last: below it float32 and any learning rate for all layers give
+# up
+VANISHING = 1e-4
 EXPLODING = 1e3
 # Of a layer's weights in one step: about 0.001 is usual (Karpathy 2015), fresh nets reach 0.2.
 LARGEST_UPDATE = 0.3
-SMALLEST_UPDATE = 1e-7  # near what float32 rounds away; fresh nets at a rate of 0.01 begin above 3e-6
+SMALLEST_UPDATE = (
+    1e-7  # near what float32 rounds away; fresh nets at a rate of 0.01 begin above 3e-6
+)
 RISE = 1.001  # the cost after a step, by that before it: less is rounding, or where a relu bends
 MUCH_LONGER = 1000.0  # a step so much longer that would still do what the gradient says ...
 STRAIGHT = 0.9  # ... to this part
@@ -38,24 +44,32 @@ STILL_STEEP = 0.03  # the slope by the cost: below it, little is left to be lear
 
 
 def diagnose(
-    model: Sequential, X: Any, y: Any, *, loss: str | Loss | LossFunction, learning_rate: float | None = None
+    model: Sequential,
+    X: Any,
+    y: Any,
+    *,
+    loss: str | Loss | LossFunction,
+    learning_rate: float | None = None,
 ) -> Diagnosis:
-    """Look for what keeps a network from learning: in the data, in the network, in the learning rate.
+    """Look for what keeps a network from learning, in the data, the network, the learning rate.
 
-    Dead relu units, saturated units, gradients that vanish or explode; inputs that are unscaled, uneven, constant or
-    there twice; classes that are rare, targets that can't be reached; with a learning rate also updates that are too
-    large or too small for a layer's weights, and steps that are too long or too short for this batch.
+    Dead relu units, saturated units, gradients that vanish or explode; inputs that are unscaled,
+    uneven, constant or there twice; classes that are rare, targets that can't be reached; with a
+    learning rate also updates that are too large or too small for a layer's weights, and steps that
+    are too long or too short for this batch.
 
     Parameters
     ----------
     model : Sequential
         Stays as it is.
     X, y : array-like
-        A batch, or all of the data, as in ``Trainer.fit``; of more than 1,024 rows a fixed choice is looked at.
+        A batch, or all of the data, as in ``Trainer.fit``; of more than 1,024 rows a fixed choice
+        is looked at.
     loss : str, Loss or callable
         As for Trainer; or your own: ``cost, d_y_hat = loss(y_hat, y)``.
     learning_rate : float, optional
-        Of plain SGD (momentum's steps become up to 1 / (1 - momentum) times as long); None says nothing about steps.
+        Of plain SGD (momentum's steps become up to 1 / (1 - momentum) times as long); None says
+        nothing about steps.
 
     Returns
     -------
@@ -72,7 +86,8 @@ def diagnose(
     >>> import fastbackprop as fb
     >>> model = fb.mlp([2, 3, 1], output_activation="tanh", seed=0)
     >>> print(fb.diagnose(model, [[0, 1], [1, 5]], [0.5, 7], loss="half_squared_error"))
-    unreachable targets, y: 7. Behind 'tanh' nothing above 1 can come out: scale the targets, or end with 'identity'.
+    unreachable targets, y: 7. Behind 'tanh' nothing above 1 can come out: scale the targets, or end
+    with 'identity'.
     """
     if not isinstance(model, Sequential):
         raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
@@ -83,13 +98,22 @@ def diagnose(
 
 
 def look(
-    own: Sequential, rows: np.ndarray, each: np.ndarray, shown: np.ndarray, compare: Any, rate: float | None
+    own: Sequential,
+    rows: np.ndarray,
+    each: np.ndarray,
+    shown: np.ndarray,
+    compare: Any,
+    rate: float | None,
 ) -> Diagnosis:
     """Diagnose a copy of the model with checked data; ``own`` is spent afterwards."""
     n = len(rows)
     if n > MOST_ROWS:
         chosen = np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS])
-        rows, each, shown = np.ascontiguousarray(rows[chosen]), np.ascontiguousarray(each[chosen]), shown[chosen]
+        rows, each, shown = (
+            np.ascontiguousarray(rows[chosen]),
+            np.ascontiguousarray(each[chosen]),
+            shown[chosen],
+        )
     findings = [
         *input_findings(rows.astype(np.float64)),
         *target_findings(own.layers[-1].activation, shown.astype(np.float64), compare),
@@ -109,10 +133,16 @@ def look(
     return Diagnosis(findings, len(rows), n, measured)
 
 
-def _measure(layer: dict[str, Any], last: dict[str, Any], rate: float | None) -> dict[str, float | None]:
+def _measure(
+    layer: dict[str, Any], last: dict[str, Any], rate: float | None
+) -> dict[str, float | None]:
     """The sizes of one layer that ``Diagnosis.layers`` shows; a ratio to nothing is None."""
-    weight, gradient = (float(np.linalg.norm(layer[x].astype(np.float64))) for x in ("weight", "weight_gradient"))
-    delta, last_delta = (float(np.sqrt((x["delta"].astype(np.float64) ** 2).mean())) for x in (layer, last))
+    weight, gradient = (
+        float(np.linalg.norm(layer[x].astype(np.float64))) for x in ("weight", "weight_gradient")
+    )
+    delta, last_delta = (
+        float(np.sqrt((x["delta"].astype(np.float64) ** 2).mean())) for x in (layer, last)
+    )
     return {
         "weight_norm": weight,
         "gradient_norm": gradient,
@@ -136,7 +166,8 @@ def _units(layers: list[dict[str, Any]], is_fused: bool) -> Iterator[Finding]:
                     "dead relu units",
                     f"layer {k + 1}, {dead} of {n_out} units",
                     dead / n_out,
-                    "They are 0 for every sample and get no blame: lower the learning rate, centre the inputs, "
+                    "They are 0 for every sample and get no blame: lower the learning rate, "
+                    "centre the inputs, "
                     "or take 'leaky_relu'.",
                 )
             if dead == n_out:
@@ -151,18 +182,26 @@ def _units(layers: list[dict[str, Any]], is_fused: bool) -> Iterator[Finding]:
                     "saturated units",
                     f"layer {k + 1}, {int(flat.sum())} of {n_out} units",
                     float(flat.mean()),
-                    f"They lie where {layer['activation']!r} is flat and pass hardly any blame on: scale the "
+                    f"They lie where {layer['activation']!r} is flat and pass hardly any blame "
+                    f"on: scale the "
                     "inputs, begin with smaller weights, or take 'relu'.",
                 )
 
 
-def _flow(layers: list[dict[str, Any]], measured: list[dict[str, float | None]]) -> Iterator[Finding]:
+def _flow(
+    layers: list[dict[str, Any]], measured: list[dict[str, float | None]]
+) -> Iterator[Finding]:
     """Whether blame arrives: the size of delta per layer, against that of the last layer."""
-    ratios = np.array([np.nan if x["delta_ratio"] is None else x["delta_ratio"] for x in measured[:-1]])
+    ratios = np.array(
+        [np.nan if x["delta_ratio"] is None else x["delta_ratio"] for x in measured[:-1]]
+    )
     if np.isnan(ratios).any() or len(ratios) == 0:
         return
     # Below a layer that is dead as a whole no blame arrives: it has been named already.
-    dead = max((k for k, x in enumerate(layers) if x["activation"] == "relu" and not x["a"].any()), default=-1)
+    dead = max(
+        (k for k, x in enumerate(layers) if x["activation"] == "relu" and not x["a"].any()),
+        default=-1,
+    )
     alive = ratios[dead + 1 :]
     if len(alive) and alive.min() < VANISHING:
         k = int(alive.argmin())
@@ -170,7 +209,8 @@ def _flow(layers: list[dict[str, Any]], measured: list[dict[str, float | None]])
             "vanishing gradients",
             f"layer {dead + k + 2}",
             float(alive[k]),
-            "Its blame is that part of the last layer's: take 'relu' or fewer layers, or larger initial weights.",
+            "Its blame is that part of the last layer's: take 'relu' or fewer layers, or larger "
+            "initial weights.",
         )
     k = int(ratios.argmax())
     if ratios[k] > EXPLODING:
@@ -179,12 +219,16 @@ def _flow(layers: list[dict[str, Any]], measured: list[dict[str, float | None]])
             f"layer {k + 1}",
             float(ratios[k]),
             "Its blame is so many times the last "
-            "layer's: begin with smaller weights (weight_init='auto'), or lower the learning rate.",
+            "layer's: begin with smaller weights (weight_init='auto'), or lower the learning "
+            "rate.",
         )
 
 
 def _updates(measured: list[dict[str, float | None]], may_be_small: bool) -> Iterator[Finding]:
-    """How much of each layer's weights one step would change; too little is named where nothing else explains it."""
+    """Judge how much of each layer's weights one step would change.
+
+    Too little is named only where nothing else explains it.
+    """
     for k, layer in enumerate(measured):
         ratio = layer["update_ratio"]
         if ratio is not None and ratio > LARGEST_UPDATE:
@@ -192,21 +236,28 @@ def _updates(measured: list[dict[str, float | None]], may_be_small: bool) -> Ite
                 "large updates",
                 f"layer {k + 1}",
                 ratio,
-                "One step changes its weights by that part of them, where 0.001 is usual: lower the learning rate.",
+                "One step changes its weights by that part of them, where 0.001 is usual: lower "
+                "the learning rate.",
             )
         elif ratio is not None and ratio < SMALLEST_UPDATE and may_be_small:
             yield Finding(
                 "small updates",
                 f"layer {k + 1}",
                 ratio,
-                "One step changes its weights by that part of them, where 0.001 is usual: begin with weights of the "
+                "One step changes its weights by that part of them, where 0.001 is usual: begin "
+                "with weights of the "
                 "usual size (weight_init='auto'), or raise the learning rate.",
             )
 
 
 def _slope(layers: list[dict[str, Any]]) -> float:
     """How much the cost falls per learning rate, along the gradient: its norm, squared."""
-    gradients = [x[name] for x in layers for name in ("weight_gradient", "bias_gradient") if x[name] is not None]
+    gradients = [
+        x[name]
+        for x in layers
+        for name in ("weight_gradient", "bias_gradient")
+        if x[name] is not None
+    ]
     return sum(float((x.astype(np.float64) ** 2).sum()) for x in gradients)
 
 
@@ -234,18 +285,22 @@ def _steps(
         return
     far = MUCH_LONGER * rate
     fall = cost - _cost_after(own, rows, each, compare, far)
-    # A net that has learned its data has a small straight slope for ever: that is no fault of the rate.
+    # A net that has learned its data has a small straight slope for ever: that is no fault of the
+    # rate.
     if slope > STILL_STEEP * cost and far * slope < cost and fall > STRAIGHT * far * slope:
         yield Finding(
             "learning rate too low",
             f"{rate:g}",
             (cost - after) / cost,
             "That part of the cost goes with one "
-            f"step, and {MUCH_LONGER:,.0f} times the step would still go straight down: try 100 times it.",
+            f"step, and {MUCH_LONGER:,.0f} times the step would still go straight down: try 100 "
+            f"times it.",
         )
 
 
-def _cost_after(own: Sequential, rows: np.ndarray, each: np.ndarray, compare: Any, rate: float) -> float:
+def _cost_after(
+    own: Sequential, rows: np.ndarray, each: np.ndarray, compare: Any, rate: float
+) -> float:
     """The cost after one step of this length; inf where the step can't be done."""
     moved = copy_of(own, own.dtype.name)
     _, d = compare(moved.forward(rows), each)

@@ -11,11 +11,12 @@ __all__ = ["Diagnosis", "Finding"]
 STYLE = """:root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; width: 100% } th, td { text-align: left; vertical-align: top;
-padding: .5rem; border-bottom: 1px solid #8886 } td:nth-child(3) { font-variant-numeric: tabular-nums }"""
+padding: .5rem; border-bottom: 1px solid #8886 }
+td:nth-child(3) { font-variant-numeric: tabular-nums }"""
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong: its name, where, the number that shows it, and a sentence of advice."""
+    """Says what is wrong: its name, where, the number that shows it, a sentence of advice."""
 
     name: str
     where: str
@@ -36,9 +37,10 @@ class Diagnosis:
     n_rows, of_rows : int
         How many rows were looked at, of how many.
     layers : list of dict
-        What was measured of each layer, first to last: ``weight_norm``; ``gradient_norm``, of its weights;
-        ``delta``, the root mean square of its dC/dz; ``delta_ratio``, that by the last layer's; ``update_ratio``, how
-        much of its weights one step changes (None without a learning rate).
+        What was measured of each layer, first to last: ``weight_norm``; ``gradient_norm``, of its
+        weights; ``delta``, the root mean square of its dC/dz; ``delta_ratio``, that by the last
+        layer's; ``update_ratio``, how much of its weights one step changes (None without a learning
+        rate).
 
     Attributes
     ----------
@@ -47,7 +49,11 @@ class Diagnosis:
     """
 
     def __init__(
-        self, findings: list[Finding], n_rows: int, of_rows: int, layers: list[dict[str, float | None]]
+        self,
+        findings: list[Finding],
+        n_rows: int,
+        of_rows: int,
+        layers: list[dict[str, float | None]],
     ) -> None:
         self.findings = findings
         self.n_rows = n_rows
@@ -68,8 +74,8 @@ class Diagnosis:
         Returns
         -------
         dict
-            ``healthy``, ``n_rows``, ``of_rows``, ``findings``: each with name, where, value, advice;
-            ``layers``: what was measured of each.
+            ``healthy``, ``n_rows``, ``of_rows``, ``findings``: each with name, where, value,
+            advice; ``layers``: what was measured of each.
         """
         return {
             "healthy": self.healthy,
@@ -101,7 +107,17 @@ class Diagnosis:
             (str(k), *("-" if value is None else f"{value:.3g}" for value in x.values()))
             for k, x in enumerate(self.layers, 1)
         ]
-        return _table(("layer", "weights", "their gradient", "dC/dz", "by the last layer's", "update by weights"), rows)
+        return _table(
+            (
+                "layer",
+                "weights",
+                "their gradient",
+                "dC/dz",
+                "by the last layer's",
+                "update by weights",
+            ),
+            rows,
+        )
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write it as a page.
@@ -117,7 +133,8 @@ class Diagnosis:
             If it can't be written; a file that was there is as it was.
         """
         page = (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Diagnosis</title><style>{STYLE}</style>'
+            f'<!doctype html><html lang="en"><head><meta '
+            f'charset="utf-8"><title>Diagnosis</title><style>{STYLE}</style>'
             f"</head><body><h1>Diagnosis</h1>{self._repr_html_()}<h2>Layers</h2>{self._layers_html()}"
             f"<p>{self.n_rows:,} of {self.of_rows:,} rows were looked at.</p></body></html>\n"
         )
@@ -127,6 +144,8 @@ class Diagnosis:
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     import html  # not before it is needed
 
-    shown = "".join("<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in row) + "</tr>" for row in rows)
+    shown = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in row) + "</tr>" for row in rows
+    )
     names = "".join(f'<th scope="col">{html.escape(x)}</th>' for x in head)
     return f"<table><thead><tr>{names}</tr></thead><tbody>{shown}</tbody></table>"

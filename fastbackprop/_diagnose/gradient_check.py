@@ -1,7 +1,7 @@
 """gradient_check: is blame right? The slow way, by trying: central differences in float64.
 
-Of fourth order, (8 (C(w + h) - C(w - h)) - (C(w + 2h) - C(w - 2h))) / 12h, so that h can be long enough for rounding
-to be small; the noise of the cost is measured and allowed for.
+Of fourth order, (8 (C(w + h) - C(w - h)) - (C(w + 2h) - C(w - 2h))) / 12h, so that h can be long
+enough for rounding to be small; the noise of the cost is measured and allowed for.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,8 @@ from fastbackprop._model.sequential import Sequential, copy_of
 
 __all__ = ["CheckedPart", "GradientCheck", "WorstGradient", "gradient_check"]
 
-# From where rounding (of the cost, by h) and what the formula leaves out (h^4) are both small to where no relu bends.
+# From where rounding (of the cost, by h) and what the formula leaves out (h^4) are both small to
+# where no relu bends.
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 LOST = 1e-2  # of a gradient: more noise than that in the differences hides an error of 1 %
 SMALLEST = 1e-10  # gradients below that are 0 for all that a training would notice
@@ -27,9 +28,10 @@ FLOAT32_TOLERANCE = 1e-3  # beyond what rounding weights and inputs to float32 d
 class CheckedPart(NamedTuple):
     """The weights or the biases of a layer, or the inputs.
 
-    ``checked`` of ``size`` were tried. ``kinks`` of these lie where the cost has a kink, and any slope between those of
-    its two sides is right; ``lost`` are so small that the rounding of the cost could hide an error of 1 %. ``error``
-    is the largest relative error, ``float32_error`` that of the model's own float32 gradients, or None.
+    ``checked`` of ``size`` were tried. ``kinks`` of these lie where the cost has a kink, and any
+    slope between those of its two sides is right; ``lost`` are so small that the rounding of the
+    cost could hide an error of 1 %. ``error`` is the largest relative error, ``float32_error`` that
+    of the model's own float32 gradients, or None.
     """
 
     name: str
@@ -44,7 +46,8 @@ class CheckedPart(NamedTuple):
 class WorstGradient(NamedTuple):
     """Where backward is farthest off, by its tolerance.
 
-    ``dtype`` "float32" is the model's own backward, and ``differences`` then what backward gives in float64.
+    ``dtype`` "float32" is the model's own backward, and ``differences`` then what backward gives in
+    float64.
     """
 
     name: str
@@ -77,7 +80,9 @@ class GradientCheck:
         self.parts = parts
         self.worst = worst
         self.tolerance = tolerance
-        self.passed = all(x.error <= tolerance and (x.float32_error or 0) <= FLOAT32_TOLERANCE for x in parts)
+        self.passed = all(
+            x.error <= tolerance and (x.float32_error or 0) <= FLOAT32_TOLERANCE for x in parts
+        )
 
     def __bool__(self) -> bool:
         return self.passed
@@ -104,17 +109,23 @@ class GradientCheck:
             checked = f"{x.checked:,} of {x.size:,}"
             rows.append((x.name, checked, str(x.kinks), str(x.lost), f"{x.error:.1e}", single))
         widths = [max(len(row[i]) for row in rows) for i in range(6)]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines = [
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
         w, is_double = self.worst, self.worst.dtype == "float64"
         limit = self.tolerance if is_double else FLOAT32_TOLERANCE
         lines.append(
-            f"{'passed' if self.passed else 'FAILED'}: the worst is d{w.name}, by backward {w.backward:.6g}"
-            f"{'' if is_double else ' in float32'}, by {'differences' if is_double else 'float64'} "
+            f"{'passed' if self.passed else 'FAILED'}: the worst is d{w.name}, by backward "
+            f"{w.backward:.6g}"
+            f"{'' if is_double else ' in float32'}, by "
+            f"{'differences' if is_double else 'float64'} "
             f"{w.differences:.6g}, error {w.error:.1e} (tolerance {limit:g})"
         )
         if lost := sum(x.lost for x in self.parts):
             lines.append(
-                f"{lost:,} gradients are too small to be told from rounding: check a network with more to learn."
+                f"{lost:,} gradients are too small to be told from rounding: check a network with "
+                f"more to learn."
             )
         return "\n".join(lines)
 
@@ -134,17 +145,20 @@ def gradient_check(
     Parameters
     ----------
     model : Sequential
-        Stays as it is. One in float32 is checked by a copy in float64, and its own gradients against that copy's.
+        Stays as it is. One in float32 is checked by a copy in float64, and its own gradients
+        against that copy's.
     X, y : array-like
         A batch, as in ``Trainer.step``.
     loss : str, Loss or callable
-        As for Trainer; or your own: ``cost, d_y_hat = loss(y_hat, y)``, the cost in float64 and always the same.
+        As for Trainer; or your own: ``cost, d_y_hat = loss(y_hat, y)``, the cost in float64 and
+        always the same.
     tolerance : float, default=1e-5
-        For the error of each gradient, relative to the larger of the two numbers, or to a hundredth of the largest
-        gradient of its kind where that is more; of float32's own gradients it is 0.001.
+        For the error of each gradient, relative to the larger of the two numbers, or to a hundredth
+        of the largest gradient of its kind where that is more; of float32's own gradients it is
+        0.001.
     most : int, default=200
-        Weights of a layer, and likewise biases and inputs, to try. Each costs four predictions of the batch, more where
-        a relu bends.
+        Weights of a layer, and likewise biases and inputs, to try. Each costs four predictions of
+        the batch, more where a relu bends.
     seed : int or None, default=0
         Of the choice among more.
 
@@ -182,7 +196,9 @@ def gradient_check(
     if not np.isfinite(first):
         raise ValueError(f"the cost must be finite, got {first}.")
     if first != again:
-        raise ValueError(f"loss must give the same cost for the same y_hat and y, got {first!r} and {again!r}.")
+        raise ValueError(
+            f"loss must give the same cost for the same y_hat and y, got {first!r} and {again!r}."
+        )
     cost = _Cost(cost_of, _noise(own, cost_of))
     found = _gradients(own, rows, each, compare)
     values = [x for layer in own.layers for x in (layer.weight, layer.bias)] + [rows]
@@ -197,10 +213,14 @@ def gradient_check(
             continue
         chosen = np.sort(generator.permutation(value.size)[:most])
         least = _least(gradient)
-        tried = [_try(value, int(i), float(gradient.flat[i]), least, tolerance, cost) for i in chosen]
+        tried = [
+            _try(value, int(i), float(gradient.flat[i]), least, tolerance, cost) for i in chosen
+        ]
         i = int(np.argmax([x.error for x in tried]))
         flat = int(chosen[i])
-        where = [_Wrong("float64", flat, float(gradient.flat[flat]), tried[i].slope, tried[i].error)]
+        where = [
+            _Wrong("float64", flat, float(gradient.flat[flat]), tried[i].slope, tried[i].error)
+        ]
         other = None if single is None else single[at]
         if other is not None:
             where.append(_worst_of_float32(other, gradient, roundings[at], least))
@@ -208,7 +228,11 @@ def gradient_check(
         part = "x" if is_input else f"layer {at // 2 + 1} {'weight' if at % 2 == 0 else 'bias'}"
         n_kinks, n_lost = sum(x.is_kink for x in tried), sum(x.is_lost for x in tried)
         single_error = None if other is None else where[1].error
-        parts.append(CheckedPart(part, value.size, len(chosen), n_kinks, n_lost, where[0].error, single_error))
+        parts.append(
+            CheckedPart(
+                part, value.size, len(chosen), n_kinks, n_lost, where[0].error, single_error
+            )
+        )
         for x in where:
             index = tuple(int(i) for i in np.unravel_index(x.at, value.shape))
             name = f"C/d{_name(own, at, index, is_input)}"
@@ -228,15 +252,21 @@ class _Wrong(NamedTuple):
     error: float
 
 
-def _worst_of_float32(single: np.ndarray, double: np.ndarray, rounding: float, least: float) -> _Wrong:
-    """Where float32's gradients are farther from float64's than ten times what rounding to float32 does."""
+def _worst_of_float32(
+    single: np.ndarray, double: np.ndarray, rounding: float, least: float
+) -> _Wrong:
+    """Find where float32's gradients are off by more than ten times what its rounding does."""
     off = np.maximum(0.0, np.abs(single - double) - 10 * rounding)
     off /= np.maximum(np.maximum(np.abs(single), np.abs(double)), max(least, SMALLEST))
     at = int(off.argmax())
-    return _Wrong("float32", at, float(single.flat[at]), float(double.flat[at]), float(off.flat[at]))
+    return _Wrong(
+        "float32", at, float(single.flat[at]), float(double.flat[at]), float(off.flat[at])
+    )
 
 
-def _gradients(model: Sequential, rows: np.ndarray, each: np.ndarray, compare: Any) -> list[np.ndarray | None]:
+def _gradients(
+    model: Sequential, rows: np.ndarray, each: np.ndarray, compare: Any
+) -> list[np.ndarray | None]:
     """Weight and bias of each layer, then dC/dx: what backward gives."""
     _, d = compare(model.forward(rows), each)
     d_x = model.backward(d)
@@ -245,7 +275,10 @@ def _gradients(model: Sequential, rows: np.ndarray, each: np.ndarray, compare: A
 
 
 def _noise(own: Sequential, cost: Callable[[], float]) -> float:
-    """How far the cost is from smooth, by rounding: its second differences over steps too short to curve it."""
+    """Return how far rounding keeps the cost from being smooth.
+
+    That is its second differences over steps that are too short to curve it.
+    """
     weight = own.layers[0].weight
     before = weight.copy()
     costs = []
@@ -257,7 +290,10 @@ def _noise(own: Sequential, cost: Callable[[], float]) -> float:
 
 
 class _Tried(NamedTuple):
-    """A number that was turned a little: the slope of the cost, and how far backward is from it, in parts of it."""
+    """Describes a number that was turned a little.
+
+    It holds the slope of the cost, and how far backward is from it, in parts of it.
+    """
 
     slope: float
     error: float
@@ -265,10 +301,13 @@ class _Tried(NamedTuple):
     is_lost: bool
 
 
-def _try(value: np.ndarray, at: int, backward: float, least: float, tolerance: float, cost: "_Cost") -> _Tried:
+def _try(
+    value: np.ndarray, at: int, backward: float, least: float, tolerance: float, cost: "_Cost"
+) -> _Tried:
     """Turn one number, by steps that get shorter as long as backward and the slope differ.
 
-    A relu of another row may bend within a long step, but hardly within all of them; an error of backward stays.
+    A relu of another row may bend within a long step, but hardly within all of them; an error of
+    backward stays.
     """
     place = np.unravel_index(at, value.shape)
     before = float(value[place])
@@ -299,7 +338,9 @@ def _try(value: np.ndarray, at: int, backward: float, least: float, tolerance: f
     for h in (1e-4 * unit, 1e-5 * unit):
         sides = [(4 * moved(d * h) - moved(2 * d * h) - 3 * middle) / (2 * d * h) for d in (1, -1)]
         gaps.append(abs(sides[0] - sides[1]))
-    if gaps[1] > 0.5 * gaps[0] and gaps[1] > LOST * max(*map(abs, sides), least) + 80 * cost.noise / (1e-5 * unit):
+    if gaps[1] > 0.5 * gaps[0] and gaps[1] > LOST * max(
+        *map(abs, sides), least
+    ) + 80 * cost.noise / (1e-5 * unit):
         nearest = min(max(backward, min(sides)), max(sides))
         error = abs(backward - nearest) / max(*map(abs, sides), abs(backward), least, SMALLEST)
         return _Tried(nearest, error if error > 1e-6 else 0.0, True, False)
@@ -314,15 +355,25 @@ class _Cost(NamedTuple):
 
 
 def _roundings(model: Sequential, rows: np.ndarray, each: np.ndarray, compare: Any) -> list[float]:
-    """How far the gradients of each part move if weights and inputs are rounded to float32, at random."""
+    """Return how far each part's gradients move if weights and inputs are rounded at random.
+
+    They are rounded to float32.
+    """
     generator = np.random.default_rng(0)
     exact = _gradients(model, rows, each, compare)
     most = [0.0] * len(exact)
     for _ in range(3):
         near = copy_of(model, "float64")
-        for x in (value for layer in near.layers for value in (layer.weight, layer.bias) if value is not None):
+        for x in (
+            value
+            for layer in near.layers
+            for value in (layer.weight, layer.bias)
+            if value is not None
+        ):
             x *= 1 + generator.choice([-1, 1], x.shape) * 2.0**-23
-        moved = _gradients(near, rows * (1 + generator.choice([-1, 1], rows.shape) * 2.0**-23), each, compare)
+        moved = _gradients(
+            near, rows * (1 + generator.choice([-1, 1], rows.shape) * 2.0**-23), each, compare
+        )
         for k, (own, other) in enumerate(zip(exact, moved, strict=True)):
             if own is not None and other is not None:
                 most[k] = max(most[k], float(np.abs(own - other).max(initial=0)))
@@ -330,7 +381,7 @@ def _roundings(model: Sequential, rows: np.ndarray, each: np.ndarray, compare: A
 
 
 def _least(gradient: np.ndarray) -> float:
-    """What errors are relative to where a gradient is smaller: a hundredth of the largest of its kind."""
+    """Return what errors of smaller gradients are relative to: 1/100 of the largest of its kind."""
     return 1e-2 * float(np.abs(gradient).max(initial=0))
 
 

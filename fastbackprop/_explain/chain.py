@@ -80,7 +80,11 @@ class Chain(NamedTuple):
     @property
     def rest(self) -> float:
         """The sum of the paths that aren't named."""
-        return self.total - sum(path.product for path in self.paths) if self.n_paths > len(self.paths) else 0.0
+        return (
+            self.total - sum(path.product for path in self.paths)
+            if self.n_paths > len(self.paths)
+            else 0.0
+        )
 
     def __str__(self) -> str:
         lines = []
@@ -91,12 +95,14 @@ class Chain(NamedTuple):
             return f"{self.name} = {lines[0]}"
         more = self.n_paths - len(self.paths)
         if more:
-            lines.append(f"and {more:,} more path{'s' if more > 1 else ''}: {shown_number(self.rest)}")
+            lines.append(
+                f"and {more:,} more path{'s' if more > 1 else ''}: {shown_number(self.rest)}"
+            )
         return f"{self.name} = {shown_number(self.total)}, the sum of\n  " + "\n  ".join(lines)
 
 
 def strongest_paths(e: Any, layer: int, i: int | None, j: int, sample: int, most: int) -> Chain:
-    """The chain of one weight in an Explanation: exactly the ``most`` paths with the largest products.
+    """Return the chain of a weight: exactly the ``most`` paths with the largest products.
 
     From the outputs back, each neuron keeps its ``most`` strongest ways to an output: no way that
     isn't among them can be part of a stronger one.
@@ -107,7 +113,10 @@ def strongest_paths(e: Any, layer: int, i: int | None, j: int, sample: int, most
     n_paths = _n_paths(e, layer, begins_at_z)
     for k in range(last - 1, layer - 1, -1):
         neurons = np.array([j]) if k == layer else np.arange(e.layers[k].weight.shape[1])
-        steps = e.layers[k + 1].weight[neurons].astype(np.float64) * _derivative(e, k, sample)[neurons, None]
+        steps = (
+            e.layers[k + 1].weight[neurons].astype(np.float64)
+            * _derivative(e, k, sample)[neurons, None]
+        )
         products, units = _keep_strongest(neurons, steps[:, :, None] * products, units, most)
     before = e.x if layer == 0 else e.layers[layer - 1].a
     a_prev = 1.0 if i is None else float(before[sample, i])
@@ -130,7 +139,10 @@ def softmax_derivative(e: Any, sample: int) -> np.ndarray:
 
 
 def is_saturated(e: Any, sample: int) -> bool:
-    """Whether y_hat is so near its end that dC/dy_hat times dy_hat/dz has lost what the fused loss knows as dC/dz."""
+    """Return whether y_hat is too near its end for dC/dy_hat times dy_hat/dz.
+
+    That product has then lost what the fused loss knows as dC/dz.
+    """
     last = e.layers[-1]
     if last.derivative is None:
         product = softmax_derivative(e, sample).T @ e.d_y_hat[sample].astype(np.float64)
@@ -148,8 +160,13 @@ def _n_paths(e: Any, layer: int, begins_at_z: bool) -> int:
     return n * e.y_hat.shape[1] if e.layers[-1].derivative is None and not begins_at_z else n
 
 
-def _at_last_layer(e: Any, sample: int, most: int, begins_at_z: bool) -> tuple[np.ndarray, np.ndarray]:
-    """For each z of the last layer: products (n_out, ways) and the neurons on them, from the output on."""
+def _at_last_layer(
+    e: Any, sample: int, most: int, begins_at_z: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return products (n_out, ways) for each z of the last layer, and the neurons on them.
+
+    The neurons are in order from the output on.
+    """
     d_y_hat = e.d_y_hat[sample].astype(np.float64)
     n = len(d_y_hat)
     if begins_at_z:
@@ -163,7 +180,10 @@ def _at_last_layer(e: Any, sample: int, most: int, begins_at_z: bool) -> tuple[n
 def _keep_strongest(
     neurons: np.ndarray, candidates: np.ndarray, units: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each neuron the best of its candidates (neurons, neurons above, ways from there), and their units with it."""
+    """Return for each neuron the best of its candidates, and their units with it.
+
+    The candidates are (neurons, neurons above, ways from there).
+    """
     n, above, ways = candidates.shape
     flat = candidates.reshape(n, above * ways)
     best = np.argsort(-abs(flat), axis=1, kind="stable")[:, :most]
@@ -172,7 +192,9 @@ def _keep_strongest(
     return np.take_along_axis(flat, best, axis=1), np.concatenate([chosen, own], axis=2)
 
 
-def _path(e: Any, layer: int, way: list[int], sample: int, name: str, a_prev: float, begins_at_z: bool) -> Path:
+def _path(
+    e: Any, layer: int, way: list[int], sample: int, name: str, a_prev: float, begins_at_z: bool
+) -> Path:
     """Names and numbers along the units of a way, from the output to the weight."""
     last = len(e.layers) - 1
     units = way
@@ -195,7 +217,11 @@ def _path(e: Any, layer: int, way: list[int], sample: int, name: str, a_prev: fl
             names, factors = [f"dC/d{z}"], [float(e.layers[-1].delta[sample, unit])]
             continue
         names.append(f"d{y_hat if k == last else a}/d{z}")
-        derived = softmax_derivative(e, sample)[output] if k == last and is_softmax else _derivative(e, k, sample)
+        derived = (
+            softmax_derivative(e, sample)[output]
+            if k == last and is_softmax
+            else _derivative(e, k, sample)
+        )
         factors.append(float(derived[unit]))
     names.append(f"d{z}/d{name}")
     return Path(tuple(names), (*factors, a_prev))

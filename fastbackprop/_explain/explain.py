@@ -1,7 +1,7 @@
 """explain: one step of backpropagation with every number of it, none of them made a second time.
 
-The step is done on a copy of the model by ``forward``, the loss, ``backward`` and ``SGD.step``; the kernels that did
-it say what was inside (``inspect``).
+The step is done on a copy of the model by ``forward``, the loss, ``backward`` and ``SGD.step``; the
+kernels that did it say what was inside (``inspect``).
 """
 
 import copy
@@ -34,7 +34,7 @@ def _inspect(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
 
 
 def _add_step(values: dict[str, Any], layer: Dense) -> float:
-    """Note what a step has done to a layer; returns by how much the gradient says that the cost will change."""
+    """Note what a step has done to a layer; return the change of cost the gradient predicts."""
     change = 0.0
     for name, after in (("weight", layer.weight), ("bias", layer.bias)):
         values[f"{name}_after"] = None if after is None else after.copy()
@@ -57,13 +57,19 @@ def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
             "derivative": None if layer.activation == "softmax" else derivative,
             "d_a": d_y_hat if is_last else d_a, "delta": delta,
             "weight": layer.weight.copy(), "bias": None if bias is None else bias.copy(),
-            "weight_gradient": layer.weight_gradient.copy(), "bias_gradient": None if d_bias is None else d_bias.copy(),
+            "weight_gradient": layer.weight_gradient.copy(),
+            "bias_gradient": None if d_bias is None else d_bias.copy(),
         })  # fmt: skip
     return found
 
 
 def explain(
-    model: Sequential, x: Any, y: Any, *, loss: str | Loss | LossFunction, learning_rate: float = 0.01
+    model: Sequential,
+    x: Any,
+    y: Any,
+    *,
+    loss: str | Loss | LossFunction,
+    learning_rate: float = 0.01,
 ) -> Explanation:
     """Explain one step of backpropagation: predict, compare, blame, correct, with every number.
 
@@ -76,7 +82,8 @@ def explain(
     y : array-like
         What the answer should be, as in ``Trainer.step``.
     loss : str, Loss or callable
-        As for Trainer; or your own: ``cost, d_y_hat = loss(y_hat, y)``, the cost a mean over the samples.
+        As for Trainer; or your own: ``cost, d_y_hat = loss(y_hat, y)``, the cost a mean over the
+        samples.
     learning_rate : float, default=0.01
         Of the step of plain SGD.
 
@@ -96,7 +103,8 @@ def explain(
     --------
     >>> import fastbackprop as fb
     >>> model = fb.mlp([2, 3, 1], activation="tanh", seed=0)
-    >>> e = fb.explain(model, [[0, 1], [1, 1]], [1, 0], loss="half_squared_error", learning_rate=0.1)
+    >>> X, y = [[0, 1], [1, 1]], [1, 0]
+    >>> e = fb.explain(model, X, y, loss="half_squared_error", learning_rate=0.1)
     >>> e.after.falls
     True
     >>> sum(blamed.share for blamed in e.top(13))
@@ -107,7 +115,9 @@ def explain(
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare = loss_of(loss)
     own, optimizer = copy.deepcopy(model), SGD(rate)
-    return explain_step(own, data_of(model, x, y, compare), compare, optimizer, lambda: optimizer.step(own))
+    return explain_step(
+        own, data_of(model, x, y, compare), compare, optimizer, lambda: optimizer.step(own)
+    )
 
 
 def explain_step(
@@ -126,16 +136,22 @@ def explain_step(
     d_x = own.backward(d)
     d_y_hat = np.array(d, own.dtype)
     layers = layers_of(own, d_y_hat)
-    costs = np.array([compare(own.forward(rows[i : i + 1]), each[i : i + 1])[0] for i in range(len(rows))])
+    costs = np.array(
+        [compare(own.forward(rows[i : i + 1]), each[i : i + 1])[0] for i in range(len(rows))]
+    )
     correct()
-    predicted = float(cost) + sum(_add_step(values, layer) for values, layer in zip(layers, own.layers, strict=True))
+    predicted = float(cost) + sum(
+        _add_step(values, layer) for values, layer in zip(layers, own.layers, strict=True)
+    )
     new = own.forward(rows)
     # After a step that was far too long there is nothing to compare.
     new_cost = float(compare(new, each)[0]) if np.isfinite(new).all() else np.inf
     return Explanation(
         title=repr(own),
         dtype=own.dtype.name,
-        loss=compare.name if isinstance(compare, Loss) else getattr(compare, "__name__", type(compare).__name__),
+        loss=compare.name
+        if isinstance(compare, Loss)
+        else getattr(compare, "__name__", type(compare).__name__),
         learning_rate=rate,
         optimizer=repr(optimizer),
         x=rows.copy(),
@@ -146,7 +162,13 @@ def explain_step(
         d_y_hat=d_y_hat,
         d_x=d_x,
         layers=[LayerExplanation(**x) for x in layers],
-        after=After(np.array(new), new_cost, predicted, new_cost < cost, _verdict(float(cost), new_cost, predicted)),
+        after=After(
+            np.array(new),
+            new_cost,
+            predicted,
+            new_cost < cost,
+            _verdict(float(cost), new_cost, predicted),
+        ),
     )
 
 
@@ -158,7 +180,11 @@ def _verdict(cost: float, after: float, predicted: float) -> str:
         return "it is not finite any more: the step is too long"
     if predicted == cost:
         return "nobody is to blame: there is nothing to correct"
-    return "it stays: the step is too short to be seen" if after == cost else "it does not fall: the step is too long"
+    return (
+        "it stays: the step is too short to be seen"
+        if after == cost
+        else "it does not fall: the step is too long"
+    )
 
 
 def loss_of(loss: Any) -> Any:

@@ -35,7 +35,8 @@ class LayerExplanation:
     d_a, delta : ndarray of shape (n, n_out)
         dC/da and dC/dz.
     weight, weight_gradient, weight_step, weight_after : ndarray of shape (n_in, n_out)
-        Before the step; dC/dW; after - before (for plain SGD -learning_rate dC/dW, rounded); after the step.
+        Before the step; dC/dW; after - before (for plain SGD -learning_rate dC/dW, rounded); after
+        the step.
     bias, bias_gradient, bias_step, bias_after : ndarray of shape (n_out,) or None
         Likewise.
     """
@@ -58,7 +59,11 @@ class LayerExplanation:
 
 
 class After(NamedTuple):
-    """After the step: predictions, the cost as computed and as the gradient predicted it, whether it fell, in words."""
+    """Says what holds after the step.
+
+    It holds predictions, the cost as computed and as the gradient predicted it, whether it fell,
+    and that in words.
+    """
 
     y_hat: np.ndarray
     cost: float
@@ -68,7 +73,10 @@ class After(NamedTuple):
 
 
 class Blame(NamedTuple):
-    """Shares of the blame; each kind (weights and biases together) sums to 1, or to 0 where nobody is to blame."""
+    """Holds the shares of the blame.
+
+    Each kind (weights and biases together) sums to 1, or to 0 where nobody is to blame.
+    """
 
     inputs: np.ndarray
     neurons: list[np.ndarray]
@@ -78,7 +86,11 @@ class Blame(NamedTuple):
 
 
 class Blamed(NamedTuple):
-    """Who: its name as in the text, where it is (layer, then indices), its share, and the gradient behind it."""
+    """Says who is to blame, and by how much.
+
+    It holds the name as in the text, where it is (layer, then indices), its share, and the
+    gradient behind it.
+    """
 
     name: str
     where: tuple[int, ...]
@@ -105,13 +117,14 @@ class Explanation:
     layers : list of LayerExplanation
         First to last.
     after : After
-        y_hat, cost, predicted_cost (cost + sum of gradient * step; for plain SGD cost - learning_rate * sum of
-        squared gradients), falls, and verdict: that in words.
+        y_hat, cost, predicted_cost (cost + sum of gradient * step; for plain SGD cost -
+        learning_rate * sum of squared gradients), falls, and verdict: that in words.
     blame : Blame
-        Shares: inputs by the sum over samples of |dC/dx|, neurons by that of |dC/dz|, weights and biases by |dC/dw|,
-        layers by the sum of these.
+        Shares: inputs by the sum over samples of |dC/dx|, neurons by that of |dC/dz|, weights and
+        biases by |dC/dw|, layers by the sum of these.
     learning_rate, optimizer, loss, title, dtype : float, str, str, str, str
-        Of the step; what did it, as "SGD(0.01)"; the name of the loss; the model in one line, and its dtype.
+        Of the step; what did it, as "SGD(0.01)"; the name of the loss; the model in one line, and
+        its dtype.
 
     Examples
     --------
@@ -154,7 +167,8 @@ class Explanation:
         sample : int, default=0
             Which row of x.
         most : int, default=8
-            Paths to name; there can be as many as the product of the widths behind the layer. The strongest come first.
+            Paths to name; there can be as many as the product of the widths behind the layer. The
+            strongest come first.
 
         Returns
         -------
@@ -173,7 +187,10 @@ class Explanation:
         if i is not None:
             _check_index("i", i, n_in)
         elif self.layers[layer].bias is None:
-            raise ValueError(f"i must be from 0 to {n_in - 1}, since model.layers[{layer}] has no bias, got None.")
+            raise ValueError(
+                f"i must be from 0 to {n_in - 1}, since model.layers[{layer}] has no bias, got "
+                f"None."
+            )
         most = check_integer("most", most)
         return strongest_paths(self, layer, i, j, sample, most)
 
@@ -190,8 +207,8 @@ class Explanation:
         Returns
         -------
         list of Blamed
-            (name, where, share, gradient), the largest share first. ``gradient`` is dC/dw; for inputs and neurons the
-            sum over the samples of dC/dx and dC/dz; for layers the norm.
+            (name, where, share, gradient), the largest share first. ``gradient`` is dC/dw; for
+            inputs and neurons the sum over the samples of dC/dx and dC/dz; for layers the norm.
         """
         n = check_integer("n", n)
         kind = check_choice("kind", kind, KINDS)
@@ -204,13 +221,17 @@ class Explanation:
         Returns
         -------
         dict
-            ``format`` 1; ``model`` (widths, activations, slopes, dtype, n_parameters); ``loss``, ``learning_rate``,
-            ``optimizer``, ``n_samples``; ``x``, ``y``, ``y_hat``, ``cost``, ``costs``, ``d_y_hat``, ``d_x``;
-            ``layers``, each with the attributes of LayerExplanation but its activation; ``after`` and ``blame`` with
-            their names as here.
+            ``format`` 1; ``model`` (widths, activations, slopes, dtype, n_parameters); ``loss``,
+            ``learning_rate``, ``optimizer``, ``n_samples``; ``x``, ``y``, ``y_hat``, ``cost``,
+            ``costs``, ``d_y_hat``, ``d_x``; ``layers``, each with the attributes of
+            LayerExplanation but its activation; ``after`` and ``blame`` with their names as here.
         """
         layers = [
-            {name: _plain(value) for name, value in vars(x).items() if name not in ("activation", "slope")}
+            {
+                name: _plain(value)
+                for name, value in vars(x).items()
+                if name not in ("activation", "slope")
+            }
             for x in self.layers
         ]
         return {
@@ -220,20 +241,25 @@ class Explanation:
                 "activations": [x.activation for x in self.layers],
                 "slopes": [x.slope for x in self.layers],
                 "dtype": self.dtype,
-                "n_parameters": sum(x.weight.size + (0 if x.bias is None else x.bias.size) for x in self.layers),
+                "n_parameters": sum(
+                    x.weight.size + (0 if x.bias is None else x.bias.size) for x in self.layers
+                ),
             },
             "loss": self.loss,
             "learning_rate": self.learning_rate,
             "optimizer": self.optimizer,
             "n_samples": len(self.x),
-            **{name: _plain(getattr(self, name)) for name in ("x", "y", "y_hat", "cost", "costs", "d_y_hat", "d_x")},
+            **{
+                name: _plain(getattr(self, name))
+                for name in ("x", "y", "y_hat", "cost", "costs", "d_y_hat", "d_x")
+            },
             "layers": layers,
             "after": {name: _plain(value) for name, value in self.after._asdict().items()},
             "blame": {name: _plain(value) for name, value in self.blame._asdict().items()},
         }
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write a page on which the numbers can be walked through: one file, which needs nothing else.
+        """Write a page to walk through the numbers: one file, which needs nothing else.
 
         Parameters
         ----------
@@ -245,17 +271,20 @@ class Explanation:
         OSError
             If it can't be written; a file that was there is as it was.
         """
-        from fastbackprop._explain.page import render  # likewise below: importing the package shall be quick
+        from fastbackprop._explain.page import (
+            render,
+        )  # likewise below: importing the package shall be quick
 
         write_beside(path, render(self.to_dict()).encode())
 
     def plot(self, *, by: str = "value", ax: Any = None) -> Any:
-        """Draw the network with matplotlib: lines as wide as weights are large, or as they are to blame.
+        """Draw the network with matplotlib: lines as wide as weights are large, or to blame.
 
         Parameters
         ----------
         by : {"value", "blame"}, default="value"
-            What widths and colours of lines and neurons show; wide layers are folded to the most blamed.
+            What widths and colours of lines and neurons show; wide layers are folded to the most
+            blamed.
         ax : matplotlib.axes.Axes, optional
             Where to draw; None makes a figure.
 
@@ -276,7 +305,7 @@ class Explanation:
         return draw(self, check_choice("by", by, ("value", "blame")), ax)
 
     def _repr_html_(self) -> str:
-        """For notebooks: the page in a frame of its own, where its styles and scripts meet nobody's."""
+        """Return the page for notebooks, in a frame, where its styles and scripts meet nobody's."""
         from fastbackprop._explain.page import frame
 
         return frame(self.to_dict())
@@ -314,16 +343,20 @@ def _candidates(e: Explanation, kind: str) -> Iterator[Blamed]:
     for k, layer in enumerate(layers if kind != "inputs" else []):
         if kind == "layers":
             weight, bias = layer.weight_gradient, layer.bias_gradient
-            squares = (float((x.astype(np.float64) ** 2).sum()) for x in (weight, bias) if x is not None)
+            squares = (
+                float((x.astype(np.float64) ** 2).sum()) for x in (weight, bias) if x is not None
+            )
             yield Blamed(f"layer {k + 1}", (k,), float(e.blame.layers[k]), sum(squares) ** 0.5)
         elif kind == "neurons":
             totals = layer.delta.sum(axis=0, dtype=np.float64)
             for j, share in enumerate(e.blame.neurons[k]):
-                yield Blamed(name_of(f"a{k + 1}", len(totals), j), (k, j), float(share), float(totals[j]))
+                yield Blamed(
+                    name_of(f"a{k + 1}", len(totals), j), (k, j), float(share), float(totals[j])
+                )
 
 
 def _weights(e: Explanation, most: int) -> Iterator[Blamed]:
-    """Of each layer the weights, and the biases, with the largest shares: there may be millions of the others."""
+    """Yield each layer's weights and biases with the largest shares, as others may be millions."""
     for k, layer in enumerate(e.layers):
         shape, shares = layer.weight.shape, e.blame.weights[k]
         for place in np.argsort(-shares, axis=None, kind="stable")[:most]:
@@ -333,7 +366,12 @@ def _weights(e: Explanation, most: int) -> Iterator[Blamed]:
         of_biases = e.blame.biases[k]
         if of_biases is not None and layer.bias_gradient is not None:
             for j in np.argsort(-of_biases, kind="stable")[:most].tolist():
-                yield Blamed(bias_name(shape, k, j), (k, j), float(of_biases[j]), float(layer.bias_gradient[j]))
+                yield Blamed(
+                    bias_name(shape, k, j),
+                    (k, j),
+                    float(of_biases[j]),
+                    float(layer.bias_gradient[j]),
+                )
 
 
 def _shares(d_x: np.ndarray, layers: list[LayerExplanation]) -> Blame:
@@ -353,5 +391,8 @@ def _shares(d_x: np.ndarray, layers: list[LayerExplanation]) -> Blame:
         + [None if x.bias_gradient is None else sizes(x.bias_gradient) for x in layers]
     )
     weights, biases = parameters[: len(layers)], parameters[len(layers) :]
-    per_layer = [float(w.sum()) + (0.0 if b is None else float(b.sum())) for w, b in zip(weights, biases, strict=True)]
+    per_layer = [
+        float(w.sum()) + (0.0 if b is None else float(b.sum()))
+        for w, b in zip(weights, biases, strict=True)
+    ]
     return Blame(inputs[0], neurons, np.array(per_layer), weights, biases)

@@ -1,7 +1,7 @@
 """The page of an explanation: one HTML file with everything in it.
 
-Wide layers are folded to the neurons most to blame, long trainings to some of their steps, until the page is small
-enough to be mailed; what is left out is counted on the page.
+Wide layers are folded to the neurons most to blame, long trainings to some of their steps, until
+the page is small enough to be mailed; what is left out is counted on the page.
 """
 
 import html
@@ -15,7 +15,17 @@ __all__ = ["frame", "render"]
 
 MOST_CHARACTERS = 480_000
 # How much is tried to be shown, from the most on: neurons of a layer, samples, steps of a training.
-AMOUNTS = [(8, 8, 101), (8, 4, 51), (6, 2, 51), (6, 1, 51), (5, 1, 31), (4, 1, 21), (3, 1, 11), (2, 1, 5), (1, 1, 2)]
+AMOUNTS = [
+    (8, 8, 101),
+    (8, 4, 51),
+    (6, 2, 51),
+    (6, 1, 51),
+    (5, 1, 31),
+    (4, 1, 21),
+    (3, 1, 11),
+    (2, 1, 5),
+    (1, 1, 2),
+]
 
 
 def render(data: dict[str, Any]) -> str:
@@ -35,23 +45,33 @@ def render(data: dict[str, Any]) -> str:
 def frame(data: dict[str, Any]) -> str:
     """The page in a frame of its own, for notebooks: there its styles and scripts meet nobody's."""
     page = html.escape(render(data), quote=True)
-    return f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0" title="explanation"></iframe>'
+    return (
+        f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0" '
+        'title="explanation"></iframe>'
+    )
 
 
-def _folded(steps: list[dict[str, Any]], n_neurons: int, n_samples: int, n_steps: int) -> dict[str, Any]:
+def _folded(
+    steps: list[dict[str, Any]], n_neurons: int, n_samples: int, n_steps: int
+) -> dict[str, Any]:
     """What is embedded: of so many neurons, samples and steps."""
     first = steps[0]
     model = first["model"]
     shown = _most_blamed(steps, n_neurons)
     samples = _most_costly(steps)
     # Evenly spread, with the first and the last.
-    chosen = sorted(set(np.linspace(0, len(steps) - 1, min(n_steps, len(steps))).round().astype(int).tolist()))
+    chosen = sorted(
+        set(np.linspace(0, len(steps) - 1, min(n_steps, len(steps))).round().astype(int).tolist())
+    )
     widths = "-".join(map(str, model["widths"]))
     words = " ".join(model["activations"])
     return {
-        "title": f"{widths}, {words}, {model['dtype']}, {model['n_parameters']:,} parameters; loss {first['loss']}, "
+        "title": f"{widths}, {words}, {model['dtype']}, {model['n_parameters']:,} parameters; "
+        f"loss {first['loss']}, "
         f"learning rate {first['learning_rate']:g}",
-        "note": _note(model["widths"], shown, first["n_samples"], n_samples, len(steps), len(chosen)),
+        "note": _note(
+            model["widths"], shown, first["n_samples"], n_samples, len(steps), len(chosen)
+        ),
         "widths": model["widths"],
         "activations": model["activations"],
         "learning_rate": first["learning_rate"],
@@ -67,12 +87,17 @@ def _folded(steps: list[dict[str, Any]], n_neurons: int, n_samples: int, n_steps
 def _most_blamed(steps: list[dict[str, Any]], most: int) -> list[list[int]]:
     """For the inputs and each layer the neurons to show, in the order of the layer.
 
-    Those at the ends of the weights most to blame come first, then inputs by the blame of their weights (a pixel that
-    is 0 has none) and neurons by their own, over all steps.
+    Those at the ends of the weights most to blame come first, then inputs by the blame of their
+    weights (a pixel that is 0 has none) and neurons by their own, over all steps.
     """
-    weights = [np.sum([x["blame"]["weights"][k] for x in steps], axis=0) for k in range(len(steps[0]["layers"]))]
+    weights = [
+        np.sum([x["blame"]["weights"][k] for x in steps], axis=0)
+        for k in range(len(steps[0]["layers"]))
+    ]
     totals = [weights[0].sum(axis=1)]
-    totals += [np.sum([x["blame"]["neurons"][k] for x in steps], axis=0) for k in range(len(weights))]
+    totals += [
+        np.sum([x["blame"]["neurons"][k] for x in steps], axis=0) for k in range(len(weights))
+    ]
     for place in _worst(steps[0])[: most // 2]:
         for k, i in ((place["k"] - 1, place["i"]), (place["k"], place["j"])):
             if i is not None:
@@ -81,7 +106,10 @@ def _most_blamed(steps: list[dict[str, Any]], most: int) -> list[list[int]]:
 
 
 def _most_costly(steps: list[dict[str, Any]]) -> list[list[int]]:
-    """For each step its samples, the most costly first; in one order for all, so that time moves under one sample."""
+    """Return each step's samples, the most costly first.
+
+    The order is one for all steps, so that time moves under one sample.
+    """
     costs = [np.array(x["costs"]) for x in steps]
     if len({len(x) for x in costs}) == 1:
         costs = [np.mean(costs, axis=0)] * len(costs)
@@ -105,7 +133,12 @@ def _worst(step: dict[str, Any], most: int = 6) -> list[dict[str, Any]]:
 
 
 def _note(
-    widths: list[int], shown: list[list[int]], of_samples: int, n_samples: int, of_steps: int, n_steps: int
+    widths: list[int],
+    shown: list[list[int]],
+    of_samples: int,
+    n_samples: int,
+    of_steps: int,
+    n_steps: int,
 ) -> str:
     """What was left out, in words."""
     parts = []
@@ -118,7 +151,9 @@ def _note(
     return f"Shown: {', '.join(parts)}. Sums and shares are over all." if parts else ""
 
 
-def _step(data: dict[str, Any], index: int, shown: list[list[int]], chosen: list[int]) -> dict[str, Any]:
+def _step(
+    data: dict[str, Any], index: int, shown: list[list[int]], chosen: list[int]
+) -> dict[str, Any]:
     """One step, as far as it is shown."""
     costs, samples = np.array(data["costs"]), np.array(chosen)
     x = np.array(data["x"])
@@ -127,7 +162,9 @@ def _step(data: dict[str, Any], index: int, shown: list[list[int]], chosen: list
         array = np.array(data[name])
         # A loss of the user's own may compare with something else than numbers for the outputs.
         return (
-            [] if name == "y" and array.shape != np.shape(data["y_hat"]) else _plain(array[samples[:, None], columns])
+            []
+            if name == "y" and array.shape != np.shape(data["y_hat"])
+            else _plain(array[samples[:, None], columns])
         )
 
     layers = []
@@ -142,7 +179,10 @@ def _step(data: dict[str, Any], index: int, shown: list[list[int]], chosen: list
         "x": part("x", shown[0]),
         "d_x": part("d_x", shown[0]),
         **{name: part(name, shown[-1]) for name in ("y", "y_hat", "d_y_hat")},
-        "after": {name: _plain(data["after"][name]) for name in ("cost", "predicted_cost", "falls", "verdict")},
+        "after": {
+            name: _plain(data["after"][name])
+            for name in ("cost", "predicted_cost", "falls", "verdict")
+        },
         "worst": [{**x, "share": _plain(x["share"])} for x in _worst(data)],
         "layers": layers,
     }
@@ -157,12 +197,17 @@ def _layer(
     inputs: list[int],
     outputs: list[int],
 ) -> dict[str, Any]:
-    """One layer between neurons that are shown; sums over the others as rest_in (of z) and rest_out (of dC/da)."""
+    """Describe a layer between neurons that are shown.
+
+    It sums over the others as rest_in (of z) and rest_out (of dC/da).
+    """
     weight, delta = np.array(layer["weight"]), np.array(layer["delta"])[samples]
     other_in = np.setdiff1d(np.arange(weight.shape[0]), inputs)
     other_out = np.setdiff1d(np.arange(weight.shape[1]), outputs)
     found: dict[str, Any] = {
-        name: None if layer[name] is None else _plain(np.array(layer[name])[samples[:, None], outputs])
+        name: None
+        if layer[name] is None
+        else _plain(np.array(layer[name])[samples[:, None], outputs])
         for name in ("z", "a", "derivative", "delta")
     }
     for name in ("weight", "weight_gradient", "weight_step", "weight_after"):
@@ -170,7 +215,9 @@ def _layer(
     for name in ("bias", "bias_gradient", "bias_step", "bias_after"):
         found[name] = None if layer[name] is None else _plain(np.array(layer[name])[outputs])
     found["blame"] = _plain(np.array(blame["weights"][k])[np.array(inputs)[:, None], outputs])
-    found["bias_blame"] = None if layer["bias"] is None else _plain(np.array(blame["biases"][k])[outputs])
+    found["bias_blame"] = (
+        None if layer["bias"] is None else _plain(np.array(blame["biases"][k])[outputs])
+    )
     found["rest_in"] = _plain((a_prev[samples][:, other_in] @ weight[other_in])[:, outputs])
     found["rest_out"] = _plain((delta[:, other_out] @ weight[:, other_out].T)[:, inputs])
     return found

@@ -13,15 +13,19 @@ MOST = 8  # neurons of a layer
 
 
 def draw(e: Any, by: str, axes: Any) -> Any:
-    """Draw the network of an Explanation, lines and neurons by value or by blame; returns the axes."""
+    """Draw an Explanation's network, lines and neurons by value or by blame; return the axes."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError("plot needs matplotlib, which is not installed: pip install 'fastbackprop[plot]'.") from None
+        raise ImportError(
+            "plot needs matplotlib, which is not installed: pip install 'fastbackprop[plot]'."
+        ) from None
     shares = [e.blame.inputs, *e.blame.neurons]
     shown = [np.sort(np.argsort(-x, kind="stable")[:MOST]) for x in shares]
     if axes is None:
-        axes = Figure((2.6 * len(shown), 0.9 * max(map(len, shown)) + 1.6), layout="constrained").add_subplot()
+        axes = Figure(
+            (2.6 * len(shown), 0.9 * max(map(len, shown)) + 1.6), layout="constrained"
+        ).add_subplot()
     sample = int(np.argmax(e.costs))
     places = [[(k, (len(x) - 1) / 2 - i) for i in range(len(x))] for k, x in enumerate(shown)]
     for k, layer in enumerate(e.layers):
@@ -32,7 +36,14 @@ def draw(e: Any, by: str, axes: Any) -> Any:
             (x1, y1), (x2, y2) = places[k][i], places[k + 1][j]
             size = abs(value) / largest
             color = "tab:orange" if by == "blame" else "teal" if value >= 0 else "mediumvioletred"
-            axes.plot([x1, x2], [y1, y2], color=color, linewidth=0.4 + 4 * size, alpha=0.25 + 0.7 * size, zorder=1)
+            axes.plot(
+                [x1, x2],
+                [y1, y2],
+                color=color,
+                linewidth=0.4 + 4 * size,
+                alpha=0.25 + 0.7 * size,
+                zorder=1,
+            )
     for k, neurons in enumerate(shown):
         a = e.x if k == 0 else e.layers[k - 1].a
         for (x, y), j in zip(places[k], neurons, strict=True):
@@ -44,10 +55,19 @@ def draw(e: Any, by: str, axes: Any) -> Any:
         name = "x" if k == 0 else "y_hat" if k == len(e.layers) else name_of(f"a{k}", 1, 0)
         more = len(shares[k]) - len(neurons)
         axes.text(
-            k, -max(map(len, shown)) / 2 - 0.3, name + (f"\nand {more:,} more" if more else ""), ha="center", va="top"
+            k,
+            -max(map(len, shown)) / 2 - 0.3,
+            name + (f"\nand {more:,} more" if more else ""),
+            ha="center",
+            va="top",
         )
     what = "weights" if by == "value" else "share of the blame, and delta below a"
-    axes.set_title(f"{what}; C = {number(e.cost)}, after the step {number(e.after.cost)}", fontsize=10)
-    axes.set(xlim=(-0.5, len(shown) - 0.5), ylim=(-max(map(len, shown)) / 2 - 0.9, max(map(len, shown)) / 2 + 0.2))
+    axes.set_title(
+        f"{what}; C = {number(e.cost)}, after the step {number(e.after.cost)}", fontsize=10
+    )
+    axes.set(
+        xlim=(-0.5, len(shown) - 0.5),
+        ylim=(-max(map(len, shown)) / 2 - 0.9, max(map(len, shown)) / 2 + 0.2),
+    )
     axes.set_axis_off()
     return axes

@@ -1,7 +1,7 @@
 """An Explanation as text: the four steps with the formulas, and the numbers put in.
 
-Layers count from 1 as in the formulas (w1, z1, a1 belong to ``model.layers[0]``), neurons from 0 as in
-NumPy. Wide layers are folded to those most to blame.
+Layers count from 1 as in the formulas (w1, z1, a1 belong to ``model.layers[0]``), neurons from 0 as
+in NumPy. Wide layers are folded to those most to blame.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fastbackprop._explain.chain import bias_name, is_saturated, name_of, softmax_derivative, weight_name
+from fastbackprop._explain.chain import (
+    bias_name,
+    is_saturated,
+    name_of,
+    softmax_derivative,
+    weight_name,
+)
 from fastbackprop._explain.chain import shown_number as number
 
 __all__ = ["text"]
@@ -32,10 +38,14 @@ def text(e: Any) -> str:
     lines = [e.title, f"loss {e.loss}, learning rate {e.learning_rate:g}"]
     if max(x.weight.size for x in e.layers) > 1:
         lines.append(
-            "wk[i, j] is model.layers[k - 1].weight[i, j], from input i to neuron j; the most blamed come first."
+            "wk[i, j] is model.layers[k - 1].weight[i, j], from input i to neuron j; the most "
+            "blamed come first."
         )
     if n > 1:
-        lines.append(f"Predict, compare and blame show sample {sample}, the most costly of {n}; correct is for all.")
+        lines.append(
+            f"Predict, compare and blame show sample {sample}, the most costly of {n}; correct is "
+            f"for all."
+        )
     steps = {
         "predict": _predict(e, sample),
         "compare": _compare(e, sample),
@@ -51,13 +61,16 @@ def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
     """Lines of columns, each as wide as its widest entry; an entry that is alone may be longer."""
     rows = list(rows)
     widths = [
-        max((len(row[i]) for row in rows if len(row) > i + 1), default=0) for i in range(max(map(len, rows), default=0))
+        max((len(row[i]) for row in rows if len(row) > i + 1), default=0)
+        for i in range(max(map(len, rows), default=0))
     ]
-    return ["   ".join(x.ljust(w) for x, w in zip(row, widths, strict=False)).rstrip() for row in rows]
+    return [
+        "   ".join(x.ljust(w) for x, w in zip(row, widths, strict=False)).rstrip() for row in rows
+    ]
 
 
 def _shown(shares: np.ndarray, least: int = FEW, most: int = MOST_NEURONS) -> tuple[list[int], int]:
-    """The indices to show, and how many are left out: the most blamed, or all where they are few."""
+    """Return the indices to show (the most blamed, or all if few), and how many are left out."""
     if len(shares) <= least:
         return list(range(len(shares))), 0
     order = np.argsort(-shares, kind="stable")[:most]
@@ -70,7 +83,11 @@ def _and_more(n: int, what: str) -> list[tuple[str, ...]]:
 
 def _sum(terms: list[tuple[str, str, float]]) -> tuple[str, str]:
     """The letters and the numbers of a sum of products: the largest terms, and how many more."""
-    largest = sorted(terms, key=lambda x: -abs(x[2]))[:MOST_TERMS] if len(terms) > MOST_TERMS + 1 else terms
+    largest = (
+        sorted(terms, key=lambda x: -abs(x[2]))[:MOST_TERMS]
+        if len(terms) > MOST_TERMS + 1
+        else terms
+    )
     letters, numbers = " + ".join(x[0] for x in largest), " + ".join(x[1] for x in largest)
     if len(largest) < len(terms):
         rest = sum(x[2] for x in terms) - sum(x[2] for x in largest)
@@ -91,7 +108,8 @@ def _predict(e: Any, s: int) -> list[tuple[str, ...]]:
         for j in shown:
             terms = [
                 (
-                    f"{weight_name(layer.weight.shape, k, i, j)} {name_of('x' if k == 0 else f'a{k}', n_in, i)}",
+                    f"{weight_name(layer.weight.shape, k, i, j)} "
+                    f"{name_of('x' if k == 0 else f'a{k}', n_in, i)}",
                     f"{number(w)} * {number(x)}",
                     float(w) * float(x),
                 )
@@ -123,8 +141,18 @@ def _compare(e: Any, s: int) -> list[tuple[str, ...]]:
     shown, more = _shown(abs(e.d_y_hat[s]))
     for j in shown:
         y_hat = name_of("y_hat", n_out, j)
-        of_y = [f"{name_of('y', n_out, j)} = {number(e.y[s, j])}"] if e.y.shape == e.y_hat.shape else []
-        rows.append((f"{y_hat} = {number(e.y_hat[s, j])}", *of_y, f"dC/d{y_hat} = {number(e.d_y_hat[s, j])}"))
+        of_y = (
+            [f"{name_of('y', n_out, j)} = {number(e.y[s, j])}"]
+            if e.y.shape == e.y_hat.shape
+            else []
+        )
+        rows.append(
+            (
+                f"{y_hat} = {number(e.y_hat[s, j])}",
+                *of_y,
+                f"dC/d{y_hat} = {number(e.d_y_hat[s, j])}",
+            )
+        )
     if e.y.shape != e.y_hat.shape:
         rows.append((f"y = {', '.join(map(number, e.y[s]))}",))
     rows += _and_more(more, "outputs")
@@ -135,7 +163,7 @@ def _compare(e: Any, s: int) -> list[tuple[str, ...]]:
 
 
 def _blame(e: Any, s: int) -> list[tuple[str, ...]]:
-    """From the last layer to the first: sigma'(z), delta, and the chain of the weights most to blame."""
+    """Show sigma'(z), delta and the most blamed weights' chains, from last layer to first."""
     rows: list[tuple[str, ...]] = []
     for k in reversed(range(len(e.layers))):
         layer = e.layers[k]
@@ -147,11 +175,19 @@ def _blame(e: Any, s: int) -> list[tuple[str, ...]]:
         for where in _worst(*_of_sample(e, k, s)):
             chain = e.chain(k, where[0] if len(where) == 2 else None, where[-1], sample=s, most=1)
             path = chain.paths[0]
-            rows.append((f"  {chain.name} = {' * '.join(path.names)}{' + ...' if chain.n_paths > 1 else ''}",))
+            rows.append(
+                (
+                    f"  {chain.name} = "
+                    f"{' * '.join(path.names)}{' + ...' if chain.n_paths > 1 else ''}",
+                )
+            )
             numbers = " * ".join(map(number, path.factors))
             if chain.n_paths > 1:
                 more = chain.n_paths - 1
-                numbers += f" + {number(chain.total - path.product)} of {more:,} more path{'s' if more > 1 else ''}"
+                numbers += (
+                    f" + {number(chain.total - path.product)} "
+                    f"of {more:,} more path{'s' if more > 1 else ''}"
+                )
             rows.append((f"  {' ' * len(chain.name)} = {numbers} = {number(chain.total)}",))
         rows += _and_more(_left_out(layer), "weights")
     return rows
@@ -202,12 +238,16 @@ def _of_sample(e: Any, k: int, s: int) -> tuple[np.ndarray, np.ndarray | None]:
     """|dC/dw| of a layer's weights and biases, as far as one sample goes."""
     layer = e.layers[k]
     a_prev = (e.x if k == 0 else e.layers[k - 1].a)[s]
-    return abs(np.outer(a_prev, layer.delta[s])), None if layer.bias is None else abs(layer.delta[s])
+    return abs(np.outer(a_prev, layer.delta[s])), None if layer.bias is None else abs(
+        layer.delta[s]
+    )
 
 
 def _worst(weights: np.ndarray, biases: np.ndarray | None) -> list[tuple[int, ...]]:
-    """(i, j) of weights and (j,) of biases, the most blamed, or all in their order where they are few."""
-    shares = weights.reshape(-1) if biases is None else np.concatenate([weights.reshape(-1), biases])
+    """Return (i, j) of weights and (j,) of biases: the most blamed, or all in order if few."""
+    shares = (
+        weights.reshape(-1) if biases is None else np.concatenate([weights.reshape(-1), biases])
+    )
     order = np.arange(len(shares))
     if len(shares) > FEW:
         order = np.argsort(-shares, kind="stable")[:MOST_NEURONS]
@@ -239,14 +279,25 @@ def _correct(e: Any) -> list[tuple[str, ...]]:
                 )
             else:
                 name = bias_name(shape, k, *where)
-                before, gradient, step, after = layer.bias, layer.bias_gradient, layer.bias_step, layer.bias_after
+                before, gradient, step, after = (
+                    layer.bias,
+                    layer.bias_gradient,
+                    layer.bias_step,
+                    layer.bias_after,
+                )
             if is_plain:
                 rule, numbers = f"- {rate} dC/d{name}", f"- {rate} * {number(gradient[where])}"
             else:
                 rule, numbers = f"+ step of {e.optimizer}", f"+ {number(step[where])}"
-            rows.append((f"{name} <- {name} {rule}", f"= {number(before[where])} {numbers} = {number(after[where])}"))
+            rows.append(
+                (
+                    f"{name} <- {name} {rule}",
+                    f"= {number(before[where])} {numbers} = {number(after[where])}",
+                )
+            )
         rows += _and_more(_left_out(layer), f"weights of layer {k + 1}")
-    rows.append((f"C after the step: {number(e.after.cost)}, before: {number(e.cost)} ({e.after.verdict}); "
+    rows.append((f"C after the step: {number(e.after.cost)}, before: {number(e.cost)} "
+        f"({e.after.verdict}); "
                  f"the gradient predicted {number(e.after.predicted_cost)}",))  # fmt: skip
     if len(e.x) == 1:
         outputs = [f"{name_of('y_hat', len(e.after.y_hat[0]), j)} = {number(e.after.y_hat[0, j])}"

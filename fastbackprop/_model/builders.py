@@ -68,7 +68,13 @@ def mlp(
     widths = [check_integer(f"widths[{i}]", width) for i, width in enumerate(widths)]
     last = len(widths) - 2
     layers = [
-        Dense(n_in, n_out, output_activation if i == last else activation, bias=bias, weight_init=weight_init)
+        Dense(
+            n_in,
+            n_out,
+            output_activation if i == last else activation,
+            bias=bias,
+            weight_init=weight_init,
+        )
         for i, (n_in, n_out) in enumerate(pairwise(widths))
     ]
     return Sequential(layers, seed=seed, dtype=dtype)
@@ -113,4 +119,6 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         dtype = check_choice("dtype", description["dtype"], DTYPES)
         return rebuild(Sequential, check_layers(layers), dtype, arrays)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ModelFileError(f"{path} is damaged: its description and its weights don't fit ({error}).") from error
+        raise ModelFileError(
+            f"{path} is damaged: its description and its weights don't fit ({error})."
+        ) from error

@@ -30,7 +30,9 @@ def _digest(tensors: dict[str, np.ndarray], model: str) -> str:
     return digest.hexdigest()
 
 
-def write_model_file(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], model: dict[str, Any]) -> None:
+def write_model_file(
+    path: str | os.PathLike[str], tensors: dict[str, np.ndarray], model: dict[str, Any]
+) -> None:
     """Write a model, as ``write_beside`` does."""
     from safetensors.numpy import save
 
@@ -40,7 +42,9 @@ def write_model_file(path: str | os.PathLike[str], tensors: dict[str, np.ndarray
         "model": json.dumps(model),
     }
     metadata["sha256"] = _digest(tensors, metadata["model"])
-    write_beside(path, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata))
+    write_beside(
+        path, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
+    )
 
 
 def write_beside(path: str | os.PathLike[str], content: bytes) -> None:
@@ -85,22 +89,30 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
     if path.is_dir():
         raise IsADirectoryError(f"path must be a model file, got the directory {str(path)!r}.")
     if not path.is_file():
-        raise FileNotFoundError(f"path must be a model file, got {str(path)!r}, which is not there.")
+        raise FileNotFoundError(
+            f"path must be a model file, got {str(path)!r}, which is not there."
+        )
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
-        raise ModelFileError(f"{path} is not a safetensors file, or is damaged: {error}.") from error
+        raise ModelFileError(
+            f"{path} is not a safetensors file, or is damaged: {error}."
+        ) from error
     if metadata.get("format") != "fastbackprop":
         raise ModelFileError(f"{path} is a safetensors file, but not a model of fastbackprop.")
     version = metadata.get("version", "")
     if version != str(FORMAT_VERSION):
-        raise ModelFileError(f"{path} must have format version {FORMAT_VERSION}, got {version[:20]!r}.")
+        raise ModelFileError(
+            f"{path} must have format version {FORMAT_VERSION}, got {version[:20]!r}."
+        )
     if metadata.get("sha256") != _digest(tensors, metadata.get("model", "")):
         raise ModelFileError(f"{path} is damaged: its checksum doesn't match.")
     try:
         model = json.loads(metadata["model"])
     except (KeyError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path} is damaged: its description can't be read ({error}).") from error
+        raise ModelFileError(
+            f"{path} is damaged: its description can't be read ({error})."
+        ) from error
     return tensors, model

@@ -11,7 +11,13 @@ import numpy as np
 from fastbackprop._blame.derivatives import Derivatives
 from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
 from fastbackprop._core.dispatch import DTYPES, kernels
-from fastbackprop._core.threads import MOST_THREADS, OPERATIONS_PER_CALL, check_n_threads, run, share_of_work
+from fastbackprop._core.threads import (
+    MOST_THREADS,
+    OPERATIONS_PER_CALL,
+    check_n_threads,
+    run,
+    share_of_work,
+)
 from fastbackprop._core.validation import as_matrix, as_numeric, check_choice, check_out, check_seed
 from fastbackprop._model.files import write_model_file
 from fastbackprop._predict.dense import Dense, WeightAndBias
@@ -45,19 +51,24 @@ class Sequential(Derivatives):
     Examples
     --------
     >>> import fastbackprop as fb
-    >>> model = fb.Sequential([fb.Dense(4, 8, activation="relu"), fb.Dense(8, 3, activation="softmax")], seed=0)
+    >>> layers = [fb.Dense(4, 8, activation="relu"), fb.Dense(8, 3, activation="softmax")]
+    >>> model = fb.Sequential(layers, seed=0)
     >>> model
     Sequential(4-8-3, relu softmax, float32, 67 parameters)
     >>> model.predict([[5.1, 3.5, 1.4, 0.2]]).shape
     (1, 3)
     """
 
-    def __init__(self, layers: Sequence[Dense], *, seed: int | None = None, dtype: Any = "float32") -> None:
+    def __init__(
+        self, layers: Sequence[Dense], *, seed: int | None = None, dtype: Any = "float32"
+    ) -> None:
         layers = check_layers(layers)
         seed = check_seed(seed)
         dtype = check_choice("dtype", _dtype_name(dtype), DTYPES)
         generator = np.random.PCG64(seed)
-        self._assemble(layers, dtype, [layer._initial(generator, np.dtype(dtype)) for layer in layers])
+        self._assemble(
+            layers, dtype, [layer._initial(generator, np.dtype(dtype)) for layer in layers]
+        )
 
     def _assemble(self, layers: Sequence[Dense], dtype: str, arrays: list[WeightAndBias]) -> None:
         """Lay all parameters out in one buffer: what the constructor, pickle and load share."""
@@ -118,11 +129,22 @@ class Sequential(Derivatives):
 
     def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray:
         return as_matrix(
-            "X", X, self._dtype, self.n_in, "the model's n_in", may_be_row=may_be_row, check_finite=check_finite
+            "X",
+            X,
+            self._dtype,
+            self.n_in,
+            "the model's n_in",
+            may_be_row=may_be_row,
+            check_finite=check_finite,
         )
 
     def predict(
-        self, X: Any, *, out: np.ndarray | None = None, check_finite: bool = True, n_threads: int | None = None
+        self,
+        X: Any,
+        *,
+        out: np.ndarray | None = None,
+        check_finite: bool = True,
+        n_threads: int | None = None,
     ) -> np.ndarray:
         """Predict: the outputs for each row of X.
 
@@ -149,7 +171,9 @@ class Sequential(Derivatives):
         ValueError, TypeError
             If X or out has a wrong shape or dtype, or X isn't finite.
         """
-        if out is None and (n_threads is None or (type(n_threads) is int and 0 < n_threads <= MOST_THREADS)):
+        if out is None and (
+            n_threads is None or (type(n_threads) is int and 0 < n_threads <= MOST_THREADS)
+        ):
             quick = self._quick(X, check_finite)
             if quick is not None:
                 return quick
@@ -169,7 +193,12 @@ class Sequential(Derivatives):
             for first in range(0, len(rows), per_call):
                 part = slice(first, first + per_call)
                 work = kernels(self._dtype).PredictionWork(
-                    self._network, rows[part], matrix[part], scratch, n_threads=threads, crowded=crowded
+                    self._network,
+                    rows[part],
+                    matrix[part],
+                    scratch,
+                    n_threads=threads,
+                    crowded=crowded,
                 )
                 run(work, threads)
         return result
@@ -190,8 +219,10 @@ class Sequential(Derivatives):
             self._idle_scratch.append(scratch)
 
     def _acquire(self) -> None:
-        """Begin what one thread must do alone: training, forward, backward; ``_release`` ends it."""
-        if self._process != os.getpid():  # forked while another thread was training: it isn't here to release
+        """Begin what one thread must do alone (train, forward, backward); ``_release`` ends it."""
+        if (
+            self._process != os.getpid()
+        ):  # forked while another thread was training: it isn't here to release
             self._in_training, self._process = threading.RLock(), os.getpid()
         if not self._in_training.acquire(blocking=False):
             raise RuntimeError("A model must be trained by one thread at a time, got a second one.")
@@ -200,7 +231,10 @@ class Sequential(Derivatives):
         self._in_training.release()
 
     def _begin(self, n_rows: int) -> None:
-        """After ``_acquire``: scratch for batches of n_rows; what forward had kept is overwritten from here on."""
+        """Make scratch for batches of n_rows, after ``_acquire``.
+
+        What forward had kept is overwritten from here on.
+        """
         if n_rows > self._capacity:
             size = self._network.scratch_size(n_rows)
             self._network.set_scratch(n_rows, aligned_empty(size, self._dtype))
@@ -220,9 +254,9 @@ class Sequential(Derivatives):
         Returns
         -------
         ndarray of shape (n, n_out) or (n_out,)
-            The predictions y_hat. Behind sigmoid or softmax it is read-only and remembers z, so that
-            a loss can be as exact as in training; a slice or copy of it is a plain array
-            and forgets z, which costs digits where a probability is nearly 0 or 1.
+            The predictions y_hat. Behind sigmoid or softmax it is read-only and remembers z, so
+            that a loss can be as exact as in training; a slice or copy of it is a plain array and
+            forgets z, which costs digits where a probability is nearly 0 or 1.
 
         Raises
         ------
@@ -240,7 +274,7 @@ class Sequential(Derivatives):
             self._begin(len(rows))
             # A copy: the caller may change X before backward reads it again.
             self._forward_rows = rows.copy() if np.may_share_memory(rows, X) else rows
-            self._network.forward(self._forward_rows, y_hat, z)
+            kernels(self._dtype).forward(self._network, self._forward_rows, y_hat, z)
             self._forward_shape = (self.n_out,) if X.ndim == 1 else y_hat.shape
         finally:
             self._release()
@@ -271,27 +305,40 @@ class Sequential(Derivatives):
             If d_y_hat has a wrong shape or dtype, or isn't finite.
         """
         given = as_numeric("d_y_hat", d_y_hat)
-        is_d_z = isinstance(d_y_hat, OutputGradient) and d_y_hat.activation == self._layers[-1].activation
+        is_d_z = (
+            isinstance(d_y_hat, OutputGradient)
+            and d_y_hat.activation == self._layers[-1].activation
+        )
         self._acquire()
         try:
             # Not before: another thread's forward, or one inside an __array__, would change it.
             shape = self._forward_shape
             if shape is None:
-                raise RuntimeError("backward must follow forward, got a model without a forward pass.")
+                raise RuntimeError(
+                    "backward must follow forward, got a model without a forward pass."
+                )
             if given.shape != shape:
-                raise ValueError(f"d_y_hat must have shape {shape}, as forward returned, got {given.shape}.")
+                raise ValueError(
+                    f"d_y_hat must have shape {shape}, as forward returned, got {given.shape}."
+                )
             d_out = d_y_hat.z if is_d_z else given
-            d_out = as_matrix("d_y_hat", d_out, self._dtype, self.n_out, "the model's n_out", may_be_row=True)
+            d_out = as_matrix(
+                "d_y_hat", d_out, self._dtype, self.n_out, "the model's n_out", may_be_row=True
+            )
             d_x = np.empty((len(d_out), self.n_in), self._dtype)
             scratch = self._scratch_for_backward(len(d_out))
-            self._network.backward(d_out, is_d_z, self._parameters.gradients, d_x, scratch)
+            gradients = self._parameters.gradients
+            kernels(self._dtype).backward(self._network, d_out, is_d_z, gradients, d_x, scratch)
             self._parameters.has_blame = True
         finally:
             self._release()
         return d_x.reshape(-1) if len(shape) == 1 else d_x
 
     def _scratch_for_backward(self, n_rows: int) -> np.ndarray:
-        """W^T of the first layer (zeros: its padding stays so) and dC/dx, which only the loop by hand needs."""
+        """Return room for W^T of the first layer and for dC/dx, which only the loop by hand needs.
+
+        It begins as zeros, and the padding of W^T stays so.
+        """
         size = self._network.backward_scratch_size + n_rows * row_length(self.n_in, self._dtype)
         if self._backward_scratch is None or self._backward_scratch.size < size:
             self._backward_scratch = aligned_zeros(size, self._dtype)
@@ -318,7 +365,10 @@ class Sequential(Derivatives):
         ]
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(5)]
         lines = [
-            "  ".join(c.rjust(w) if i == 4 else c.ljust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
+            "  ".join(
+                c.rjust(w) if i == 4 else c.ljust(w)
+                for i, (c, w) in enumerate(zip(r, widths, strict=True))
+            )
             for r in [head, *rows]
         ]
         rule = "-" * len(lines[0])
@@ -332,7 +382,10 @@ class Sequential(Derivatives):
         if len(widths) + sum(map(len, activations)) > 70:
             widths = f"{self.n_in}-...-{self.n_out} ({len(activations)} layers)"
             activations = list(dict.fromkeys(activations))
-        return f"Sequential({widths}, {' '.join(activations)}, {self._dtype}, {self.n_parameters:,} parameters)"
+        return (
+            f"Sequential({widths}, {' '.join(activations)}, {self._dtype}, "
+            f"{self.n_parameters:,} parameters)"
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file: beside it first, then renamed.
@@ -353,7 +406,13 @@ class Sequential(Derivatives):
             if layer.bias is not None:
                 tensors[f"layers.{i}.bias"] = layer.bias
         description = [
-            {"n_in": x.n_in, "n_out": x.n_out, "activation": x.activation, "slope": x.slope, "bias": x.has_bias}
+            {
+                "n_in": x.n_in,
+                "n_out": x.n_out,
+                "activation": x.activation,
+                "slope": x.slope,
+                "bias": x.has_bias,
+            }
             for x in self._layers
         ]
         write_model_file(path, tensors, {"dtype": self._dtype.name, "layers": description})
@@ -376,9 +435,14 @@ def _detached(layer: Dense) -> Dense:
     return copy
 
 
-def _parts(model: Sequential, dtype: str) -> tuple[type[Sequential], list[Dense], str, list[WeightAndBias]]:
+def _parts(
+    model: Sequential, dtype: str
+) -> tuple[type[Sequential], list[Dense], str, list[WeightAndBias]]:
     """What ``rebuild`` makes a model of."""
-    arrays = [(layer.weight.copy(), None if layer.bias is None else layer.bias.copy()) for layer in model.layers]
+    arrays = [
+        (layer.weight.copy(), None if layer.bias is None else layer.bias.copy())
+        for layer in model.layers
+    ]
     return type(model), [_detached(x) for x in model.layers], dtype, arrays
 
 
@@ -387,7 +451,9 @@ def copy_of(model: Sequential, dtype: str) -> Sequential:
     return rebuild(*_parts(model, dtype))
 
 
-def rebuild(cls: type[Sequential], layers: list[Dense], dtype: str, arrays: list[WeightAndBias]) -> Sequential:
+def rebuild(
+    cls: type[Sequential], layers: list[Dense], dtype: str, arrays: list[WeightAndBias]
+) -> Sequential:
     """The model of these layers with these weights: for pickle, deepcopy and load."""
     model = cls.__new__(cls)
     model._assemble(layers, dtype, arrays)
@@ -405,7 +471,9 @@ def check_layers(layers: Any) -> list[Dense]:
         if not isinstance(layer, Dense):
             raise TypeError(f"layers[{i}] must be a Dense, got {layer!r}.")
         if layer._parameters is not None:
-            raise ValueError(f"layers[{i}] must be a new layer, got {layer!r}, which is part of a model already.")
+            raise ValueError(
+                f"layers[{i}] must be a new layer, got {layer!r}, which is part of a model already."
+            )
         if any(layer is other for other in layers[:i]):
             raise ValueError(f"layers[{i}] must be a layer of its own, got {layer!r} twice.")
         if i and layer.n_in != layers[i - 1].n_out:
@@ -414,5 +482,7 @@ def check_layers(layers: Any) -> list[Dense]:
                 f"{layers[i - 1]!r}, got {layer!r}."
             )
         if layer.activation == "softmax" and i < len(layers) - 1:
-            raise ValueError(f"Only the last layer may have activation 'softmax', got layers[{i}] {layer!r}.")
+            raise ValueError(
+                f"Only the last layer may have activation 'softmax', got layers[{i}] {layer!r}."
+            )
     return layers

@@ -72,7 +72,9 @@ class Dense:
         self._parameters: Parameters | None = None
         self._index = 0
 
-    def _initializer(self, what: str, value: Any, shape: tuple[int, ...]) -> Initializer | np.ndarray:
+    def _initializer(
+        self, what: str, value: Any, shape: tuple[int, ...]
+    ) -> Initializer | np.ndarray:
         """Resolve names and numbers; arrays are checked and kept as float64."""
         if value is None or isinstance(value, str | Initializer | numbers.Number):
             return as_initializer(what, value, self._activation.name)
@@ -119,12 +121,16 @@ class Dense:
 
     def _own(self) -> Parameters:
         if self._parameters is None:
-            raise RuntimeError("A layer must be part of a Sequential to have weights, got a layer on its own.")
+            raise RuntimeError(
+                "A layer must be part of a Sequential to have weights, got a layer on its own."
+            )
         return self._parameters
 
     def _assign(self, what: str, view: np.ndarray | None, value: Any) -> None:
         if view is None:
-            raise ValueError(f"{what} can be assigned to a layer with a bias only, got one made with bias=False.")
+            raise ValueError(
+                f"{what} can be assigned to a layer with a bias only, got one made with bias=False."
+            )
         view[...] = self._checked(what, value, view.shape, view.dtype)
 
     @property

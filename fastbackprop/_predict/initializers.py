@@ -65,16 +65,20 @@ _CENTRE = (
      5394.1960214247511077, 687.1870074920579083, 42.313330701600911252, 1.0),
 )  # fmt: skip
 _TAIL = (
-    (7.7454501427834140764e-4, 0.0227238449892691845833, 0.24178072517745061177, 1.27045825245236838258,
-     3.64784832476320460504, 5.7694972214606914055, 4.6303378461565452959, 1.42343711074968357734),
-    (1.05075007164441684324e-9, 5.475938084995344946e-4, 0.0151986665636164571966, 0.14810397642748007459,
-     0.68976733498510000455, 1.6763848301838038494, 2.05319162663775882187, 1.0),
+    (7.7454501427834140764e-4, 0.0227238449892691845833, 0.24178072517745061177,
+     1.27045825245236838258, 3.64784832476320460504, 5.7694972214606914055,
+     4.6303378461565452959, 1.42343711074968357734),
+    (1.05075007164441684324e-9, 5.475938084995344946e-4, 0.0151986665636164571966,
+     0.14810397642748007459, 0.68976733498510000455, 1.6763848301838038494,
+     2.05319162663775882187, 1.0),
 )  # fmt: skip
 _FAR_TAIL = (
-    (2.01033439929228813265e-7, 2.71155556874348757815e-5, 0.0012426609473880784386, 0.026532189526576123093,
-     0.29656057182850489123, 1.7848265399172913358, 5.4637849111641143699, 6.6579046435011037772),
-    (2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5, 7.868691311456132591e-4,
-     0.0148753612908506148525, 0.13692988092273580531, 0.59983220655588793769, 1.0),
+    (2.01033439929228813265e-7, 2.71155556874348757815e-5, 0.0012426609473880784386,
+     0.026532189526576123093, 0.29656057182850489123, 1.7848265399172913358,
+     5.4637849111641143699, 6.6579046435011037772),
+    (2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5,
+     7.868691311456132591e-4, 0.0148753612908506148525, 0.13692988092273580531,
+     0.59983220655588793769, 1.0),
 )  # fmt: skip
 
 
@@ -89,7 +93,9 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: np.ndar
 def normal(generator: np.random.PCG64, size: int) -> np.ndarray:
     """Float64 numbers of the standard normal distribution, by its quantile function."""
     numbers = np.empty(size)
-    for first in range(0, size, 16384):  # in pieces: a dozen arrays on the way, which so stay in the cache
+    for first in range(
+        0, size, 16384
+    ):  # in pieces: a dozen arrays on the way, which so stay in the cache
         piece = numbers[first : first + 16384]
         piece[:] = _quantile(uniform(generator, len(piece)))
     return numbers
@@ -108,16 +114,22 @@ def _quantile(u: np.ndarray) -> np.ndarray:
 class Initializer:
     """Base of the objects that fill a new layer's weights or biases."""
 
-    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+    def _draw(
+        self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int
+    ) -> np.ndarray:
         """Return float64 numbers of this shape for a layer of n_in inputs, n_out outputs."""
-        raise TypeError(f"{type(self).__name__} is a base class; use one of {', '.join(INITIALIZERS)}.")
+        raise TypeError(
+            f"{type(self).__name__} is a base class; use one of {', '.join(INITIALIZERS)}."
+        )
 
 
 @dataclass(frozen=True)
 class Zeros(Initializer):
     """All zeros."""
 
-    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+    def _draw(
+        self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int
+    ) -> np.ndarray:
         """Return zeros."""
         return np.zeros(shape)
 
@@ -137,7 +149,9 @@ class Constant(Initializer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", check_real("value", self.value))
 
-    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+    def _draw(
+        self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int
+    ) -> np.ndarray:
         """Return the constant."""
         return np.full(shape, self.value)
 
@@ -161,7 +175,9 @@ class Uniform(Initializer):
         if not self.low < self.high:
             raise ValueError(f"low must be below high ({self.high:g}), got {self.low:g}.")
 
-    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+    def _draw(
+        self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int
+    ) -> np.ndarray:
         """Return numbers between low and high."""
         u = uniform(generator, int(np.prod(shape))).reshape(shape)
         return self.low * (1 - u) + self.high * u
@@ -174,7 +190,9 @@ class _Scaled(Initializer):
     counts_outputs: ClassVar[bool]
     is_normal: ClassVar[bool]
 
-    def _draw(self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+    def _draw(
+        self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int
+    ) -> np.ndarray:
         """Return numbers of the distribution's variance."""
         size = int(np.prod(shape))
         deviation = math.sqrt(self.gain / (n_in + n_out * self.counts_outputs))

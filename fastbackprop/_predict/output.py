@@ -32,7 +32,9 @@ class Traced(np.ndarray):
         self.z = None
         self.activation = None
 
-    def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
+    def __array_wrap__(
+        self, array: np.ndarray, context: Any = None, return_scalar: bool = False
+    ) -> Any:
         return array[()] if return_scalar else array
 
     @classmethod

@@ -1,4 +1,4 @@
-"""explain_training: every step of a training explained, so that the slider moves through time too."""
+"""Explains every step of a training, so that the slider moves through time too."""
 
 import os
 from collections.abc import Iterator
@@ -71,31 +71,39 @@ class TrainingExplanation:
         return frame(self.to_dict())
 
     def __str__(self) -> str:
-        lines = [self.steps[0].title, "  step    C before     C after   C that the gradient predicted"]
+        lines = [
+            self.steps[0].title,
+            "  step    C before     C after   C that the gradient predicted",
+        ]
         for i, e in enumerate(self.steps):
-            lines.append(f"{i:>6}  {e.cost:>10.4g}  {e.after.cost:>10.4g}  {e.after.predicted_cost:>10.4g}")
+            lines.append(
+                f"{i:>6}  {e.cost:>10.4g}  {e.after.cost:>10.4g}  {e.after.predicted_cost:>10.4g}"
+            )
         return "\n".join(lines)
 
 
 def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> TrainingExplanation:
     """Train for some steps, and explain each of them.
 
-    The model is trained, by the trainer's own optimizer: to the same bits as by ``trainer.step`` on the same batches.
+    The model is trained, by the trainer's own optimizer: to the same bits as by ``trainer.step`` on
+    the same batches.
 
     Parameters
     ----------
     trainer : Trainer
         Its model is trained.
     X, y : array-like
-        As for ``Trainer.fit``. Each step takes the next ``trainer.batch_size`` rows, and begins again at the first one
-        where fewer are left than that; what is explained is the batch of the step.
+        As for ``Trainer.fit``. Each step takes the next ``trainer.batch_size`` rows, and begins
+        again at the first one where fewer are left than that; what is explained is the batch of the
+        step.
     steps : int, default=20
         How many.
 
     Returns
     -------
     TrainingExplanation
-        With a page of its own; of fewer steps where the cost stops being finite, so that the way there can be seen.
+        With a page of its own; of fewer steps where the cost stops being finite, so that the way
+        there can be seen.
 
     Raises
     ------
@@ -107,7 +115,8 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     Examples
     --------
     >>> import fastbackprop as fb
-    >>> trainer = fb.Trainer(fb.mlp([2, 4, 1], activation="tanh", seed=0), "half_squared_error", fb.SGD(0.3))
+    >>> model = fb.mlp([2, 4, 1], activation="tanh", seed=0)
+    >>> trainer = fb.Trainer(model, "half_squared_error", fb.SGD(0.3))
     >>> e = fb.explain_training(trainer, [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], steps=5)
     >>> len(e), e[4].after.cost < e[0].cost
     (5, True)

@@ -85,7 +85,9 @@ class History:
         -------
         str
         """
-        return "  ".join(["epoch", *(f"{title:>{width}}" for _, (title, width, _) in self._columns())])
+        return "  ".join(
+            ["epoch", *(f"{title:>{width}}" for _, (title, width, _) in self._columns())]
+        )
 
     def _columns(self) -> list[tuple[list[float], tuple[str, int, str]]]:
         """The lists that have figures, with their title, width and format."""

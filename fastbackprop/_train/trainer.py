@@ -75,8 +75,9 @@ class Trainer:
         OMP_NUM_THREADS, else as many as a batch is worth, at most the CPUs that the
         process may use; 1,024 at most. The weights come out the same to the last bit.
     diagnose : bool, default=False
-        Whether the first fit looks for what is wrong (see ``diagnose``), before it begins and again after the first
-        epoch, and warns of it once by a DiagnosisWarning. The weights come out the same.
+        Whether the first fit looks for what is wrong (see ``diagnose``), before it begins and again
+        after the first epoch, and warns of it once by a DiagnosisWarning. The weights come out the
+        same.
 
     Attributes
     ----------
@@ -92,7 +93,8 @@ class Trainer:
     --------
     >>> import fastbackprop as fb
     >>> model = fb.mlp([2, 8, 1], activation="tanh", output_activation="sigmoid", seed=1)
-    >>> trainer = fb.Trainer(model, loss="binary_cross_entropy", optimizer=fb.SGD(0.5, momentum=0.9), seed=1)
+    >>> sgd = fb.SGD(0.5, momentum=0.9)
+    >>> trainer = fb.Trainer(model, loss="binary_cross_entropy", optimizer=sgd, seed=1)
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
     >>> history = trainer.fit(X, y, epochs=200)
     >>> trainer.evaluate(X, y)["accuracy"]
@@ -145,12 +147,24 @@ class Trainer:
         return self._batch_size
 
     def _data(
-        self, X: Any, y: Any, check_finite: bool, *, one_row: bool = False, names: tuple[str, str] = ("X", "y")
+        self,
+        X: Any,
+        y: Any,
+        check_finite: bool,
+        *,
+        one_row: bool = False,
+        names: tuple[str, str] = ("X", "y"),
     ) -> tuple[np.ndarray, Targets]:
         """X and y in the kernels' form, or a complaint; nothing has changed yet."""
         model, (x_name, y_name) = self._model, names
         rows = as_matrix(
-            x_name, X, model.dtype, model.n_in, "the model's n_in", may_be_row=one_row, check_finite=check_finite
+            x_name,
+            X,
+            model.dtype,
+            model.n_in,
+            "the model's n_in",
+            may_be_row=one_row,
+            check_finite=check_finite,
         )
         if len(rows) == 0:
             raise ValueError(f"{x_name} must have at least one row, got 0.")
@@ -226,7 +240,9 @@ class Trainer:
         size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
         shuffle = check_true_false("shuffle", shuffle)
         rows, targets = self._data(X, y, check_finite)
-        validation = None if validation_data is None else self._validation(validation_data, check_finite)
+        validation = (
+            None if validation_data is None else self._validation(validation_data, check_finite)
+        )
         if on_epoch_end is not None and not callable(on_epoch_end):
             raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}.")
         bar = show_progress(progress_bar, epochs * len(rows))
@@ -243,7 +259,11 @@ class Trainer:
                         order[:] = np.arange(len(order))
                         kernels(rows.dtype).shuffle(order, self._generator.random_raw(len(order)))
                     self._epoch(
-                        _Data(rows, targets, order, min(size, len(rows))), epoch, history, bar.update, validation
+                        _Data(rows, targets, order, min(size, len(rows))),
+                        epoch,
+                        history,
+                        bar.update,
+                        validation,
                     )
                     self._diagnose(rows, targets)
                     bar.set_postfix_str(f"epoch {epoch}, " + _shown(history), refresh=False)
@@ -258,12 +278,16 @@ class Trainer:
         """Warn once of what is wrong, if that was asked for."""
         if self._diagnoses_left == 0:
             return
-        from fastbackprop._diagnose.diagnose import look  # for those who ask: the import takes its time
+        from fastbackprop._diagnose.diagnose import (
+            look,
+        )  # for those who ask: the import takes its time
 
         each = targets.labels if targets.values is None else targets.values
         assert each is not None
         shown = each if targets.labels is None else np.eye(self._model.n_out)[targets.labels]
-        found = look(copy.deepcopy(self._model), rows, each, shown, self._loss, self._optimizer.learning_rate)
+        found = look(
+            copy.deepcopy(self._model), rows, each, shown, self._loss, self._optimizer.learning_rate
+        )
         self._diagnoses_left = 0 if found.findings else self._diagnoses_left - 1
         if found.findings:
             warnings.warn(str(found), DiagnosisWarning, stacklevel=3)
@@ -292,13 +316,17 @@ class Trainer:
                 history.validation_accuracy.append(checked["accuracy"])
         history.seconds.append(seconds)  # last: see History._drop_unfinished
 
-    def _steps(self, data: "_Data", epoch: int | None, done: Callable[[int], object] | None = None) -> "_Sums":
+    def _steps(
+        self, data: "_Data", epoch: int | None, done: Callable[[int], object] | None = None
+    ) -> "_Sums":
         """All steps over the data, a few milliseconds to a call; the last finite weights stay."""
         n, size = len(data.rows), data.batch_size
         operations = self._operations(min(size, n))
         per_call = size * max(1, int(OPERATIONS_PER_CALL / operations))
         per_snapshot = size * max(1, int(OPERATIONS_PER_SNAPSHOT / operations))
-        settings = self._optimizer._spec()  # once: the learning rate of an epoch is that of its start
+        settings = (
+            self._optimizer._spec()
+        )  # once: the learning rate of an epoch is that of its start
         velocity = self._optimizer._velocity(self._model._parameters)
         sums = _Sums(0.0, 0)
         saved = -per_snapshot
@@ -310,12 +338,16 @@ class Trainer:
                     self._model._parameters.save(velocity)
                     saved = first
                 last = min(first + per_call, n)
-                outcome, cost, n_right, start, layer = self._call(data, first, last, settings, velocity, sums)
+                outcome, cost, n_right, start, layer = self._call(
+                    data, first, last, settings, velocity, sums
+                )
                 if outcome:
                     if outcome == WEIGHTS_NOT_FINITE:
                         self._model._parameters.restore(velocity)
                         for again in range(saved, start, per_call):
-                            self._call(data, again, min(again + per_call, start), settings, velocity, sums)
+                            self._call(
+                                data, again, min(again + per_call, start), settings, velocity, sums
+                            )
                     batch = start // size + 1 if epoch is not None else self._n_steps + 1
                     raise self._divergence(outcome != WEIGHTS_NOT_FINITE, epoch, batch, layer)
                 sums = _Sums(cost, n_right)
@@ -337,20 +369,31 @@ class Trainer:
     ) -> Any:
         """Steps over the rows [first, last), in one call of the kernels."""
         model, targets = self._model, data.targets
-        n_threads, crowded = share_of_work(self._n_threads, self._operations(min(data.batch_size, last - first)))
+        n_threads, crowded = share_of_work(
+            self._n_threads, self._operations(min(data.batch_size, last - first))
+        )
         work = kernels(model.dtype).TrainingWork(
-            model._network, data.rows, targets.values, targets.labels, data.order, first, last, data.batch_size,
-            self._loss._spec(model.n_out), settings, velocity, sums.cost, sums.n_right, n_threads, crowded,
+            model._network, data.rows, targets.values, targets.labels, data.order,
+            first, last, data.batch_size, self._loss._spec(model.n_out), settings, velocity,
+            sums.cost, sums.n_right, n_threads, crowded,
         )  # fmt: skip
         return run(work, n_threads)
 
-    def _divergence(self, is_loss: bool, epoch: int | None, batch: int, layer: int) -> DivergenceError:
-        what = "The loss stopped being finite" if is_loss else "A step would have made weights infinite or NaN"
+    def _divergence(
+        self, is_loss: bool, epoch: int | None, batch: int, layer: int
+    ) -> DivergenceError:
+        what = (
+            "The loss stopped being finite"
+            if is_loss
+            else "A step would have made weights infinite or NaN"
+        )
         when = f"step {batch}" if epoch is None else f"epoch {epoch}, batch {batch}"
         return DivergenceError(
-            f"{what} in {when}, first in layer {layer} (model.layers[{layer}], {self._model.layers[layer]!r}); "
+            f"{what} in {when}, first in layer {layer} (model.layers[{layer}], "
+            f"{self._model.layers[layer]!r}); "
             f"the model keeps its last finite weights. "
-            f"Try a smaller learning rate than {self._optimizer.learning_rate:g}, or scale the inputs.",
+            f"Try a smaller learning rate than {self._optimizer.learning_rate:g}, or scale the "
+            f"inputs.",
             epoch or 1,
             batch,
             layer,
@@ -421,7 +464,9 @@ class Trainer:
     def _evaluate(self, rows: np.ndarray, targets: Targets) -> dict[str, float]:
         model, spec = self._model, self._loss._spec(self._model.n_out)
         per_call = max(1, int(OPERATIONS_PER_CALL / self._operations(64))) * 64
-        n_threads, crowded = share_of_work(self._n_threads, 2.0 * min(per_call, len(rows)) * model.n_parameters)
+        n_threads, crowded = share_of_work(
+            self._n_threads, 2.0 * min(per_call, len(rows)) * model.n_parameters
+        )
         costs = np.empty(min(per_call, len(rows)), rows.dtype)
         cost, n_right, kernel = 0.0, 0, kernels(rows.dtype)
         with model._scratch(n_threads) as scratch:
@@ -451,7 +496,10 @@ class Trainer:
             velocity[:] = kept
 
     def __repr__(self) -> str:
-        return f"Trainer({self._model!r}, loss={self._loss.name!r}, {self._optimizer!r}, batch_size={self._batch_size})"
+        return (
+            f"Trainer({self._model!r}, loss={self._loss.name!r}, {self._optimizer!r}, "
+            f"batch_size={self._batch_size})"
+        )
 
 
 def _shown(history: History) -> str:
@@ -461,4 +509,6 @@ def _shown(history: History) -> str:
         "accuracy": history.validation_accuracy or history.accuracy,
     }
     prefix = "val. " if history.validation_loss else ""
-    return ", ".join(f"{prefix}{name} {values[-1]:.4f}" for name, values in figures.items() if values)
+    return ", ".join(
+        f"{prefix}{name} {values[-1]:.4f}" for name, values in figures.items() if values
+    )

@@ -1,4 +1,4 @@
-"""Gradients as results: against finite differences, backward, and torch.func where it is installed."""
+"""Gradients as results: against finite differences, backward, and torch.func if installed."""
 
 import os
 import platform
@@ -198,9 +198,15 @@ def test_torch_func_agrees(name):
             torch.tensor(layer.weight),
             torch.tensor(layer.bias),
         )
-    functions = {"identity": lambda z: z, "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
-                 "leaky_relu": lambda z: torch.nn.functional.leaky_relu(z, model.layers[-1].slope or 0.01),
-                 "softmax": lambda z: torch.softmax(z, -1)}  # fmt: skip
+    slope = model.layers[-1].slope or 0.01
+    functions = {
+        "identity": lambda z: z,
+        "relu": torch.relu,
+        "tanh": torch.tanh,
+        "sigmoid": torch.sigmoid,
+        "leaky_relu": lambda z: torch.nn.functional.leaky_relu(z, slope),
+        "softmax": lambda z: torch.softmax(z, -1),
+    }
 
     def net(p, x):
         for k, layer in enumerate(model.layers):
@@ -247,7 +253,8 @@ for dtype in t.DTYPES:
         model, X, y, loss = t.example(name, dtype, 19)
         v = [(np.ones_like(x.weight), np.ones_like(x.bias)) for x in model.layers]
         pairs = model.sample_gradients(X, y, loss) + model.hessian_vector_product(X, y, loss, v)
-        for x in [model.jacobian(X), model.input_gradient(X, output=0), *(a for pair in pairs for a in pair)]:
+        parts = [a for pair in pairs for a in pair]
+        for x in [model.jacobian(X), model.input_gradient(X, output=0), *parts]:
             digest.update(np.ascontiguousarray(x).tobytes())
 print(digest.hexdigest())
 """

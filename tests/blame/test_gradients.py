@@ -18,7 +18,11 @@ X, Y = RNG.uniform(-1.5, 1.5, (6, 3)), RNG.uniform(0.1, 0.9, (6, 3))
 PROBABILITIES = Y / Y.sum(axis=1, keepdims=True)
 
 COMBINATIONS = [
-    *[(last, loss, Y) for last in ACTIVATIONS for loss in ("half_squared_error", "mean_squared_error")],
+    *[
+        (last, loss, Y)
+        for last in ACTIVATIONS
+        for loss in ("half_squared_error", "mean_squared_error")
+    ],
     ("softmax", "cross_entropy", LABELS),
     ("softmax", "cross_entropy", PROBABILITIES),
     ("sigmoid", "binary_cross_entropy", Y),
@@ -31,14 +35,19 @@ LOSSES = {
 }
 for_every_net = pytest.mark.parametrize(
     ("hidden", "last", "loss", "y"),
-    [pytest.param(h, *c, id=f"{h}-{c[0]}-{c[1]}-{c[2].ndim}d") for h, c in product(HIDDEN, COMBINATIONS)],
+    [
+        pytest.param(h, *c, id=f"{h}-{c[0]}-{c[1]}-{c[2].ndim}d")
+        for h, c in product(HIDDEN, COMBINATIONS)
+    ],
 )
 
 
 def net_without_kinks_nearby(hidden, last):
     """3-5-4-3 in float64; no z so near 0 that a step could cross the kink of a rectifier."""
     for seed in range(100):
-        model = fb.mlp([3, 5, 4, 3], activation=hidden, output_activation=last, seed=seed, dtype="float64")
+        model = fb.mlp(
+            [3, 5, 4, 3], activation=hidden, output_activation=last, seed=seed, dtype="float64"
+        )
         for layer in model.layers:
             layer.bias = np.random.default_rng(seed).uniform(-0.5, 0.5, layer.n_out)
         a, margin, alive = X, np.inf, True

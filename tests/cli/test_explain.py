@@ -16,7 +16,9 @@ def files(tmp_path):
     fb.mlp([3, 5, 4], output_activation="softmax", seed=0).save(tmp_path / "model.safetensors")
     np.savez(tmp_path / "data.npz", X=X, y=y)
     np.savez(tmp_path / "no_y.npz", X=X)
-    np.savetxt(tmp_path / "data.csv", np.column_stack([X, y]), delimiter=",", header="a,b,c,y", comments="")
+    np.savetxt(
+        tmp_path / "data.csv", np.column_stack([X, y]), delimiter=",", header="a,b,c,y", comments=""
+    )
     np.savetxt(tmp_path / "wide.csv", np.zeros((2, 9)), delimiter=",")
     (tmp_path / "data.txt").write_text("1")
     np.savez(tmp_path / "uneven.npz", X=X, y=y[:64])
@@ -39,17 +41,26 @@ def test_text_of_one_row(files, data, capsys):
     assert main(["explain", str(files / "model.safetensors"), str(files / data), "--row", "3"]) == 0
     with np.load(files / "data.npz") as file:
         x, y = file["X"][3], file["y"][3]
-    expected = fb.explain(fb.load(files / "model.safetensors"), x, y, loss="cross_entropy", learning_rate=0.01)
+    expected = fb.explain(
+        fb.load(files / "model.safetensors"), x, y, loss="cross_entropy", learning_rate=0.01
+    )
     assert capsys.readouterr().out == f"{expected}\n"
 
 
 def test_a_page_of_the_first_rows(files, capsys):
     page = files / "blame.html"
     options = ["--loss", "half_squared_error", "--learning-rate", "0.5", "-o", str(page)]
-    assert main(["explain", str(files / "model.safetensors"), str(files / "data.npz"), *options]) == 2
+    assert (
+        main(["explain", str(files / "model.safetensors"), str(files / "data.npz"), *options]) == 2
+    )
     assert "y must have shape" in capsys.readouterr().err
     assert not page.exists()
-    assert main(["explain", str(files / "model.safetensors"), str(files / "data.npz"), "-o", str(page)]) == 0
+    assert (
+        main(
+            ["explain", str(files / "model.safetensors"), str(files / "data.npz"), "-o", str(page)]
+        )
+        == 0
+    )
     assert "The first 64 of 70 rows" in capsys.readouterr().out
     assert '"n_samples":64' in page.read_text()
 
@@ -64,7 +75,11 @@ def test_the_demo(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("last", "loss"),
-    [("identity", "half_squared_error"), ("sigmoid", "binary_cross_entropy"), ("softmax", "cross_entropy")],
+    [
+        ("identity", "half_squared_error"),
+        ("sigmoid", "binary_cross_entropy"),
+        ("softmax", "cross_entropy"),
+    ],
 )
 def test_the_loss_is_the_one_that_goes_with_the_last_activation(last, loss, files, capsys):
     fb.mlp([3, 2], output_activation=last, seed=0).save(files / "own.safetensors")
@@ -86,18 +101,37 @@ def test_the_loss_is_the_one_that_goes_with_the_last_activation(last, loss, file
         (["model.safetensors", "data.txt"], "DATA must be a .npz or a .csv file"),
         (["model.safetensors", "wide.csv"], "DATA must have 3 columns"),
         (["model.safetensors", "UP.CSV"], "DATA must have 3 columns"),
-        (["model.safetensors", "uneven.npz"], "DATA must have as many rows of y as of X, got 64 and 70."),
-        (["model.safetensors", "one.npz"], "DATA must be a .npz file that can be read, got one.npz: a single array"),
+        (
+            ["model.safetensors", "uneven.npz"],
+            "DATA must have as many rows of y as of X, got 64 and 70.",
+        ),
+        (
+            ["model.safetensors", "one.npz"],
+            "DATA must be a .npz file that can be read, got one.npz: a single array",
+        ),
         *(
             (["model.safetensors", name], f"got {name}")
-            for name in ("cut.npz", "flipped.npz", "empty.npz", "text.npz", "ragged.csv", "latin.csv")
+            for name in (
+                "cut.npz",
+                "flipped.npz",
+                "empty.npz",
+                "text.npz",
+                "ragged.csv",
+                "latin.csv",
+            )
         ),
         (["model.safetensors", "empty.csv"], "empty.csv"),
         (["model.safetensors", "data.npz", "--row", "70"], "--row must be from 0 to 69, got 70."),
         (["model.safetensors", "data.npz", "--loss", "binary_cross_entropy"], "must come behind"),
         (["model.safetensors", "data.npz", "--learning-rate", "0"], "learning_rate must be"),
-        (["model.safetensors", "data.npz", "-o", "blame.txt"], "--output must be a file that ends in .html"),
-        (["model.safetensors", "data.npz", "-o", "nowhere/blame.html"], "path must be in a folder that is there"),
+        (
+            ["model.safetensors", "data.npz", "-o", "blame.txt"],
+            "--output must be a file that ends in .html",
+        ),
+        (
+            ["model.safetensors", "data.npz", "-o", "nowhere/blame.html"],
+            "path must be in a folder that is there",
+        ),
     ],
 )
 def test_errors_are_one_sentence_and_exit_with_2(files, arguments, complaint, capsys, monkeypatch):

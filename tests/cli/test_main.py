@@ -33,7 +33,9 @@ def test_demo_reaches_97_percent_on_digits_it_never_saw(demo):
 
 
 def test_demo_shows_every_epoch_and_says_what_ran(demo):
-    epochs = re.findall(r"^ +\d+ +\d\.\d{4} +\d\.\d{4} +\d\.\d{4} +\d\.\d{4}$", demo.stdout, re.MULTILINE)
+    epochs = re.findall(
+        r"^ +\d+ +\d\.\d{4} +\d\.\d{4} +\d\.\d{4} +\d\.\d{4}$", demo.stdout, re.MULTILINE
+    )
     assert len(epochs) == 30
     assert re.search(r"[\d,]+ samples per second", demo.stdout)
     assert f"Kernels: {fb.kernel_info()['variant']}" in demo.stdout
@@ -105,24 +107,34 @@ def test_info_tells_what_runs(capsys):
 
 
 def test_the_command_is_installed():
-    command = Path(sys.executable).parent / ("fastbackprop.exe" if sys.platform == "win32" else "fastbackprop")
-    done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    command = Path(sys.executable).parent / (
+        "fastbackprop.exe" if sys.platform == "win32" else "fastbackprop"
+    )
+    done = subprocess.run(
+        [command, "--version"], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.strip() == f"fastbackprop {fb.__version__}"
 
 
 def test_kernels_that_do_not_exist_are_an_error_in_one_sentence():
     environment = {**os.environ, "FASTBACKPROP_KERNELS": "foo"}
     command = [sys.executable, "-P", "-m", "fastbackprop", "demo"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 2
-    assert re.fullmatch(r"fastbackprop: error: FASTBACKPROP_KERNELS must be one of .*, got 'foo'\.\n", done.stderr)
+    assert re.fullmatch(
+        r"fastbackprop: error: FASTBACKPROP_KERNELS must be one of .*, got 'foo'\.\n", done.stderr
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break differently there")
 def test_a_reader_that_has_enough_is_no_error():
     # The first print fills the pipe's buffer only when flushed: unbuffered, it breaks at once.
     command = [sys.executable, "-u", "-m", "fastbackprop", "demo", "--epochs", "2"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         process.stdout.close()
         assert process.stderr.read() == ""
 
@@ -132,7 +144,9 @@ def test_a_reader_that_has_enough_is_no_error():
 def test_a_disk_that_is_full_is_an_error_in_one_sentence(arguments):
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-P", "-m", "fastbackprop", *arguments]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
     assert done.returncode == 2
     assert re.fullmatch(r"fastbackprop: error: .*\n", done.stderr)
 

@@ -23,11 +23,15 @@ class Bench:
     """A model that has been trained a little, its trainer, and all its bytes."""
 
     def __init__(self, output="softmax", loss="cross_entropy", n_out=2, dtype="float32"):
-        self.model = fb.mlp([3, 4, n_out], activation="tanh", output_activation=output, seed=0, dtype=dtype)
+        self.model = fb.mlp(
+            [3, 4, n_out], activation="tanh", output_activation=output, seed=0, dtype=dtype
+        )
         self.trainer = fb.Trainer(self.model, loss, fb.SGD(0.1, momentum=0.9), seed=0)
 
     def bytes(self):
-        return b"".join(layer.weight.tobytes() + layer.bias.tobytes() for layer in self.model.layers)
+        return b"".join(
+            layer.weight.tobytes() + layer.bias.tobytes() for layer in self.model.layers
+        )
 
 
 def check_sentence(message):
@@ -56,15 +60,39 @@ BAD_X = {
     "columns": (np.ones((4, 5)), ValueError, "X must have 3 columns (the model's n_in), got 5."),
     "3-D": (np.ones((4, 3, 1)), ValueError, "X must have shape (n, 3)"),
     "scalar": (1.0, ValueError, "X must have shape (n, 3)"),
-    "object": (np.array([[None, 1, 2]] * 4), TypeError, "X must be an array of real numbers, got dtype object."),
-    "complex": (GOOD_X.astype("c16"), TypeError, "X must be an array of real numbers, got dtype complex128."),
-    "text": ([["a", "b", "c"]] * 4, TypeError, "X must be an array of real numbers, got dtype <U1."),
+    "object": (
+        np.array([[None, 1, 2]] * 4),
+        TypeError,
+        "X must be an array of real numbers, got dtype object.",
+    ),
+    "complex": (
+        GOOD_X.astype("c16"),
+        TypeError,
+        "X must be an array of real numbers, got dtype complex128.",
+    ),
+    "text": (
+        [["a", "b", "c"]] * 4,
+        TypeError,
+        "X must be an array of real numbers, got dtype <U1.",
+    ),
     "None": (None, TypeError, "X must be an array of real numbers, got dtype object."),
     "ragged": (RAGGED, ValueError, "X must be an array with rows"),
     "NaN": (with_number(np.nan), ValueError, "X must be finite, got nan at row 2, column 1."),
-    "inf": (with_number(-np.inf, 3, 0), ValueError, "X must be finite, got -inf at row 3, column 0."),
-    "NaN float32": (with_number(np.nan, dtype="f4"), ValueError, "X must be finite, got nan at row 2, column 1."),
-    "too large": (with_number(1e39), ValueError, "X must fit float32, got 1e+39 at row 2, column 1"),
+    "inf": (
+        with_number(-np.inf, 3, 0),
+        ValueError,
+        "X must be finite, got -inf at row 3, column 0.",
+    ),
+    "NaN float32": (
+        with_number(np.nan, dtype="f4"),
+        ValueError,
+        "X must be finite, got nan at row 2, column 1.",
+    ),
+    "too large": (
+        with_number(1e39),
+        ValueError,
+        "X must fit float32, got 1e+39 at row 2, column 1",
+    ),
 }
 
 
@@ -86,16 +114,43 @@ def test_float64_model_takes_what_is_too_large_for_float32():
 def test_no_rows_are_refused_where_something_is_learned(entry):
     bench = Bench()
     before = bench.bytes()
-    check_refused(ValueError, "X must have at least one row, got 0.", ENTRIES[entry], bench, np.ones((0, 3)))
+    check_refused(
+        ValueError, "X must have at least one row, got 0.", ENTRIES[entry], bench, np.ones((0, 3))
+    )
     assert bench.bytes() == before
 
 
 BAD_Y = {
-    "length": ("cross_entropy", GOOD_Y[:3], ValueError, "X and y must have the same number of rows, got 4 and 3."),
-    "label large": ("cross_entropy", [0, 1, 2, 0], ValueError, "from 0 to 1 (n_out - 1), got 2 at index 2."),
-    "label negative": ("cross_entropy", [0, -1, 1, 0], ValueError, "from 0 to 1 (n_out - 1), got -1 at index 1."),
-    "label 0.5": ("cross_entropy", [0, 1, 0.5, 0], ValueError, "y must hold integer labels, got 0.5 at index 2."),
-    "label NaN": ("cross_entropy", [0, 1, np.nan, 0], ValueError, "y must hold integer labels, got nan at index 2."),
+    "length": (
+        "cross_entropy",
+        GOOD_Y[:3],
+        ValueError,
+        "X and y must have the same number of rows, got 4 and 3.",
+    ),
+    "label large": (
+        "cross_entropy",
+        [0, 1, 2, 0],
+        ValueError,
+        "from 0 to 1 (n_out - 1), got 2 at index 2.",
+    ),
+    "label negative": (
+        "cross_entropy",
+        [0, -1, 1, 0],
+        ValueError,
+        "from 0 to 1 (n_out - 1), got -1 at index 1.",
+    ),
+    "label 0.5": (
+        "cross_entropy",
+        [0, 1, 0.5, 0],
+        ValueError,
+        "y must hold integer labels, got 0.5 at index 2.",
+    ),
+    "label NaN": (
+        "cross_entropy",
+        [0, 1, np.nan, 0],
+        ValueError,
+        "y must hold integer labels, got nan at index 2.",
+    ),
     "label text": (
         "cross_entropy",
         list("abab"),
@@ -108,10 +163,30 @@ BAD_Y = {
         ValueError,
         "y must be an array with rows",
     ),
-    "one-hot columns": ("cross_entropy", np.eye(4)[:, :3], ValueError, "y must have 2 columns (the model's n_out)"),
-    "not one-hot": ("cross_entropy", np.ones((4, 2)), ValueError, "one-hot or sum to 1, got [1. 1.] at row 0."),
-    "one-hot NaN": ("cross_entropy", np.full((4, 2), np.nan), ValueError, "y must be finite, got nan at row 0"),
-    "bce range": ("binary_cross_entropy", np.eye(4)[:, :2] * 2, ValueError, "from 0 to 1, got 2.0 at row 0, column 0."),
+    "one-hot columns": (
+        "cross_entropy",
+        np.eye(4)[:, :3],
+        ValueError,
+        "y must have 2 columns (the model's n_out)",
+    ),
+    "not one-hot": (
+        "cross_entropy",
+        np.ones((4, 2)),
+        ValueError,
+        "one-hot or sum to 1, got [1. 1.] at row 0.",
+    ),
+    "one-hot NaN": (
+        "cross_entropy",
+        np.full((4, 2), np.nan),
+        ValueError,
+        "y must be finite, got nan at row 0",
+    ),
+    "bce range": (
+        "binary_cross_entropy",
+        np.eye(4)[:, :2] * 2,
+        ValueError,
+        "from 0 to 1, got 2.0 at row 0, column 0.",
+    ),
     "bce labels": (
         "binary_cross_entropy",
         GOOD_Y,
@@ -130,10 +205,30 @@ BAD_Y = {
         ValueError,
         "got (4,); integer labels (n,) go with loss",
     ),
-    "mse inf": ("half_squared_error", [[0, np.inf]] * 4, ValueError, "y must be finite, got inf at row 0, column 1."),
-    "mse large": ("half_squared_error", [[0, 1e39]] * 4, ValueError, "y must fit float32, got 1e+39 at row 0"),
-    "mse complex": ("half_squared_error", [[0, 1j]] * 4, TypeError, "y must be an array of real numbers"),
-    "mse ragged": ("mean_squared_error", [[0, 1], [1]] * 2, ValueError, "y must be an array with rows"),
+    "mse inf": (
+        "half_squared_error",
+        [[0, np.inf]] * 4,
+        ValueError,
+        "y must be finite, got inf at row 0, column 1.",
+    ),
+    "mse large": (
+        "half_squared_error",
+        [[0, 1e39]] * 4,
+        ValueError,
+        "y must fit float32, got 1e+39 at row 0",
+    ),
+    "mse complex": (
+        "half_squared_error",
+        [[0, 1j]] * 4,
+        TypeError,
+        "y must be an array of real numbers",
+    ),
+    "mse ragged": (
+        "mean_squared_error",
+        [[0, 1], [1]] * 2,
+        ValueError,
+        "y must be an array with rows",
+    ),
 }
 FITTING = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 
@@ -148,7 +243,9 @@ def test_bad_targets_are_refused_everywhere(case, entry):
     assert bench.bytes() == before
 
 
-@pytest.mark.parametrize("case", ["label large", "label 0.5", "label ragged", "mse columns", "mse ragged", "length"])
+@pytest.mark.parametrize(
+    "case", ["label large", "label 0.5", "label ragged", "mse columns", "mse ragged", "length"]
+)
 def test_a_loss_called_by_hand_refuses_the_same(case):
     loss, y, error, words = BAD_Y[case]
     by_hand = {"cross_entropy": fb.CrossEntropy, "half_squared_error": fb.HalfSquaredError}
@@ -168,7 +265,13 @@ def test_check_finite_off_lets_nan_through_to_the_result():
     assert bench.bytes() == before
 
 
-POSITIVE_INTEGERS = [(0, ValueError), (-1, ValueError), (3.0, TypeError), (True, TypeError), ("3", TypeError)]
+POSITIVE_INTEGERS = [
+    (0, ValueError),
+    (-1, ValueError),
+    (3.0, TypeError),
+    (True, TypeError),
+    ("3", TypeError),
+]
 POSITIVE_INTEGERS += [(None, TypeError), (np.nan, TypeError), (np.inf, TypeError), ([3], TypeError)]
 
 
@@ -181,14 +284,18 @@ def test_widths_epochs_and_batch_size_must_be_positive_integers(value, error):
     check_refused(error, "n_out " + what, fb.Dense, 3, value)
     check_refused(error, what, fb.mlp, [3, value, 1])
     check_refused(error, "epochs " + what, lambda: bench.trainer.fit(GOOD_X, GOOD_Y, epochs=value))
-    check_refused(error, "batch_size " + what, lambda: fb.Trainer(bench.model, "cross_entropy", batch_size=value))
+    check_refused(
+        error,
+        "batch_size " + what,
+        lambda: fb.Trainer(bench.model, "cross_entropy", batch_size=value),
+    )
     assert bench.bytes() == before
 
 
 @pytest.mark.parametrize(
     ("value", "error"),
-    [(0, ValueError), (-0.1, ValueError), (np.nan, ValueError), (np.inf, ValueError), (True, TypeError),
-     ("0.1", TypeError), (None, TypeError), (1j, TypeError)],
+    [(0, ValueError), (-0.1, ValueError), (np.nan, ValueError), (np.inf, ValueError),
+     (True, TypeError), ("0.1", TypeError), (None, TypeError), (1j, TypeError)],
 )  # fmt: skip
 def test_learning_rate_must_be_a_positive_number(value, error):
     words = f"learning_rate must be a finite number above 0, got {value!r}."
@@ -199,47 +306,75 @@ def test_learning_rate_must_be_a_positive_number(value, error):
 
 
 OTHER_ARGUMENTS = {
-    "momentum": (lambda: fb.SGD(momentum=1.0), ValueError, "momentum must be a finite number of at least 0 and below"),
-    "nesterov": (lambda: fb.SGD(nesterov=True), ValueError, "momentum must be above 0 for nesterov=True, got 0."),
-    "decay": (lambda: fb.SGD(weight_decay=-1), ValueError, "weight_decay must be a finite number of at least 0, got"),
-    "seed": (lambda: fb.mlp([1, 1], seed=-1), ValueError, "seed must be an integer of at least 0, got -1."),
-    "seed 1.5": (lambda: fb.mlp([1, 1], seed=1.5), TypeError, "seed must be an integer of at least 0, got 1.5."),
+    "momentum": (lambda: fb.SGD(momentum=1.0), ValueError, "momentum must be a finite number of "
+        "at least 0 and below"),
+    "nesterov": (lambda: fb.SGD(nesterov=True), ValueError, "momentum must be above 0 for "
+        "nesterov=True, got 0."),
+    "decay": (lambda: fb.SGD(weight_decay=-1), ValueError, "weight_decay must be a finite number "
+        "of at least 0, got"),
+    "seed": (lambda: fb.mlp([1, 1], seed=-1), ValueError, "seed must be an integer of at least 0, "
+        "got -1."),
+    "seed 1.5": (lambda: fb.mlp([1, 1], seed=1.5), TypeError, "seed must be an integer of at "
+        "least 0, got 1.5."),
     "bias": (lambda: fb.Dense(1, 1, bias=1), TypeError, "bias must be True or False, got 1."),
-    "slope": (lambda: fb.LeakyReLU(-1), ValueError, "slope must be a finite number of at least 0, got -1."),
+    "slope": (lambda: fb.LeakyReLU(-1), ValueError, "slope must be a finite number of at least 0, "
+        "got -1."),
     "low": (lambda: fb.Uniform(1, -1), ValueError, "low must be below high (-1), got 1."),
-    "mlp text": (lambda: fb.mlp("34"), TypeError, "widths must be a sequence of at least 2 integers, got '34'."),
-    "mlp short": (lambda: fb.mlp([3]), ValueError, "widths must be a sequence of at least 2 integers, got [3]."),
-    "activation": (lambda: fb.Dense(1, 1, "rellu"), ValueError, "got 'rellu'. Did you mean 'relu'?"),
-    "no activation": (lambda: fb.Dense(1, 1, None), TypeError, "'identity', 'relu', 'leaky_relu', 'sigmoid', 'tanh'"),
-    "weight_init": (lambda: fb.Dense(1, 1, weight_init="he-normal"), ValueError, "Did you mean 'he_normal'?"),
-    "bias_init": (lambda: fb.Dense(1, 1, bias_init="zero"), ValueError, "bias_init must be one of 'auto', 'he_normal'"),
-    "init shape": (lambda: fb.Dense(2, 1, weight_init=np.ones((3, 1))), ValueError, "must have shape (2, 1), got (3,"),
-    "init NaN": (lambda: fb.Dense(1, 1, bias_init=[np.nan]), ValueError, "bias_init must be finite, got nan at index"),
-    "init ragged": (lambda: fb.Dense(2, 2, weight_init=RAGGED), ValueError, "weight_init must be an array with rows"),
-    "dtype": (lambda: fb.mlp([1, 1], dtype="flaot64"), ValueError, "one of 'float32', 'float64', got 'flaot64'."),
+    "mlp text": (lambda: fb.mlp("34"), TypeError, "widths must be a sequence of at least 2 "
+        "integers, got '34'."),
+    "mlp short": (lambda: fb.mlp([3]), ValueError, "widths must be a sequence of at least 2 "
+        "integers, got [3]."),
+    "activation": (lambda: fb.Dense(1, 1, "rellu"), ValueError, "got 'rellu'. Did you mean "
+        "'relu'?"),
+    "no activation": (lambda: fb.Dense(1, 1, None), TypeError, "'identity', 'relu', 'leaky_relu', "
+        "'sigmoid', 'tanh'"),
+    "weight_init": (lambda: fb.Dense(1, 1, weight_init="he-normal"), ValueError, "Did you mean "
+        "'he_normal'?"),
+    "bias_init": (lambda: fb.Dense(1, 1, bias_init="zero"), ValueError, "bias_init must be one of "
+        "'auto', 'he_normal'"),
+    "init shape": (lambda: fb.Dense(2, 1, weight_init=np.ones((3, 1))), ValueError, "must have "
+        "shape (2, 1), got (3,"),
+    "init NaN": (lambda: fb.Dense(1, 1, bias_init=[np.nan]), ValueError, "bias_init must be "
+        "finite, got nan at index"),
+    "init ragged": (lambda: fb.Dense(2, 2, weight_init=RAGGED), ValueError, "weight_init must be "
+        "an array with rows"),
+    "dtype": (lambda: fb.mlp([1, 1], dtype="flaot64"), ValueError, "one of 'float32', 'float64', "
+        "got 'flaot64'."),
     "dtype near": (lambda: fb.mlp([1, 1], dtype="flaot64"), ValueError, "Did you mean 'float64'?"),
-    "float16": (lambda: fb.mlp([1, 1], dtype=np.float16), ValueError, "'float32', 'float64', got 'float16'."),
-    "loss": (lambda: fb.Trainer(fb.mlp([1, 1]), "crossentropy"), ValueError, "Did you mean 'cross_entropy'?"),
-    "losses": (lambda: fb.Trainer(fb.mlp([1, 1]), 3), TypeError, "'half_squared_error', 'mean_squared_error', 'cross"),
-    "optimizer": (lambda: fb.Trainer(fb.mlp([1, 1]), "mean_squared_error", "sdg"), ValueError, "Did you mean 'sgd'?"),
-    "model": (lambda: fb.Trainer("model", "cross_entropy"), TypeError, "model must be a Sequential, got str."),
-    "no layers": (lambda: fb.Sequential([]), ValueError, "layers must have at least one Dense, got none."),
+    "float16": (lambda: fb.mlp([1, 1], dtype=np.float16), ValueError, "'float32', 'float64', got "
+        "'float16'."),
+    "loss": (lambda: fb.Trainer(fb.mlp([1, 1]), "crossentropy"), ValueError, "Did you mean "
+        "'cross_entropy'?"),
+    "losses": (lambda: fb.Trainer(fb.mlp([1, 1]), 3), TypeError, "'half_squared_error', "
+        "'mean_squared_error', 'cross"),
+    "optimizer": (lambda: fb.Trainer(fb.mlp([1, 1]), "mean_squared_error", "sdg"), ValueError,
+        "Did you mean 'sgd'?"),
+    "model": (lambda: fb.Trainer("model", "cross_entropy"), TypeError, "model must be a "
+        "Sequential, got str."),
+    "no layers": (lambda: fb.Sequential([]), ValueError, "layers must have at least one Dense, "
+        "got none."),
     "not a layer": (lambda: fb.Sequential([3]), TypeError, "layers[0] must be a Dense, got 3."),
-    "not a list": (lambda: fb.Sequential(3), TypeError, "layers must be a sequence of Dense, got 3."),
+    "not a list": (lambda: fb.Sequential(3), TypeError, "layers must be a sequence of Dense, got "
+        "3."),
     "widths": (
         lambda: fb.Sequential([fb.Dense(2, 3), fb.Dense(4, 1)]),
-        ValueError, "layers[1] must have n_in 3, the n_out of layers[0] Dense(2, 3), got Dense(4, 1).",
+        ValueError, "layers[1] must have n_in 3, the n_out of layers[0] Dense(2, 3), got Dense(4, "
+            "1).",
     ),
     "softmax first": (
         lambda: fb.Sequential([fb.Dense(2, 3, "softmax"), fb.Dense(3, 1)]),
-        ValueError, "Only the last layer may have activation 'softmax', got layers[0] Dense(2, 3, activation='softm",
+        ValueError, "Only the last layer may have activation 'softmax', got layers[0] Dense(2, 3, "
+            "activation='softm",
     ),
     "reused": (
         lambda: fb.Sequential(fb.mlp([2, 2]).layers),
-        ValueError, "layers[0] must be a new layer, got Dense(2, 2), which is part of a model already.",
+        ValueError, "layers[0] must be a new layer, got Dense(2, 2), which is part of a model "
+            "already.",
     ),
-    "twice": (lambda: fb.Sequential([fb.Dense(2, 2)] * 2), ValueError, "must be a layer of its own, got Dense(2, 2)"),
-    "alone": (lambda: fb.Dense(2, 2).weight, RuntimeError, "must be part of a Sequential to have weights"),
+    "twice": (lambda: fb.Sequential([fb.Dense(2, 2)] * 2), ValueError, "must be a layer of its "
+        "own, got Dense(2, 2)"),
+    "alone": (lambda: fb.Dense(2, 2).weight, RuntimeError, "must be part of a Sequential to have "
+        "weights"),
 }  # fmt: skip
 
 
@@ -249,10 +384,27 @@ def test_a_bad_argument_is_named_with_what_it_must_be(case):
     check_refused(error, words, call)
 
 
-UNFIT = [("cross_entropy", "identity", 2, "got 'identity'; make it 'softmax', or take loss 'half_squared_error' or"),
-         ("cross_entropy", "sigmoid", 2, "got 'sigmoid'; make it 'softmax', or take loss 'binary_cross_entropy',"),
-         ("binary_cross_entropy", "softmax", 2, "got 'softmax'; make it 'sigmoid', or take loss 'cross_entropy',"),
-         ("cross_entropy", "softmax", 1, "at least 2 outputs, got 1; for two classes in one output use")]  # fmt: skip
+UNFIT = [
+    (
+        "cross_entropy",
+        "identity",
+        2,
+        "got 'identity'; make it 'softmax', or take loss 'half_squared_error' or",
+    ),
+    (
+        "cross_entropy",
+        "sigmoid",
+        2,
+        "got 'sigmoid'; make it 'softmax', or take loss 'binary_cross_entropy',",
+    ),
+    (
+        "binary_cross_entropy",
+        "softmax",
+        2,
+        "got 'softmax'; make it 'sigmoid', or take loss 'cross_entropy',",
+    ),
+    ("cross_entropy", "softmax", 1, "at least 2 outputs, got 1; for two classes in one output use"),
+]
 
 
 @pytest.mark.parametrize(("loss", "activation", "n_out", "words"), UNFIT)
@@ -268,11 +420,23 @@ READ_ONLY = np.zeros((4, 2), np.float32)
 READ_ONLY.flags.writeable = False
 BAD_OUT = {
     "list": ([[0.0] * 2] * 4, TypeError, "out must be a numpy array, got list."),
-    "shape": (np.zeros((4, 3), "f4"), ValueError, "array of shape (4, 2), got float32 of shape (4, 3)."),
-    "dtype": (np.zeros((4, 2)), ValueError, "C-contiguous float32 array of shape (4, 2), got float64"),
+    "shape": (
+        np.zeros((4, 3), "f4"),
+        ValueError,
+        "array of shape (4, 2), got float32 of shape (4, 3).",
+    ),
+    "dtype": (
+        np.zeros((4, 2)),
+        ValueError,
+        "C-contiguous float32 array of shape (4, 2), got float64",
+    ),
     "order": (np.zeros((4, 2), "f4", "F"), ValueError, "of shape (4, 2), not C-contiguous."),
     "read-only": (READ_ONLY, ValueError, "of shape (4, 2), read-only."),
-    "alignment": (np.zeros(33, "u1")[1:].view("f4").reshape(4, 2), ValueError, "of shape (4, 2), not aligned."),
+    "alignment": (
+        np.zeros(33, "u1")[1:].view("f4").reshape(4, 2),
+        ValueError,
+        "of shape (4, 2), not aligned.",
+    ),
     "byte order": (np.zeros((4, 2), ">f4"), ValueError, "got >f4 of shape (4, 2)."),
 }
 
@@ -285,16 +449,41 @@ def test_an_out_that_cannot_take_the_result_is_refused(case):
 
 
 BAD_WEIGHTS = {
-    "columns": ("weight", np.ones((3, 5)), ValueError, "weight must have 4 columns (the layer's n_out), got 5."),
+    "columns": (
+        "weight",
+        np.ones((3, 5)),
+        ValueError,
+        "weight must have 4 columns (the layer's n_out), got 5.",
+    ),
     "rows": ("weight", np.ones((2, 4)), ValueError, "weight must have shape (3, 4), got (2, 4)."),
     "scalar": ("weight", 1.0, ValueError, "weight must have shape"),
     "bias": ("bias", np.ones(3), ValueError, "bias must have shape (4,), got (3,)."),
-    "NaN": ("weight", np.full((3, 4), np.nan), ValueError, "weight must be finite, got nan at row 0, column 0."),
+    "NaN": (
+        "weight",
+        np.full((3, 4), np.nan),
+        ValueError,
+        "weight must be finite, got nan at row 0, column 0.",
+    ),
     "inf": ("bias", [0, 0, 0, np.inf], ValueError, "bias must be finite, got inf at index 3."),
     "large": ("bias", [1e39, 0, 0, 0], ValueError, "bias must fit float32, got 1e+39 at index 0"),
-    "text": ("weight", [["a"] * 4] * 3, TypeError, "weight must be an array of real numbers, got dtype <U1."),
-    "gradient": ("weight_gradient", np.ones((4, 3)), ValueError, "weight_gradient must have 4 columns"),
-    "bias gradient": ("bias_gradient", 3, ValueError, "bias_gradient must have shape (4,), got ()."),
+    "text": (
+        "weight",
+        [["a"] * 4] * 3,
+        TypeError,
+        "weight must be an array of real numbers, got dtype <U1.",
+    ),
+    "gradient": (
+        "weight_gradient",
+        np.ones((4, 3)),
+        ValueError,
+        "weight_gradient must have 4 columns",
+    ),
+    "bias gradient": (
+        "bias_gradient",
+        3,
+        ValueError,
+        "bias_gradient must have shape (4,), got ().",
+    ),
 }
 
 
@@ -313,9 +502,15 @@ def test_a_bias_that_is_not_there_cannot_be_assigned():
     assert layer.bias is None
 
 
-@pytest.mark.parametrize("init", [np.full((1, 1), 1e39), fb.Constant(1e39), 1e39], ids=["array", "object", "number"])
+@pytest.mark.parametrize(
+    "init", [np.full((1, 1), 1e39), fb.Constant(1e39), 1e39], ids=["array", "object", "number"]
+)
 def test_initial_weights_too_large_for_float32_are_refused(init):
-    check_refused(ValueError, "must fit float32, got 1e+39", lambda: fb.Sequential([fb.Dense(1, 1, weight_init=init)]))
+    check_refused(
+        ValueError,
+        "must fit float32, got 1e+39",
+        lambda: fb.Sequential([fb.Dense(1, 1, weight_init=init)]),
+    )
 
 
 def test_a_forward_inside_of_backwards_argument_is_noticed():
@@ -327,7 +522,10 @@ def test_a_forward_inside_of_backwards_argument_is_noticed():
             return np.ones((500, 2), "f4")
 
     model.forward(np.ones((500, 3)))
-    with pytest.raises(ValueError, match=r"^d_y_hat must have shape \(1, 2\), as forward returned, got \(500, 2\).$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^d_y_hat must have shape \(1, 2\), as forward returned, got \(500, 2\).$",
+    ):
         model.backward(Disturbing())
     assert not model.layers[0].weight_gradient.any()
 
@@ -335,7 +533,9 @@ def test_a_forward_inside_of_backwards_argument_is_noticed():
 def test_a_batch_size_beyond_every_number_of_rows_is_one_batch():
     models = [fb.mlp([3, 4, 2], seed=0) for _ in range(2)]
     for model, size in zip(models, [7, 2**70], strict=True):
-        fb.Trainer(model, "half_squared_error", batch_size=size, seed=0).fit(np.ones((7, 3)), np.ones((7, 2)))
+        fb.Trainer(model, "half_squared_error", batch_size=size, seed=0).fit(
+            np.ones((7, 3)), np.ones((7, 2))
+        )
     assert np.array_equal(models[0].layers[0].weight, models[1].layers[0].weight)
 
 
@@ -344,12 +544,23 @@ def test_the_four_words_out_of_order_are_refused():
     before = bench.bytes()
     d = np.ones((4, 2), np.float32)
     check_refused(RuntimeError, "backward must follow forward", bench.model.backward, d)
-    check_refused(RuntimeError, "optimizer.step must follow model.backward", fb.SGD().step, bench.model)
+    check_refused(
+        RuntimeError, "optimizer.step must follow model.backward", fb.SGD().step, bench.model
+    )
     bench.model.forward(GOOD_X)
     check_refused(ValueError, "d_y_hat must have shape (4, 2)", bench.model.backward, d[:3])
-    check_refused(ValueError, "d_y_hat must be finite, got nan at row 0", bench.model.backward, d * np.nan)
-    check_refused(ValueError, "d_y_hat must be an array with rows", bench.model.backward, [[1, 2], [1], [2], [3]])
-    check_refused(RuntimeError, "optimizer.step must follow model.backward", fb.SGD().step, bench.model)
+    check_refused(
+        ValueError, "d_y_hat must be finite, got nan at row 0", bench.model.backward, d * np.nan
+    )
+    check_refused(
+        ValueError,
+        "d_y_hat must be an array with rows",
+        bench.model.backward,
+        [[1, 2], [1], [2], [3]],
+    )
+    check_refused(
+        RuntimeError, "optimizer.step must follow model.backward", fb.SGD().step, bench.model
+    )
     assert bench.bytes() == before
     bench.trainer.step(GOOD_X, GOOD_Y)  # overwrites what forward had kept
     check_refused(RuntimeError, "backward must follow forward", bench.model.backward, d)
@@ -396,7 +607,9 @@ def test_a_second_training_at_the_same_time_is_refused_and_the_first_goes_on(sec
     assert inside.wait(10)
     try:
         assert bench.model.predict(GOOD_X).shape == (4, 2)  # reading is always allowed
-        check_refused(RuntimeError, "one thread at a time, got a second one", ENTRIES[second], bench, GOOD_X)
+        check_refused(
+            RuntimeError, "one thread at a time, got a second one", ENTRIES[second], bench, GOOD_X
+        )
     finally:
         go_on.set()
         thread.join()

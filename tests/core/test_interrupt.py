@@ -13,12 +13,14 @@ import signal, sys, threading, time
 import numpy as np
 import fastbackprop as fb
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
+# a shell's job in the background ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 widths, n, batch_size = eval(sys.argv[1])
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(n, widths[0])).astype("f4"), rng.normal(size=(n, widths[-1])).astype("f4")
-trainer = fb.Trainer(fb.mlp(widths, activation="tanh", seed=0), "half_squared_error", fb.SGD(1e-4, momentum=0.9),
+model = fb.mlp(widths, activation="tanh", seed=0)
+trainer = fb.Trainer(model, "half_squared_error", fb.SGD(1e-4, momentum=0.9),
                      batch_size=batch_size, seed=0)
 sent = []
 
@@ -44,7 +46,8 @@ import signal, sys, threading, time
 import numpy as np
 import fastbackprop as fb
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
+# a shell's job in the background ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 model = fb.mlp([200, 1000, 1000, 10], seed=0)
 X = np.ones((100_000, 200), "f4")
@@ -73,13 +76,18 @@ NETS = {
 }
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows gives SIGINT to a process by other means")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows gives SIGINT to a process by other means"
+)
 @pytest.mark.parametrize("net", NETS)
 def test_ctrl_c_ends_a_fit_soon(net):
     limit = 1.0 if net == "large batch" else 0.2  # one step of it is the unit, and may take longer
     for _ in range(5):  # on a busy machine the process may have to wait for its turn
         run = subprocess.run(
-            [sys.executable, "-P", "-c", FIT, repr(NETS[net])], capture_output=True, text=True, timeout=60
+            [sys.executable, "-P", "-c", FIT, repr(NETS[net])],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert run.returncode == 0, run.stderr
         latency, n_epochs = run.stdout.split()
@@ -90,7 +98,7 @@ def test_ctrl_c_ends_a_fit_soon(net):
 
 
 class InterruptAt:
-    """Raises KeyboardInterrupt before the n-th line that the trainer or the model is about to run."""
+    """Raises KeyboardInterrupt before the n-th line that trainer or model are about to run."""
 
     def __init__(self, n):
         self.left = n
@@ -131,13 +139,17 @@ def test_ctrl_c_between_any_two_lines_leaves_model_and_trainer_consistent():
         except RuntimeError as error:
             wrong.append(f"no more training after {where}: {error}")
             model = fb.mlp([2, 3, 2], output_activation="softmax", seed=0)
-            trainer = fb.Trainer(model, "cross_entropy", fb.SGD(0.1, momentum=0.9), batch_size=3, seed=0)
+            trainer = fb.Trainer(
+                model, "cross_entropy", fb.SGD(0.1, momentum=0.9), batch_size=3, seed=0
+            )
         assert all(np.isfinite(layer.weight).all() for layer in model.layers)
     assert n > 50
     assert not wrong, "\n".join(sorted(set(wrong)))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows gives SIGINT to a process by other means")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows gives SIGINT to a process by other means"
+)
 @pytest.mark.parametrize("n_threads", ["1", "2"])
 def test_ctrl_c_ends_a_long_predict_soon(n_threads):
     for _ in range(5):  # on a busy machine the process may have to wait for its turn

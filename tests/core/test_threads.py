@@ -1,4 +1,4 @@
-"""Threads: any number of them gives the bits of one, on any road, and none is left at work when nothing runs."""
+"""Threads: any number gives the bits of one, on any road, and none is at work when nothing runs."""
 
 import hashlib
 import math
@@ -29,8 +29,14 @@ from fastbackprop._train import trainer as _trainer
 
 THREADS = (1, 2, 3, 4, 7)
 MANY = 20  # more than there are queues of chunks, and cores on most machines
-RULES = [(1e-4, 0.0, False, 0.0), (1e-4, 0.9, False, 0.0), (1e-4, 0.8, True, 0.0), (1e-4, 0.9, False, 0.01)]
-# Chunks are of 16 rows of a batch, and of 48 rows of weights or more; rows of 1, 2 or 4 KB are padded in another way.
+RULES = [
+    (1e-4, 0.0, False, 0.0),
+    (1e-4, 0.9, False, 0.0),
+    (1e-4, 0.8, True, 0.0),
+    (1e-4, 0.9, False, 0.01),
+]
+# Chunks are of 16 rows of a batch, and of 48 rows of weights or more; rows of 1, 2 or 4 KB are
+# padded in another way.
 WIDTHS = st.integers(1, 150) | st.sampled_from([49, 96, 97, 128, 256, 512])
 
 
@@ -49,7 +55,11 @@ def is_crowded(n_threads):
 def random_layers(rng, widths, activations, has_bias=None):
     shapes, has_bias = pairwise(widths), has_bias or [True] * len(activations)
     return [
-        Layer(rng.normal(size=shape) / shape[0] ** 0.5, rng.normal(size=shape[1]) if bias else None, activation)
+        Layer(
+            rng.normal(size=shape) / shape[0] ** 0.5,
+            rng.normal(size=shape[1]) if bias else None,
+            activation,
+        )
         for shape, activation, bias in zip(shapes, activations, has_bias, strict=True)
     ]
 
@@ -66,7 +76,9 @@ def trainings(draw):
     """Layers, and what Kernels.train wants."""
     widths = draw(st.lists(WIDTHS, min_size=2, max_size=4))
     n_layers, name = len(widths) - 1, draw(st.sampled_from(list(LOSSES)))
-    activations = [*draw(st.lists(st.sampled_from(HIDDEN), min_size=n_layers - 1, max_size=n_layers - 1))]
+    activations = [
+        *draw(st.lists(st.sampled_from(HIDDEN), min_size=n_layers - 1, max_size=n_layers - 1))
+    ]
     has_bias = draw(st.lists(st.booleans(), min_size=n_layers, max_size=n_layers))
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     layers = random_layers(rng, widths, [*activations, LOSSES[name][1]], has_bias)
@@ -86,7 +98,9 @@ def trained(variant, dtype, layers, training, n_threads):
     net = Kernels(variant, dtype, layers)
     fence = net.spoil_scratch(min(training["batch_size"], len(training["X"])))
     velocity = net.zeros()
-    result = net.train(**training, velocity=velocity, n_threads=n_threads, crowded=is_crowded(n_threads))
+    result = net.train(
+        **training, velocity=velocity, n_threads=n_threads, crowded=is_crowded(n_threads)
+    )
     assert result[0] == 0, "diverged"
     assert np.isnan(fence).all(), "wrote behind the scratch"
     return sha256(net.parameters.values, velocity), *result
@@ -95,10 +109,14 @@ def trained(variant, dtype, layers, training, n_threads):
 @settings(max_examples=60, deadline=None)
 @given(training=trainings(), dtype=st.sampled_from(DTYPES))
 def test_any_number_of_threads_trains_to_the_same_bits_on_every_variant(training, dtype):
-    results = {variant: {trained(variant, dtype, *training, n) for n in THREADS} for variant in VARIANTS}
+    results = {
+        variant: {trained(variant, dtype, *training, n) for n in THREADS} for variant in VARIANTS
+    }
     for variant, result in results.items():
         assert len(result) == 1, f"{variant} {dtype}: {result}"
-    fused = set().union(*(results[variant] for variant in VARIANTS if kernels(variant, dtype).has_fma))
+    fused = set().union(
+        *(results[variant] for variant in VARIANTS if kernels(variant, dtype).has_fma)
+    )
     assert len(fused) <= 1, fused
 
 
@@ -109,17 +127,25 @@ def test_any_number_of_threads_gives_the_same_trainer(name):
     for dtype, shuffle, optimizer in product(DTYPES, [True, False], OPTIMIZERS):
         results = set()
         for n_threads in (*THREADS, MANY):
-            model = fb.mlp([60, 100, 5], activation="tanh", output_activation=last, seed=1, dtype=dtype)
+            model = fb.mlp(
+                [60, 100, 5], activation="tanh", output_activation=last, seed=1, dtype=dtype
+            )
             sgd = fb.SGD(0.01, **OPTIMIZERS[optimizer])
             trainer = fb.Trainer(model, loss, sgd, batch_size=100, seed=2, n_threads=n_threads)
-            history = trainer.fit(X, y, epochs=2, shuffle=shuffle, validation_data=(X[:150], y[:150])).to_dict()
+            history = trainer.fit(
+                X, y, epochs=2, shuffle=shuffle, validation_data=(X[:150], y[:150])
+            ).to_dict()
             del history["seconds"]
-            results.add((sha256(model._parameters.values), str(history), str(trainer.evaluate(X, y))))
+            results.add(
+                (sha256(model._parameters.values), str(history), str(trainer.evaluate(X, y)))
+            )
         assert len(results) == 1, (dtype, shuffle, optimizer)
 
 
 @pytest.mark.parametrize(("variant", "dtype"), list(product(VARIANTS, DTYPES)))
-def test_any_number_of_threads_and_any_batches_predict_and_evaluate_to_the_same_bits(variant, dtype):
+def test_any_number_of_threads_and_any_batches_predict_and_evaluate_to_the_same_bits(
+    variant, dtype
+):
     rng = np.random.default_rng(0)
     for name, (loss, last) in LOSSES.items():
         X, y = rng.normal(size=(500, 53)), random_targets(rng, name, 500, 9)
@@ -136,7 +162,10 @@ def test_any_number_of_threads_and_any_batches_predict_and_evaluate_to_the_same_
 def test_rows_shuffled_or_in_a_read_only_file_are_predicted_by_threads_to_the_same_bits(tmp_path):
     X = np.random.default_rng(0).normal(size=(1000, 60)).astype("f4")
     np.save(tmp_path / "X.npy", X)
-    mapped, order = np.load(tmp_path / "X.npy", mmap_mode="r"), np.random.default_rng(1).permutation(1000)
+    mapped, order = (
+        np.load(tmp_path / "X.npy", mmap_mode="r"),
+        np.random.default_rng(1).permutation(1000),
+    )
     model = fb.mlp([60, 100, 3], output_activation="softmax", seed=0)
     expected = model.predict(X, n_threads=1)
     for n_threads in THREADS:
@@ -182,7 +211,14 @@ def test_it_does_not_matter_when_helpers_come(come, dtype, monkeypatch):
     rng = np.random.default_rng(0)
     layers = random_layers(rng, [60, 256, 100, 5], ["tanh", "relu", "softmax"])
     X, y = rng.normal(size=(1000, 60)), rng.integers(0, 5, 1000)
-    training = {"loss": "cross_entropy", "optimizer": RULES[2], "X": X, "y": y, "order": None, "batch_size": 90}
+    training = {
+        "loss": "cross_entropy",
+        "optimizer": RULES[2],
+        "X": X,
+        "y": y,
+        "order": None,
+        "batch_size": 90,
+    }
     net = Kernels(VARIANTS[-1], dtype, layers)
 
     def results(n):
@@ -199,14 +235,18 @@ def fit_with_threads(n_threads=2, seed=0, n=200, **options):
     """A trainer after two epochs."""
     X = np.random.default_rng(0).normal(size=(n, 60)).astype("f4")
     model = fb.mlp([60, 100, 1], activation="tanh", seed=seed)
-    trainer = fb.Trainer(model, "half_squared_error", fb.SGD(0.01), batch_size=50, seed=0, n_threads=n_threads)
+    trainer = fb.Trainer(
+        model, "half_squared_error", fb.SGD(0.01), batch_size=50, seed=0, n_threads=n_threads
+    )
     trainer.fit(X, X[:, :1], **{"epochs": 2, **options})
     return trainer
 
 
 def test_calls_that_are_over_neither_hang_nor_change_bits(monkeypatch):
     over, original = [], _threads.run
-    monkeypatch.setattr(_trainer, "run", lambda work, n_threads: over.append(work) or original(work, n_threads))
+    monkeypatch.setattr(
+        _trainer, "run", lambda work, n_threads: over.append(work) or original(work, n_threads)
+    )
     expected = weights(fit_with_threads())
     for work in over * 500:
         _threads._workers.calls.put(work)
@@ -216,7 +256,9 @@ def test_calls_that_are_over_neither_hang_nor_change_bits(monkeypatch):
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_a_work_runs_once(n_threads, monkeypatch):
     works, original, model = [], _threads.run, fb.mlp([3, 2], seed=0)
-    monkeypatch.setattr(_model, "run", lambda work, n_threads: works.append(work) or original(work, n_threads))
+    monkeypatch.setattr(
+        _model, "run", lambda work, n_threads: works.append(work) or original(work, n_threads)
+    )
     model.predict(np.ones((100, 3)), n_threads=n_threads)
     with pytest.raises(RuntimeError, match=r"^a Work runs once$"):
         works[0].run()
@@ -251,23 +293,47 @@ def test_helpers_are_called_and_are_parked_daemon_threads():
 def test_a_fit_calls_as_many_helpers_as_it_was_told():
     fit_with_threads(n_threads=5)
     assert _threads._workers.n_started >= 4
-    assert sum(x.name.startswith("fastbackprop-") for x in threading.enumerate()) == _threads._workers.n_started
+    assert (
+        sum(x.name.startswith("fastbackprop-") for x in threading.enumerate())
+        == _threads._workers.n_started
+    )
 
 
 # ---- divergence -------------------------------------------------------------------------
 
 DIVERGING = {
-    # name: (inputs are, activation, bias, options of SGD, what is said); see test_divergence.py for how weights diverge
+    # name: (inputs are, activation, bias, options of SGD, what is said); see test_divergence.py for
+    # how weights diverge
     "loss": (1.0, "relu", True, {"learning_rate": 2.0}, "The loss stopped being finite"),
-    "loss, at once": (1.0, "identity", True, {"learning_rate": 1e30}, "The loss stopped being finite"),
-    "weights": (1e-30, "tanh", False, {"learning_rate": 1.0, "weight_decay": 5.0}, "weights infinite or NaN"),
-    "weights, at once": (1e-30, "tanh", False, {"learning_rate": 3e38, "weight_decay": 1e3}, "weights infinite or NaN"),
+    "loss, at once": (
+        1.0,
+        "identity",
+        True,
+        {"learning_rate": 1e30},
+        "The loss stopped being finite",
+    ),
+    "weights": (
+        1e-30,
+        "tanh",
+        False,
+        {"learning_rate": 1.0, "weight_decay": 5.0},
+        "weights infinite or NaN",
+    ),
+    "weights, at once": (
+        1e-30,
+        "tanh",
+        False,
+        {"learning_rate": 3e38, "weight_decay": 1e3},
+        "weights infinite or NaN",
+    ),
 }
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("case", DIVERGING)
-def test_threads_diverge_with_the_same_words_and_leave_the_same_weights(case, momentum, monkeypatch):
+def test_threads_diverge_with_the_same_words_and_leave_the_same_weights(
+    case, momentum, monkeypatch
+):
     scale, activation, bias, options, words = DIVERGING[case]
     X = np.random.default_rng(0).normal(size=(1000, 100)).astype("f4")
     results = set()
@@ -276,16 +342,27 @@ def test_threads_diverge_with_the_same_words_and_leave_the_same_weights(case, mo
         monkeypatch.setattr(_trainer, "OPERATIONS_PER_CALL", operations)
         model = fb.mlp([100, 100, 1], activation=activation, bias=bias, seed=0)
         for layer in model.layers:
-            layer.weight = np.sign(layer.weight) * np.float32(0.1)  # so that weights of both layers overflow together
+            layer.weight = np.sign(layer.weight) * np.float32(
+                0.1
+            )  # so that weights of both layers overflow together
         sgd = fb.SGD(**options, momentum=momentum)
-        trainer = fb.Trainer(model, "half_squared_error", sgd, batch_size=40, seed=0, n_threads=n_threads)
+        trainer = fb.Trainer(
+            model, "half_squared_error", sgd, batch_size=40, seed=0, n_threads=n_threads
+        )
         with pytest.raises(fb.DivergenceError, match=words) as caught:
             trainer.fit(X * np.float32(scale), X[:, :1], epochs=100)
         assert np.isfinite(model._parameters.values).all()
         velocity = sgd._velocity(model._parameters) if momentum else np.zeros(0)
         error = caught.value
         where = error.epoch, error.batch, error.layer
-        results.add((str(error), where, str(trainer.history.loss), sha256(model._parameters.values, velocity)))
+        results.add(
+            (
+                str(error),
+                where,
+                str(trainer.history.loss),
+                sha256(model._parameters.values, velocity),
+            )
+        )
     assert len(results) == 1
     if "at once" not in case:
         assert where[:2] > (1, 2)  # there were good steps to keep
@@ -325,7 +402,9 @@ def test_a_second_fit_on_a_model_is_refused_while_threads_train_it_and_the_first
         return weights(trainer)
 
     def new():
-        return fb.Trainer(fb.mlp([60, 100, 1], seed=0), "half_squared_error", batch_size=50, seed=0, n_threads=2)
+        return fb.Trainer(
+            fb.mlp([60, 100, 1], seed=0), "half_squared_error", batch_size=50, seed=0, n_threads=2
+        )
 
     trainer = new()
     second = fb.Trainer(trainer.model, "half_squared_error", n_threads=2)
@@ -333,7 +412,9 @@ def test_a_second_fit_on_a_model_is_refused_while_threads_train_it_and_the_first
         first = pool.submit(fit, trainer, on_epoch_end=wait)
         assert inside.wait(20)
         try:
-            with pytest.raises(RuntimeError, match="trained by one thread at a time, got a second one"):
+            with pytest.raises(
+                RuntimeError, match="trained by one thread at a time, got a second one"
+            ):
                 second.fit(X, X[:, :1])
         finally:
             go_on.set()
@@ -351,7 +432,9 @@ def test_fits_of_different_models_at_once_give_the_bits_that_each_gives_alone():
 def test_predicting_from_a_model_in_training_disturbs_neither():
     X = np.random.default_rng(0).normal(size=(1000, 60)).astype("f4")
     model = fb.mlp([60, 100, 1], activation="tanh", seed=0)
-    trainer = fb.Trainer(model, "half_squared_error", fb.SGD(1e-3), batch_size=50, seed=0, n_threads=2)
+    trainer = fb.Trainer(
+        model, "half_squared_error", fb.SGD(1e-3), batch_size=50, seed=0, n_threads=2
+    )
     begun, enough = threading.Event(), threading.Event()
 
     class EnoughError(Exception):
@@ -371,7 +454,9 @@ def test_predicting_from_a_model_in_training_disturbs_neither():
         try:
             assert begun.wait(20)
             # Weights of one step or another, or of both: finite in any case.
-            assert all(np.isfinite(model.predict(X[:k], n_threads=1 + k % 2)).all() for k in range(1, 301))
+            assert all(
+                np.isfinite(model.predict(X[:k], n_threads=1 + k % 2)).all() for k in range(1, 301)
+            )
         finally:
             enough.set()
         fitting.result()
@@ -391,7 +476,8 @@ X = np.random.default_rng(0).normal(size=(200, 60)).astype("f4")
 
 def new(n_threads):
     model = fb.mlp([60, 100, 1], activation="tanh", seed=0)
-    return fb.Trainer(model, "half_squared_error", fb.SGD(0.01), batch_size=50, seed=0, n_threads=n_threads)
+    return fb.Trainer(model, "half_squared_error", fb.SGD(0.01), batch_size=50, seed=0,
+                      n_threads=n_threads)
 
 def fit(n_threads, **options):
     trainer = new(n_threads)
@@ -419,7 +505,8 @@ def run_script(code, *arguments, returncode=0, timeout=60, **environment):
 
 
 FORK = """
-warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks where there are threads
+# Python 3.12 warns of forks where there are threads
+warnings.simplefilter("ignore", DeprecationWarning)
 signal.alarm(100)
 expected = fit(2)
 background = sys.argv[1] == "during a fit"
@@ -442,7 +529,15 @@ def test_a_hundred_forks_train_in_parent_and_child(when):
     run_script(START + FORK, when, timeout=120)
 
 
-JOB = ("float32", (60, 100, 5), "tanh", "identity", "half_squared_error", {"learning_rate": 0.01}, 2)
+JOB = (
+    "float32",
+    (60, 100, 5),
+    "tanh",
+    "identity",
+    "half_squared_error",
+    {"learning_rate": 0.01},
+    2,
+)
 
 
 def test_a_spawned_process_trains_with_threads_to_the_same_bits(monkeypatch):
@@ -514,10 +609,16 @@ def test_a_number_of_threads_that_is_none_is_refused(value):
 def test_an_environment_variable_of_ours_that_is_no_number_is_refused(value, monkeypatch):
     monkeypatch.setenv("FASTBACKPROP_NUM_THREADS", value)
     model = fb.mlp([2, 1], seed=0)
-    for use in [lambda: fb.Trainer(model, "half_squared_error"), lambda: model.predict([[1.0, 2.0]])]:
+    for use in [
+        lambda: fb.Trainer(model, "half_squared_error"),
+        lambda: model.predict([[1.0, 2.0]]),
+    ]:
         with pytest.raises(ValueError) as caught:
             use()
-        assert str(caught.value) == f"FASTBACKPROP_NUM_THREADS must be an integer of at least 1, got {value!r}."
+        assert (
+            str(caught.value)
+            == f"FASTBACKPROP_NUM_THREADS must be an integer of at least 1, got {value!r}."
+        )
     assert fb.Trainer(model, "half_squared_error", n_threads=2)  # nobody asks for it
 
 
@@ -527,7 +628,9 @@ def test_thousands_of_threads_are_refused(monkeypatch):
         with pytest.raises(ValueError, match=f"^n_threads must be at most 1,024, got {value:,}.$"):
             fb.Trainer(model, "half_squared_error", n_threads=value)
     monkeypatch.setenv("FASTBACKPROP_NUM_THREADS", str(2**26))
-    with pytest.raises(ValueError, match=r"^FASTBACKPROP_NUM_THREADS must be at most 1,024, got 67,108,864.$"):
+    with pytest.raises(
+        ValueError, match=r"^FASTBACKPROP_NUM_THREADS must be at most 1,024, got 67,108,864.$"
+    ):
         model.predict([[1.0, 2.0]])
     monkeypatch.delenv("FASTBACKPROP_NUM_THREADS")
     with pytest.raises(ValueError, match=r"^n_threads must be at most 1,024"):
@@ -549,10 +652,17 @@ GROUPS = {
     "above what is mounted": ("0::/../..", {"cpu.max": "300000 100000"}, 3),
     "version 1": (
         "4:cpu,cpuacct:/job\n3:memory:/job",
-        {"cpu,cpuacct/job/cpu.cfs_quota_us": "250000", "cpu,cpuacct/job/cpu.cfs_period_us": "100000"},
+        {
+            "cpu,cpuacct/job/cpu.cfs_quota_us": "250000",
+            "cpu,cpuacct/job/cpu.cfs_period_us": "100000",
+        },
         2.5,
     ),
-    "version 1, no limit": ("4:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, math.inf),
+    "version 1, no limit": (
+        "4:cpu:/",
+        {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"},
+        math.inf,
+    ),
     "a period of 0": ("0::/", {"cpu.max": "100000 0"}, math.inf),
     "nonsense": ("nonsense\n0::/", {"cpu.max": "a b c"}, math.inf),
 }
@@ -598,7 +708,9 @@ def set_environment(monkeypatch, ours, common):
 
 
 @pytest.mark.parametrize(("argument", "ours", "common", "used"), SAID)
-def test_the_argument_beats_our_variable_and_that_beats_the_common_one(argument, ours, common, used, monkeypatch):
+def test_the_argument_beats_our_variable_and_that_beats_the_common_one(
+    argument, ours, common, used, monkeypatch
+):
     set_environment(monkeypatch, ours, common)
     assert _threads.check_n_threads(argument) == used
 
@@ -628,16 +740,32 @@ def test_trainer_and_predict_use_the_number_that_was_said(monkeypatch):
             assert calls == [used]
 
 
-def test_small_work_is_done_by_one_thread_and_large_work_by_no_more_than_there_are_cpus(monkeypatch):
+def test_small_work_is_done_by_one_thread_and_large_work_by_no_more_than_there_are_cpus(
+    monkeypatch,
+):
     unit = _threads.OPERATIONS_PER_THREAD
     assert _threads.share_of_work(None, 0) == _threads.share_of_work(None, 1.9 * unit) == (1, False)
     assert 1 <= _threads.share_of_work(None, 1e15)[0] <= _threads.available_cpus() <= os.cpu_count()
     monkeypatch.setattr(_threads, "available_cpus", lambda: 4)
-    assert [_threads.share_of_work(None, x * unit)[0] for x in (1, 2, 3, 4, 5, 1e6)] == [1, 2, 3, 4, 4, 4]
-    assert [_threads.share_of_work(n, 1) for n in (1, 4, 5, 16)] == [(1, False), (4, False), (5, True), (16, True)]
+    assert [_threads.share_of_work(None, x * unit)[0] for x in (1, 2, 3, 4, 5, 1e6)] == [
+        1,
+        2,
+        3,
+        4,
+        4,
+        4,
+    ]
+    assert [_threads.share_of_work(n, 1) for n in (1, 4, 5, 16)] == [
+        (1, False),
+        (4, False),
+        (5, True),
+        (16, True),
+    ]
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="A process can't be tied to CPUs here.")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="A process can't be tied to CPUs here."
+)
 def test_a_process_on_one_cpu_uses_one_thread():
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
@@ -697,7 +825,8 @@ AFTER = {
     "an exception": ("fit(2); raise OSError('the end')", 1),
     "an exception in a fit": ("fit(2, on_epoch_end=lambda history: sys.exit(7))", 7),
     "a fit that a daemon thread is still in": (
-        "threading.Thread(target=fit, args=(2,), kwargs={'epochs': 10**9}, daemon=True).start(); time.sleep(0.2)",
+        "threading.Thread(target=fit, args=(2,), kwargs={'epochs': 10**9}, daemon=True).start(); "
+        "time.sleep(0.2)",
         0,
     ),
 }
@@ -707,7 +836,9 @@ AFTER = {
 def test_the_interpreter_ends_after(what):
     code, returncode = AFTER[what]
     process = run_script(START + code, returncode=returncode, timeout=30)
-    assert process.stderr.strip().splitlines()[-1:] == (["OSError: the end"] if returncode == 1 else [])
+    assert process.stderr.strip().splitlines()[-1:] == (
+        ["OSError: the end"] if returncode == 1 else []
+    )
 
 
 IDLE = """
@@ -719,7 +850,9 @@ assert time.process_time() - before < 0.05, "still at work"
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows gives SIGINT to a process by other means")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows gives SIGINT to a process by other means"
+)
 @pytest.mark.parametrize("net", ["middle", "large"])
 def test_ctrl_c_ends_a_fit_with_threads_and_leaves_none_at_work(net):
     run_script(FIT + IDLE, repr(NETS[net]), FASTBACKPROP_NUM_THREADS="2")
@@ -750,7 +883,9 @@ def test_ctrl_c_while_helpers_are_called_leaves_none_training(monkeypatch):
     while True:
         n += 1
         model = fb.mlp([64, 128, 1], activation="tanh", seed=0)
-        trainer = fb.Trainer(model, "half_squared_error", fb.SGD(1e-3), batch_size=64, seed=0, n_threads=2)
+        trainer = fb.Trainer(
+            model, "half_squared_error", fb.SGD(1e-3), batch_size=64, seed=0, n_threads=2
+        )
         start, before, interrupt = weights(trainer), sys.gettrace(), InterruptAt(n)
         sys.settrace(interrupt)
         try:

@@ -1,4 +1,4 @@
-"""diagnose names each planted illness, with place and number, and says nothing of what is healthy."""
+"""diagnose names each planted illness, with place and number, and nothing that is healthy."""
 
 import json
 import re
@@ -33,7 +33,9 @@ def names(found):
 def test_nothing_is_said_of_a_healthy_network(widths, hidden, loss, seed):
     X, y = data(widths[0], widths[-1], 300, loss, seed)
     for dtype in ("float32", "float64"):
-        model = fb.mlp(widths, activation=hidden, output_activation=LAST[loss], seed=seed, dtype=dtype)
+        model = fb.mlp(
+            widths, activation=hidden, output_activation=LAST[loss], seed=seed, dtype=dtype
+        )
         found = fb.diagnose(model, X, y, loss=loss, learning_rate=0.01)
         assert found.healthy, str(found)
         assert found
@@ -44,7 +46,9 @@ def test_nothing_is_said_of_a_healthy_network(widths, hidden, loss, seed):
     assert len(layers) == len(widths) - 1
     for layer, measured in zip(model.layers, layers, strict=True):
         assert measured["weight_norm"] == pytest.approx(np.linalg.norm(layer.weight))
-        assert measured["update_ratio"] == pytest.approx(0.01 * measured["gradient_norm"] / measured["weight_norm"])
+        assert measured["update_ratio"] == pytest.approx(
+            0.01 * measured["gradient_norm"] / measured["weight_norm"]
+        )
     assert layers[-1]["delta_ratio"] == 1
 
 
@@ -69,7 +73,11 @@ def test_saturated_units(activation):
     model = fb.mlp([6, 10, 3], activation=activation, output_activation="softmax", seed=0)
     model.layers[0].bias[:5] = 50
     found = fb.diagnose(model, *data(), loss="cross_entropy").findings[0]
-    assert (found.name, found.where, found.value) == ("saturated units", "layer 1, 5 of 10 units", 0.5)
+    assert (found.name, found.where, found.value) == (
+        "saturated units",
+        "layer 1, 5 of 10 units",
+        0.5,
+    )
 
 
 def test_a_last_layer_that_is_flat_where_it_is_wrong():
@@ -86,7 +94,9 @@ def test_vanishing_and_exploding_gradients():
     (found,) = fb.diagnose(deep, X, y, loss="cross_entropy").findings
     assert (found.name, found.where) == ("vanishing gradients", "layer 1")
     assert found.value < 1e-4
-    wild = fb.mlp([6, *[30] * 6, 10], output_activation="softmax", weight_init=fb.Uniform(-2, 2), seed=0)
+    wild = fb.mlp(
+        [6, *[30] * 6, 10], output_activation="softmax", weight_init=fb.Uniform(-2, 2), seed=0
+    )
     assert "exploding gradients" in names(fb.diagnose(wild, X, y, loss="cross_entropy"))
 
 
@@ -96,7 +106,11 @@ def test_vanishing_and_exploding_gradients():
         (lambda X: X[:, 2].__imul__(500), "unscaled inputs", "x[2]"),
         (lambda X: X.__imul__(1e-5), "unscaled inputs", "all of x"),
         (lambda X: X[:, 4].fill(1), "constant inputs", "x[4]"),
-        (lambda X: X[:, 4].__imul__(1e-3) is None or X[:, 4].__iadd__(1), "inputs that hardly vary", "x[4]"),
+        (
+            lambda X: X[:, 4].__imul__(1e-3) is None or X[:, 4].__iadd__(1),
+            "inputs that hardly vary",
+            "x[4]",
+        ),
         (
             lambda X: X[:, 5].__imul__(0) is None or X[:, 5].__iadd__(2 * X[:, 1] - 0.5),
             "duplicated inputs",
@@ -111,7 +125,9 @@ def test_inputs(plant, name, where):
     model = fb.mlp([6, 10, 3], activation="tanh", output_activation="softmax", seed=0)
     found = fb.diagnose(model, X, y, loss="cross_entropy").findings
     assert (name, where) in [(x.name, x.where) for x in found]
-    assert len(found) == 1 or name == "unscaled inputs"  # large inputs saturate units, which is said too
+    assert (
+        len(found) == 1 or name == "unscaled inputs"
+    )  # large inputs saturate units, which is said too
 
 
 def test_columns_of_zeros_are_an_illness_among_measurements_only():
@@ -142,7 +158,9 @@ def test_a_dead_layer_is_named_once():
 def test_small_updates_of_one_layer():
     X, y = data()
     model = fb.mlp([6, 10, 3], activation="identity", output_activation="softmax", seed=0)
-    model.layers[0].weight *= 300  # the same function, but the weights of layer 1 have hardly any slope
+    model.layers[
+        0
+    ].weight *= 300  # the same function, but the weights of layer 1 have hardly any slope
     model.layers[1].weight /= 300
     (found,) = fb.diagnose(model, X, y, loss="cross_entropy", learning_rate=1e-5).findings
     assert (found.name, found.where) == ("small updates", "layer 1")
@@ -173,7 +191,9 @@ def test_targets(last, y, name):
 def test_the_advice_for_0_and_1_behind_tanh_says_that_0_is_not_its_end():
     model = fb.mlp([6, 10, 1], activation="tanh", output_activation="tanh", seed=0)
     for y, advice in (([0, 1], "take -0.9 for 0 and 0.9 for 1"), ([-1, 1], "take -0.9 and 0.9.")):
-        (found,) = fb.diagnose(model, data()[0], np.resize(y, 300), loss="half_squared_error").findings
+        (found,) = fb.diagnose(
+            model, data()[0], np.resize(y, 300), loss="half_squared_error"
+        ).findings
         assert advice in found.advice
 
 
@@ -215,7 +235,10 @@ def test_nothing_of_the_users_changes_and_many_rows_are_sampled():
     assert (found.n_rows, found.of_rows) == (1024, 5000)
     model.backward(np.ones_like(y_hat))
     assert all(np.array_equal(a, b.weight) for a, b in zip(before, model.layers, strict=True))
-    assert fb.diagnose(model, X, y, loss="cross_entropy", learning_rate=1.0).to_dict() == found.to_dict()
+    assert (
+        fb.diagnose(model, X, y, loss="cross_entropy", learning_rate=1.0).to_dict()
+        == found.to_dict()
+    )
 
 
 def test_a_cost_that_hardly_rises_is_no_sign_of_a_rate_too_high():
@@ -225,7 +248,10 @@ def test_a_cost_that_hardly_rises_is_no_sign_of_a_rate_too_high():
         model = fb.mlp([4, 8, 3], output_activation="softmax", seed=0)
         found = fb.diagnose(model, 1e-30 * X, y, loss="cross_entropy", learning_rate=0.1)
         assert [x.name for x in found.findings] == ["unscaled inputs"]
-    assert str(fb.diagnose(model, X[:1], y[:1], loss="cross_entropy")) == "Nothing wrong was found in 1 row."
+    assert (
+        str(fb.diagnose(model, X[:1], y[:1], loss="cross_entropy"))
+        == "Nothing wrong was found in 1 row."
+    )
 
 
 def test_text_dict_and_html(tmp_path):
@@ -283,6 +309,12 @@ def test_a_trainer_warns_once_and_trains_to_the_same_bits():
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(change, complaint):
-    given = {"model": fb.mlp([2, 1], seed=0), "X": [[1, 2]], "y": [1], "loss": "half_squared_error", **change}
+    given = {
+        "model": fb.mlp([2, 1], seed=0),
+        "X": [[1, 2]],
+        "y": [1],
+        "loss": "half_squared_error",
+        **change,
+    }
     with pytest.raises((ValueError, TypeError), match=re.escape(complaint)):
         fb.diagnose(given.pop("model"), given.pop("X"), given.pop("y"), **given)

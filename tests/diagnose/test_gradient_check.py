@@ -8,7 +8,10 @@ import pytest
 
 import fastbackprop as fb
 
-LOSSES = {x.name: x for x in (fb.HalfSquaredError, fb.MeanSquaredError, fb.CrossEntropy, fb.BinaryCrossEntropy)}
+LOSSES = {
+    x.name: x
+    for x in (fb.HalfSquaredError, fb.MeanSquaredError, fb.CrossEntropy, fb.BinaryCrossEntropy)
+}
 LAST = {"half_squared_error": "identity", "mean_squared_error": "tanh", "cross_entropy": "softmax",
         "binary_cross_entropy": "sigmoid"}  # fmt: skip
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh")
@@ -33,8 +36,8 @@ def test_what_is_right_passes(hidden, loss, dtype):
     check = fb.gradient_check(model, X, y, loss=loss)
     assert check, str(check)
     assert check.passed
-    assert [x.name for x in check.parts] == ["layer 1 weight", "layer 1 bias", "layer 2 weight", "layer 2 bias",
-                                             "layer 3 weight", "layer 3 bias", "x"]  # fmt: skip
+    names = [f"layer {k} {what}" for k in (1, 2, 3) for what in ("weight", "bias")]
+    assert [x.name for x in check.parts] == [*names, "x"]
     assert [x.size for x in check.parts] == [36, 9, 45, 5, 15, 3, 24]
     assert all(x.checked == x.size and x.error <= 1e-5 for x in check.parts)
     assert all((x.float32_error is None) == (dtype == "float64") for x in check.parts)
@@ -51,7 +54,9 @@ class Broken(fb.Sequential):
     def backward(self, d_y_hat):
         d_x = super().backward(d_y_hat)
         what, k = self.broken
-        if what == "activation":  # what a wrong act' of layer k does: delta of that layer, and all that comes of it
+        if (
+            what == "activation"
+        ):  # what a wrong act' of layer k does: delta of that layer, and all that comes of it
             for layer in self.layers[: k + 1]:
                 layer.weight_gradient *= 1.01
                 layer.bias_gradient *= 1.01
@@ -69,7 +74,9 @@ class Broken(fb.Sequential):
 @pytest.mark.parametrize("k", [0, 1])
 def test_a_derivative_of_a_hidden_activation_that_is_wrong_is_found(hidden, k, monkeypatch):
     monkeypatch.setattr(Broken, "broken", ("activation", k))
-    check = fb.gradient_check(*example(hidden, "half_squared_error", cls=Broken), loss="half_squared_error")
+    check = fb.gradient_check(
+        *example(hidden, "half_squared_error", cls=Broken), loss="half_squared_error"
+    )
     assert not check
     assert {x.name for x in check.parts if x.error > 1e-5} == {
         "x", *(f"layer {i + 1} {what}" for i in range(k + 1) for what in ("weight", "bias"))
@@ -116,9 +123,13 @@ def test_trained_networks_pass_and_errors_in_them_are_found(hidden, dtype):
             return d_x
 
     for cls in (fb.Sequential, Wrong):
-        model = cls([fb.Dense(2, 8, hidden), fb.Dense(8, 8, hidden), fb.Dense(8, 1)], seed=0, dtype=dtype)
+        model = cls(
+            [fb.Dense(2, 8, hidden), fb.Dense(8, 8, hidden), fb.Dense(8, 1)], seed=0, dtype=dtype
+        )
         trained = fb.mlp([2, 8, 8, 1], activation=hidden, seed=0, dtype=dtype)
-        fb.Trainer(trained, "half_squared_error", fb.SGD(0.1), batch_size=4, seed=0).fit(X, y, epochs=400)
+        fb.Trainer(trained, "half_squared_error", fb.SGD(0.1), batch_size=4, seed=0).fit(
+            X, y, epochs=400
+        )
         for mine, other in zip(model.layers, trained.layers, strict=True):
             mine.weight, mine.bias = other.weight, other.bias
         check = fb.gradient_check(model, X, y, loss="half_squared_error")
@@ -139,7 +150,11 @@ def test_gradients_of_float32_alone_that_are_wrong_are_found_and_named():
     model, X, y = example("tanh", "half_squared_error", "float32", Wrong)
     check = fb.gradient_check(model, X, y, loss="half_squared_error")
     assert not check
-    assert (check.worst.name, check.worst.where, check.worst.dtype) == ("C/dw2[3, 2]", (1, 3, 2), "float32")
+    assert (check.worst.name, check.worst.where, check.worst.dtype) == (
+        "C/dw2[3, 2]",
+        (1, 3, 2),
+        "float32",
+    )
     assert check.to_dict()["worst"]["dtype"] == "float32"
     assert "FAILED: the worst is dC/dw2[3, 2], by backward" in str(check)
     assert "(tolerance 0.001)" in str(check)
@@ -149,7 +164,9 @@ def test_a_minimum_hides_gradients_and_it_says_so():
     X = np.linspace(-1, 1, 20)[:, None]
     y = 3 * X[:, 0] + 1 + np.where(np.arange(20) % 2, 0.1, -0.1)
     model = fb.Sequential([fb.Dense(1, 1)], seed=0, dtype="float64")
-    fb.Trainer(model, "half_squared_error", fb.SGD(0.1), batch_size=20, seed=0).fit(X, y, epochs=2000)
+    fb.Trainer(model, "half_squared_error", fb.SGD(0.1), batch_size=20, seed=0).fit(
+        X, y, epochs=2000
+    )
     check = fb.gradient_check(model, X, y, loss="half_squared_error")
     assert check
     assert [(x.kinks, x.lost) for x in check.parts] == [(0, 1), (0, 1), (0, 0)]
@@ -170,7 +187,9 @@ def test_costs_that_differ_for_the_same_input_or_are_no_numbers_are_refused():
 
     before = y.copy()
     for loss in (counts, spoils_y):
-        with pytest.raises(ValueError, match="loss must give the same cost for the same y_hat and y"):
+        with pytest.raises(
+            ValueError, match="loss must give the same cost for the same y_hat and y"
+        ):
             fb.gradient_check(model, X, y, loss=loss)
     assert np.array_equal(y, before)
     for cost, got in ((None, "got None"), (np.zeros(2), re.escape("got shape (2,)"))):
@@ -191,7 +210,9 @@ def test_costs_that_differ_for_the_same_input_or_are_no_numbers_are_refused():
 )
 def test_one_wrong_gradient_is_found_and_named(broken, name, where, monkeypatch):
     monkeypatch.setattr(Broken, "broken", broken)
-    check = fb.gradient_check(*example("tanh", "mean_squared_error", cls=Broken), loss="mean_squared_error")
+    check = fb.gradient_check(
+        *example("tanh", "mean_squared_error", cls=Broken), loss="mean_squared_error"
+    )
     assert not check.passed
     assert (check.worst.name, check.worst.where) == (name, where)
     assert sum(x.error > 1e-5 for x in check.parts) == 1
@@ -224,7 +245,9 @@ def test_a_loss_of_ones_own():
 
 
 def test_a_kink_is_no_error_and_is_counted():
-    model = fb.Sequential([fb.Dense(1, 1, "relu", weight_init=1.0), fb.Dense(1, 1, weight_init=1.0)], dtype="float64")
+    model = fb.Sequential(
+        [fb.Dense(1, 1, "relu", weight_init=1.0), fb.Dense(1, 1, weight_init=1.0)], dtype="float64"
+    )
     check = fb.gradient_check(model, [0.0], [1.0], loss="half_squared_error")
     assert check
     assert [x.kinks for x in check.parts] == [0, 1, 0, 0, 1]
@@ -251,6 +274,12 @@ def test_large_nets_are_sampled_and_it_says_so():
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(change, complaint):
-    given = {"model": fb.mlp([2, 1], seed=0), "X": [[1, 2]], "y": [1], "loss": "half_squared_error", **change}
+    given = {
+        "model": fb.mlp([2, 1], seed=0),
+        "X": [[1, 2]],
+        "y": [1],
+        "loss": "half_squared_error",
+        **change,
+    }
     with pytest.raises((ValueError, TypeError), match=re.escape(complaint)):
         fb.gradient_check(given.pop("model"), given.pop("X"), given.pop("y"), **given)

@@ -1,4 +1,4 @@
-"""explain: every number is that of the kernels, and the printed factors multiply to the gradient."""
+"""explain: every number is the kernels', and the printed factors multiply to the gradient."""
 
 import copy
 import json
@@ -30,14 +30,22 @@ def example(name, dtype, n):
     for layer in model.layers:
         layer.bias = rng.normal(size=layer.n_out) / 3
     X = rng.normal(size=(n, widths[0]))
-    y = rng.integers(0, widths[-1], n) if loss == "cross_entropy" else rng.uniform(size=(n, widths[-1]))
+    y = (
+        rng.integers(0, widths[-1], n)
+        if loss == "cross_entropy"
+        else rng.uniform(size=(n, widths[-1]))
+    )
     return model, X, y, loss
 
 
 def by_hand(model, X, y, loss):
     """The gradients of backward()."""
-    compare = {"half_squared_error": fb.HalfSquaredError, "mean_squared_error": fb.MeanSquaredError,
-               "cross_entropy": fb.CrossEntropy, "binary_cross_entropy": fb.BinaryCrossEntropy}[loss]()  # fmt: skip
+    compare = {
+        "half_squared_error": fb.HalfSquaredError,
+        "mean_squared_error": fb.MeanSquaredError,
+        "cross_entropy": fb.CrossEntropy,
+        "binary_cross_entropy": fb.BinaryCrossEntropy,
+    }[loss]()
     cost, d = compare(model.forward(X), y)
     return cost, model.backward(d)
 
@@ -105,7 +113,8 @@ def test_every_printed_equation_holds_and_its_letters_stand_for_its_numbers(name
         for o, j in np.ndindex(n_out, n_out):
             values[f"dy_hat[{o}]/dz{len(e.layers)}[{j}]"] = p[o] * ((o == j) - p[j])
     name_pattern = (
-        r"sigma'\(z\d+(?:\[\d+\])?\)|dy_hat\[\d+\]/dz\d+\[\d+\]|(?:dC/dy_hat|delta\d+|[wzabx]\d*)(?:\[\d+(?:, \d+)?\])?"
+        r"sigma'\(z\d+(?:\[\d+\])?\)|dy_hat\[\d+\]/dz\d+\[\d+\]|"
+        r"(?:dC/dy_hat|delta\d+|[wzabx]\d*)(?:\[\d+(?:, \d+)?\])?"
     )
     n_sums = 0
     for line in str(e).splitlines():
@@ -118,17 +127,22 @@ def test_every_printed_equation_holds_and_its_letters_stand_for_its_numbers(name
             letters, result = re.split(r"\s{2,}= ", letters)[0], float(result)
         assert re.fullmatch(r"[-+*()\d.e ]+", numbers), line
         scale = sum(
-            abs(np.prod([float(x) for x in re.findall(r"-?[\d.]+(?:e[-+]\d+)?", t)])) for t in numbers.split(" + ")
+            abs(np.prod([float(x) for x in re.findall(r"-?[\d.]+(?:e[-+]\d+)?", t)]))
+            for t in numbers.split(" + ")
         )
         assert eval(numbers) == pytest.approx(result, rel=1e-3, abs=2e-3 * scale), line
         assert values[match[1] + (match[2] or "")] == pytest.approx(result, rel=1e-3, abs=1e-9)
-        named = [values[x] for x in re.findall(name_pattern, re.sub(r" \+ [\d,]+ more", "", letters))]
+        named = [
+            values[x] for x in re.findall(name_pattern, re.sub(r" \+ [\d,]+ more", "", letters))
+        ]
         printed = [float(x) for x in re.findall(r"-?\d[\d.]*(?:e[-+]\d+)?", numbers)]
         if "more" in letters:  # the sum of the others stands before a bias, or at the end
             del printed[-2 if match[1][0] == "z" else -1]
         assert printed == pytest.approx(named, rel=1e-3, abs=1e-9), line
         n_sums += 1
-    hidden = sum(min(6, x.weight.shape[1]) if x.weight.shape[1] > 8 else x.weight.shape[1] for x in e.layers)
+    hidden = sum(
+        min(6, x.weight.shape[1]) if x.weight.shape[1] > 8 else x.weight.shape[1] for x in e.layers
+    )
     assert n_sums == 2 * hidden  # each z and each delta that is shown
 
 
@@ -153,7 +167,9 @@ def test_the_printed_factors_multiply_to_the_printed_product(name):
     model, X, y, loss = example(name, "float64", 1)
     found = 0
     for line in str(fb.explain(model, X, y, loss=loss)).splitlines():
-        match = re.fullmatch(r" +=((?: [-\d.e+]+ \*)+ [-\d.e+]+)(?: \+ (\S+) of [\d,]+ more paths?)? = (\S+)", line)
+        match = re.fullmatch(
+            r" +=((?: [-\d.e+]+ \*)+ [-\d.e+]+)(?: \+ (\S+) of [\d,]+ more paths?)? = (\S+)", line
+        )
         if match:
             product = np.prod([float(x) for x in match[1].split("*")]) + float(match[2] or 0)
             assert product == pytest.approx(float(match[3]), rel=0.01, abs=1e-3)
@@ -178,7 +194,9 @@ def test_every_number_is_the_one_of_the_model(name, dtype):
         assert np.array_equal(mine.z, linear.predict(a))  # to the last bit
         assert np.array_equal(mine.weight_gradient, layer.weight_gradient)
         assert np.array_equal(mine.bias_gradient, layer.bias_gradient)
-        np.testing.assert_allclose(mine.delta.sum(axis=0), layer.bias_gradient, rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(
+            mine.delta.sum(axis=0), layer.bias_gradient, rtol=1e-4, atol=1e-7
+        )
         if mine.derivative is not None:
             np.testing.assert_allclose(mine.delta, mine.d_a * mine.derivative, rtol=1e-4, atol=1e-6)
         a = mine.a
@@ -186,7 +204,9 @@ def test_every_number_is_the_one_of_the_model(name, dtype):
     for mine, layer in zip(e.layers, model.layers, strict=True):
         assert np.array_equal(mine.weight_after, layer.weight)
         assert np.array_equal(mine.bias_after, layer.bias)
-        np.testing.assert_allclose(mine.weight + mine.weight_step, layer.weight, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            mine.weight + mine.weight_step, layer.weight, rtol=1e-5, atol=1e-6
+        )
     assert e.after.cost == by_hand(model, X, y, loss)[0]
     assert np.array_equal(e.after.y_hat, model.predict(X))
     assert e.after.falls == (e.after.cost < e.cost)
@@ -236,8 +256,12 @@ def test_shares_are_those_of_the_sizes_and_each_name_is_its_own(name):
         return np.concatenate([np.ravel(x) for x in arrays])
 
     check("inputs", abs(e.d_x).sum(axis=0), e.d_x.sum(axis=0), named("x", model.n_in))
-    check("neurons", ravel(abs(x.delta).sum(axis=0) for x in e.layers), ravel(x.delta.sum(axis=0) for x in e.layers),
-          [own for k, x in enumerate(e.layers, 1) for own in named(f"a{k}", x.delta.shape[1])])  # fmt: skip
+    check(
+        "neurons",
+        ravel(abs(x.delta).sum(axis=0) for x in e.layers),
+        ravel(x.delta.sum(axis=0) for x in e.layers),
+        [own for k, x in enumerate(e.layers, 1) for own in named(f"a{k}", x.delta.shape[1])],
+    )
     parts = [(x.weight_gradient, x.bias_gradient) for x in e.layers]
     sums = [abs(w).sum() + abs(b).sum() for w, b in parts]
     norms = [np.hypot(np.linalg.norm(w), np.linalg.norm(b)) for w, b in parts]
@@ -253,14 +277,21 @@ def test_shares_are_those_of_the_sizes_and_each_name_is_its_own(name):
 def test_nobody_is_to_blame_where_all_is_right():
     model = fb.Sequential([fb.Dense(2, 1)], seed=0, dtype="float64")
     e = fb.explain(model, [1, 2], model.predict([1, 2]), loss="half_squared_error")
-    assert {x.share for kind in ("inputs", "neurons", "layers", "weights") for x in e.top(kind=kind)} == {0.0}
+    assert {
+        x.share for kind in ("inputs", "neurons", "layers", "weights") for x in e.top(kind=kind)
+    } == {0.0}
     assert e.cost == 0
     assert not e.after.falls
 
 
 def test_the_worked_example_prints_what_one_would_write_by_hand():
-    model = fb.Sequential([fb.Dense(1, 1, bias=False, weight_init=3.0), fb.Dense(1, 1, bias=False, weight_init=4.0)])
-    lines = [" ".join(x.split()) for x in str(fb.explain(model, 2, 30, loss="half_squared_error")).splitlines()]
+    model = fb.Sequential(
+        [fb.Dense(1, 1, bias=False, weight_init=3.0), fb.Dense(1, 1, bias=False, weight_init=4.0)]
+    )
+    lines = [
+        " ".join(x.split())
+        for x in str(fb.explain(model, 2, 30, loss="half_squared_error")).splitlines()
+    ]
     for line in (
         "z1 = w1 x = 3 * 2 = 6 a1 = z1 = 6",
         "z2 = w2 a1 = 4 * 6 = 24 y_hat = a2 = z2 = 24",
@@ -281,8 +312,13 @@ def test_the_dict_is_plain_data_with_every_number():
     e = fb.explain(model, X, y, loss=loss)
     data = e.to_dict()
     assert json.loads(json.dumps(data)) == data
-    assert data["model"] == {"widths": [4, 5, 3], "activations": ["tanh", "softmax"], "slopes": [0.0, 0.0],
-                             "dtype": "float32", "n_parameters": 43}  # fmt: skip
+    assert data["model"] == {
+        "widths": [4, 5, 3],
+        "activations": ["tanh", "softmax"],
+        "slopes": [0.0, 0.0],
+        "dtype": "float32",
+        "n_parameters": 43,
+    }
     assert data["y"] == np.eye(3)[y].tolist()
     assert data["layers"][0]["weight_gradient"] == e.layers[0].weight_gradient.tolist()
     assert data["layers"][1]["derivative"] is None
@@ -355,7 +391,12 @@ def test_it_says_when_the_step_was_too_long():
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(change, complaint):
-    arguments = {"model": fb.mlp([2, 3, 1], seed=0), "x": [[1, 2]], "y": [[1]], "loss": "half_squared_error"}
+    arguments = {
+        "model": fb.mlp([2, 3, 1], seed=0),
+        "x": [[1, 2]],
+        "y": [[1]],
+        "loss": "half_squared_error",
+    }
     arguments |= change
     with pytest.raises((ValueError, TypeError), match=re.escape(complaint)):
         fb.explain(arguments.pop("model"), arguments.pop("x"), arguments.pop("y"), **arguments)
@@ -406,7 +447,9 @@ def test_a_training_that_is_explained_comes_out_the_same(momentum):
     assert data["kind"] == "training"
     assert str(found).count("\n") == 6
     assert found[-1].after.cost < found[0].cost
-    assert {x["learning_rate"] for x in data["steps"]} == {explained.optimizer.learning_rate} == {0.1}
+    assert (
+        {x["learning_rate"] for x in data["steps"]} == {explained.optimizer.learning_rate} == {0.1}
+    )
 
 
 def test_a_training_that_cannot_be_explained_is_refused_before_it_begins():
@@ -436,7 +479,9 @@ def test_it_can_be_drawn(name, tmp_path):
         drawn = [np.sort(x) for x in drawn]
         widths, numbers = [], []
         for k, layer in enumerate(e.layers):
-            sizes = abs(layer.weight if by == "value" else e.blame.weights[k])[drawn[k][:, None], drawn[k + 1]]
+            sizes = abs(layer.weight if by == "value" else e.blame.weights[k])[
+                drawn[k][:, None], drawn[k + 1]
+            ]
             widths += (0.4 + 4 * sizes / sizes.max()).ravel().tolist()
         assert [x.get_linewidth() for x in axes.lines] == pytest.approx(widths)
         for k, neurons in enumerate(drawn):
@@ -448,10 +493,17 @@ def test_it_can_be_drawn(name, tmp_path):
         texts = [x.get_text() for x in axes.texts]
         printed = [[float(x) for x in t.split()] for t in texts if re.match(r"-?\d", t)]
         assert [len(x) for x in printed] == [len(x) for x in numbers]
-        assert [x for t in printed for x in t] == pytest.approx([x for t in numbers for x in t], rel=1e-3, abs=1e-9)
+        assert [x for t in printed for x in t] == pytest.approx(
+            [x for t in numbers for x in t], rel=1e-3, abs=1e-9
+        )
         names = ["x", *(f"a{k}" for k in range(1, len(drawn) - 1)), "y_hat"]
-        more = [n - len(x) for n, x in zip((model.n_in, *(x.n_out for x in model.layers)), drawn, strict=True)]
-        wanted = [own + (f"\nand {n} more" if n else "") for own, n in zip(names, more, strict=True)]
+        more = [
+            n - len(x)
+            for n, x in zip((model.n_in, *(x.n_out for x in model.layers)), drawn, strict=True)
+        ]
+        wanted = [
+            own + (f"\nand {n} more" if n else "") for own, n in zip(names, more, strict=True)
+        ]
         assert [t for t in texts if t[0] in "xay"] == wanted
         assert axes.figure is e.plot(by=by, ax=axes).figure
     axes.figure.savefig(tmp_path / "e.png")
@@ -465,7 +517,9 @@ def test_it_can_be_drawn(name, tmp_path):
 )
 def test_the_chain_of_a_saturated_output_begins_at_z(last, loss, n_out, y):
     weight = [[100.0]] if n_out == 1 else [[100.0, -100.0]]
-    model = fb.Sequential([fb.Dense(1, 1, weight_init=1.0), fb.Dense(1, n_out, last, weight_init=weight)])
+    model = fb.Sequential(
+        [fb.Dense(1, 1, weight_init=1.0), fb.Dense(1, n_out, last, weight_init=weight)]
+    )
     e = fb.explain(model, [[1.0]], y, loss=loss)
     for layer in range(2):
         for j in range(e.layers[layer].weight.shape[1]):
@@ -524,7 +578,10 @@ def test_what_is_explained_stays_when_the_users_arrays_change():
         y_hat -= y
         return float((y_hat**2).sum() / 2), y_hat
 
-    e, own = fb.explain(model, x, y, loss="half_squared_error"), fb.explain(model, x, y, loss=in_place)
+    e, own = (
+        fb.explain(model, x, y, loss="half_squared_error"),
+        fb.explain(model, x, y, loss=in_place),
+    )
     assert np.array_equal(own.y_hat, model.predict(x))
     before = str(e)
     x[:], y[:] = 0, 0

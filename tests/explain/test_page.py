@@ -1,4 +1,4 @@
-"""The page: every number on it is the library's, everything can be pressed, and it needs nothing but itself."""
+"""The page: all numbers are the library's, everything can be pressed, and it needs only itself."""
 
 import json
 import re
@@ -11,24 +11,38 @@ import pytest
 import fastbackprop as fb
 
 
-def explained(widths, n=1, hidden="tanh", last="identity", loss="half_squared_error", seed=0, rate=0.1):
+def explained(
+    widths, n=1, hidden="tanh", last="identity", loss="half_squared_error", seed=0, rate=0.1
+):
     rng = np.random.default_rng(seed)
     model = fb.mlp(widths, activation=hidden, output_activation=last, seed=seed)
-    y = rng.integers(0, widths[-1], n) if loss == "cross_entropy" else rng.uniform(size=(n, widths[-1]))
+    y = (
+        rng.integers(0, widths[-1], n)
+        if loss == "cross_entropy"
+        else rng.uniform(size=(n, widths[-1]))
+    )
     return fb.explain(model, rng.normal(size=(n, widths[0])), y, loss=loss, learning_rate=rate)
 
 
-CAR = fb.Sequential([fb.Dense(1, 1, bias=False, weight_init=3.0), fb.Dense(1, 1, bias=False, weight_init=4.0)])
+CAR = fb.Sequential(
+    [fb.Dense(1, 1, bias=False, weight_init=3.0), fb.Dense(1, 1, bias=False, weight_init=4.0)]
+)
 PAGES = {
     "car": lambda: fb.explain(CAR, 2, 30, loss="half_squared_error", learning_rate=0.01),
     "small": lambda: explained([2, 3, 1]),
-    "batch": lambda: explained([3, 4, 2], n=5, hidden="relu", last="sigmoid", loss="binary_cross_entropy"),
-    "wide": lambda: explained([20, 124, 12, 10], n=20, hidden="relu", last="softmax", loss="cross_entropy"),
+    "batch": lambda: explained(
+        [3, 4, 2], n=5, hidden="relu", last="sigmoid", loss="binary_cross_entropy"
+    ),
+    "wide": lambda: explained(
+        [20, 124, 12, 10], n=20, hidden="relu", last="softmax", loss="cross_entropy"
+    ),
 }
 
 
 def embedded(path):
-    return json.loads(re.search(r'type="application/json">(.*?)</script>', path.read_text(), re.DOTALL)[1])
+    return json.loads(
+        re.search(r'type="application/json">(.*?)</script>', path.read_text(), re.DOTALL)[1]
+    )
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -57,7 +71,10 @@ def test_those_most_to_blame_are_shown_and_the_rest_is_summed(tmp_path):
     data = embedded(tmp_path / "page.html")
     assert all(len(x) == 8 for x in data["shown"])
     assert set(np.argsort(-e.blame.neurons[1])[:4]) <= set(data["shown"][2])
-    named = [(x["k"] - 1, *([] if x["i"] is None else [x["i"]]), x["j"]) for x in data["steps"][0]["worst"]]
+    named = [
+        (x["k"] - 1, *([] if x["i"] is None else [x["i"]]), x["j"])
+        for x in data["steps"][0]["worst"]
+    ]
     assert named == [x.where for x in e.top(6)]
     step, k = data["steps"][0], 1
     s, j = step["samples"][0], data["shown"][2][0]
@@ -96,7 +113,12 @@ def browser():
         pytest.skip("chromium or its driver is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = program
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--force-prefers-reduced-motion"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--force-prefers-reduced-motion",
+    ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     with webdriver.Chrome(options, webdriver.ChromeService(driver)) as started:
@@ -116,7 +138,9 @@ def opened(browser, tmp_path, request):
     yield open_page
     assert [x["message"] for x in browser.get_log("browser")] == []
     events = [json.loads(x["message"])["message"] for x in browser.get_log("performance")]
-    asked = {x["params"]["request"]["url"] for x in events if x["method"] == "Network.requestWillBeSent"}
+    asked = {
+        x["params"]["request"]["url"] for x in events if x["method"] == "Network.requestWillBeSent"
+    }
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
 
 
@@ -127,9 +151,10 @@ def look_up(data, key):
 
 
 def check_numbers(browser, data):
-    """Every number that says where it comes from is that of the library, exactly; returns where from."""
+    """Every number that says where it comes from is exactly the library's; returns where from."""
     numbers = browser.execute_script(
-        "return [...document.querySelectorAll('data[data-key]')].map(x => [x.dataset.key, x.value, x.textContent])"
+        "return [...document.querySelectorAll('data[data-key]')].map(x => [x.dataset.key, "
+        "x.value, x.textContent])"
     )
     for key, value, shown in numbers:
         assert float(value) == look_up(data, key), key
@@ -139,14 +164,17 @@ def check_numbers(browser, data):
 
 def walk_to(browser, position):
     browser.execute_script(
-        "const w = document.getElementById('walk'); w.value = arguments[0]; w.dispatchEvent(new Event('input'))",
+        "const w = document.getElementById('walk'); w.value = arguments[0]; w.dispatchEvent(new "
+        "Event('input'))",
         position,
     )
 
 
 def click(browser, selector):
     browser.execute_script(
-        "document.querySelector(arguments[0]).dispatchEvent(new MouseEvent('click', {bubbles: true}))", selector
+        "document.querySelector(arguments[0]).dispatchEvent(new MouseEvent('click', {bubbles: "
+        "true}))",
+        selector,
     )
 
 
@@ -173,7 +201,10 @@ def test_every_neuron_and_weight_opens_with_the_numbers_of_the_library(opened, b
         for j in shown[k + 1]:
             assert {f"layers/{k}/{what}/{sample}/{j}" for what in ("z", "a", "delta")} <= seen
             for i in shown[k]:
-                assert {f"layers/{k}/{what}/{i}/{j}" for what in ("weight", "weight_gradient", "weight_after")} <= seen
+                assert {
+                    f"layers/{k}/{what}/{i}/{j}"
+                    for what in ("weight", "weight_gradient", "weight_after")
+                } <= seen
             if data["layers"][k]["bias"] is not None:
                 assert {f"blame/biases/{k}/{j}", f"layers/{k}/bias_after/{j}"} <= seen
 
@@ -192,7 +223,10 @@ def numbers_of(browser, where):
 def test_each_weight_shows_its_strongest_path_to_the_cost(opened, browser, name):
     data = opened(name)
     e, sample = PAGES[name](), browser.execute_script("return S()")
-    shown, widths = json.loads(browser.execute_script("return JSON.stringify(D.shown)")), data["model"]["widths"]
+    shown, widths = (
+        json.loads(browser.execute_script("return JSON.stringify(D.shown)")),
+        data["model"]["widths"],
+    )
     is_softmax = data["model"]["activations"][-1] == "softmax"
     for place in ids(browser, "w"):
         click(browser, f"[data-id='{place}']")
@@ -207,7 +241,9 @@ def test_each_weight_shows_its_strongest_path_to_the_cost(opened, browser, name)
         names = tuple(lines[0].split(" = ")[-1].split(" * "))
         factors = [value for _, value in numbers_of(browser, "#detail [data-chain]")]
         assert len(names) == len(factors)
-        assert [float(x) for x in lines[1].removeprefix("= ").split(" * ")] == pytest.approx(factors, rel=6e-4)
+        assert [float(x) for x in lines[1].removeprefix("= ").split(" * ")] == pytest.approx(
+            factors, rel=6e-4
+        )
         chain = e.chain(k - 1, i, j, sample=sample, most=10**5)
         if is_softmax:  # the page begins at dC/dz: all ways there from dC/dy_hat are one
             products = {}
@@ -215,7 +251,9 @@ def test_each_weight_shows_its_strongest_path_to_the_cost(opened, browser, name)
                 products[path.names[2:]] = products.get(path.names[2:], 0) + path.product
             assert names[1:] in products
             assert np.prod(factors) == pytest.approx(products[names[1:]], rel=1e-3, abs=1e-9)
-            assert not is_whole or abs(np.prod(factors)) == pytest.approx(max(map(abs, products.values())), rel=1e-3)
+            assert not is_whole or abs(np.prod(factors)) == pytest.approx(
+                max(map(abs, products.values())), rel=1e-3
+            )
         else:
             assert names == chain.paths[0].names
             assert factors == pytest.approx(chain.paths[0].factors)
@@ -231,7 +269,9 @@ def test_what_is_folded_away_is_summed_right(opened, browser):
         for n, j in enumerate(shown[k]):
             click(browser, f"[data-id='n{k}.{n}']")
             (rest,) = (value for key, value in numbers_of(browser, "#detail") if key is None)
-            assert rest == pytest.approx(float(a_prev[others] @ layer.weight[others, j]), rel=1e-4, abs=1e-6)
+            assert rest == pytest.approx(
+                float(a_prev[others] @ layer.weight[others, j]), rel=1e-4, abs=1e-6
+            )
             text = browser.find_element("id", "detail").text
             assert f"and {len(others)} more: " in text
     for k in range(1, len(shown) - 1):
@@ -240,7 +280,9 @@ def test_what_is_folded_away_is_summed_right(opened, browser):
         for n, j in enumerate(shown[k]):
             click(browser, f"[data-id='w{k}.0.{n}']")
             (rest,) = (value for key, value in numbers_of(browser, "#detail") if key is None)
-            assert rest == pytest.approx(float(above.weight[j, others] @ above.delta[s, others]), rel=1e-4, abs=1e-9)
+            assert rest == pytest.approx(
+                float(above.weight[j, others] @ above.delta[s, others]), rel=1e-4, abs=1e-9
+            )
             assert f"and {len(others)} more: " in browser.find_element("id", "detail").text
     browser.find_element("id", "correct").click()
     assert all(key for part in ("#sentence", "#worst") for key, _ in numbers_of(browser, part))
@@ -264,7 +306,9 @@ def test_the_drawing_says_and_shows_the_same_numbers(opened, browser, name):
         assert float(re.search(r"= (\S+?)(,|$)", label)[1]) == pytest.approx(a, rel=6e-4)
         if k:
             assert float(texts[1]) == pytest.approx(layers[k - 1]["delta"][sample][j], rel=0.05)
-            assert float(label.rpartition("delta = ")[2]) == pytest.approx(layers[k - 1]["delta"][sample][j], rel=6e-4)
+            assert float(label.rpartition("delta = ")[2]) == pytest.approx(
+                layers[k - 1]["delta"][sample][j], rel=6e-4
+            )
         width = data["model"]["widths"][k]
         name_of = "x" if k == 0 else "y_hat" if k == len(layers) else f"a{k}"
         assert texts[-1] == (name_of if width == 1 else f"{name_of}[{j}]")
@@ -276,7 +320,9 @@ def test_the_drawing_says_and_shows_the_same_numbers(opened, browser, name):
                 g = browser.find_element("css selector", f"[data-id='w{k + 1}.{i}.{j}']")
                 line = g.find_element("css selector", ".line")
                 assert float(line.get_attribute("stroke-width")) == pytest.approx(0.6 + 5 * size)
-                assert float(line.get_attribute("stroke-opacity")) == pytest.approx(0.25 + 0.75 * size)
+                assert float(line.get_attribute("stroke-opacity")) == pytest.approx(
+                    0.25 + 0.75 * size
+                )
                 classes = g.get_attribute("class").split()
                 assert ("blame" in classes) == (look == "blame")
                 if look == "value":
@@ -287,7 +333,9 @@ def test_the_drawing_says_and_shows_the_same_numbers(opened, browser, name):
                 assert float(weight) == pytest.approx(layer["weight"][i][j], rel=6e-4)
                 assert float(share) == pytest.approx(data["blame"]["weights"][k][i][j], rel=6e-4)
     labels = [float(x.text) for x in browser.find_elements("css selector", ".on-line")]
-    weights = [w for layer in layers for row in layer["weight"] for w in row] if name == "small" else []
+    weights = (
+        [w for layer in layers for row in layer["weight"] for w in row] if name == "small" else []
+    )
     assert labels == pytest.approx(weights, rel=6e-4)
 
 
@@ -303,10 +351,14 @@ def test_buttons_play_their_steps_where_motion_is_welcome(opened, browser):
     try:
         for name, first, last in (("predict", 0, 2), ("blame", 4, 5), ("correct", 6, 6)):
             seen = browser.execute_script(
-                "document.getElementById(arguments[0]).click(); return document.getElementById('walk').value", name
+                "document.getElementById(arguments[0]).click(); return "
+                "document.getElementById('walk').value",
+                name,
             )
             assert seen == str(first)
-            WebDriverWait(browser, 10).until(lambda b, last=last: b.execute_script("return walk") == last)
+            WebDriverWait(browser, 10).until(
+                lambda b, last=last: b.execute_script("return walk") == last
+            )
         browser.find_element("id", "predict").click()  # who takes the slider has it
         walk_to(browser, 1)
         assert browser.execute_script("return playing") is None
@@ -333,7 +385,10 @@ def test_the_slider_walks_the_numbers_forward_and_back(opened, browser, name):
             for j in range(data["model"]["widths"][k]):
                 neuron = browser.find_element("css selector", f"#drawing [data-id='n{k}.{j}']")
                 a, delta = neuron.get_attribute("data-a"), neuron.get_attribute("data-delta")
-                known, blamed = k <= position, position > n_layers + 1 and k >= 2 * n_layers + 2 - position
+                known, blamed = (
+                    k <= position,
+                    position > n_layers + 1 and k >= 2 * n_layers + 2 - position,
+                )
                 assert (a is not None, delta is not None) == (known, blamed)
                 assert a is None or float(a) == data["layers"][k - 1]["a"][sample][j]
                 assert delta is None or float(delta) == data["layers"][k - 1]["delta"][sample][j]
@@ -342,7 +397,8 @@ def test_the_slider_walks_the_numbers_forward_and_back(opened, browser, name):
         ["Predict"] * (n_layers + 1) + ["Compare"] + ["Blame"] * n_layers + ["Correct"]
     )
     weights = browser.execute_script(
-        "return Object.fromEntries([...document.querySelectorAll('.weight')].map(x => [x.dataset.id, x.dataset.value]))"
+        "return Object.fromEntries([...document.querySelectorAll('.weight')].map(x => "
+        "[x.dataset.id, x.dataset.value]))"
     )
     for place, value in weights.items():  # the lines show what they are after the step
         k, i, j = map(int, place[1:].split("."))
@@ -364,7 +420,14 @@ def test_keys_do_what_buttons_do(opened, browser):
 
     opened("small")
     body = browser.find_element("css selector", "body")
-    for key, position in (("1", 2), (Keys.ARROW_RIGHT, 3), (Keys.ARROW_LEFT, 2), ("4", 6), ("3", 5), ("2", 3)):
+    for key, position in (
+        ("1", 2),
+        (Keys.ARROW_RIGHT, 3),
+        (Keys.ARROW_LEFT, 2),
+        ("4", 6),
+        ("3", 5),
+        ("2", 3),
+    ):
         body.send_keys(key)
         assert browser.find_element("id", "walk").get_attribute("value") == str(position)
     for place in ids(browser, "n"):
@@ -372,7 +435,9 @@ def test_keys_do_what_buttons_do(opened, browser):
         assert neuron.get_attribute("tabindex") == "0"
         assert neuron.get_attribute("aria-label")
         neuron.send_keys(Keys.ENTER)
-        assert "chosen" in browser.find_element("css selector", f"[data-id='{place}']").get_attribute("class")
+        assert "chosen" in browser.find_element(
+            "css selector", f"[data-id='{place}']"
+        ).get_attribute("class")
         assert browser.switch_to.active_element.get_attribute("data-id") == place  # the focus stays
     terms = browser.find_elements("css selector", "#detail .terms button")
     terms[0].send_keys(Keys.ENTER)
@@ -434,7 +499,9 @@ def test_the_outputs_that_matter_and_those_most_to_blame_are_named(opened, brows
     d = np.abs(data["d_y_hat"][sample])
     assert f"d_y_hat/{sample}/{d.argmax()}" in keys
     assert "and 7 more outputs" in browser.find_element("id", "sentence").text
-    worst = browser.execute_script("return [...document.querySelectorAll('#worst li')].map(x => x.textContent)")
+    worst = browser.execute_script(
+        "return [...document.querySelectorAll('#worst li')].map(x => x.textContent)"
+    )
     assert [x.split("  share ")[0] for x in worst] == [x.name for x in PAGES["wide"]().top(6)]
 
 
@@ -446,7 +513,9 @@ def test_labels_of_a_loss_of_ones_own_are_no_error(opened, browser, monkeypatch)
         return float(-np.log(p).mean()), d
 
     model = fb.mlp([2, 3, 3], output_activation="softmax", seed=0)
-    monkeypatch.setitem(PAGES, "labels", lambda: fb.explain(model, [[0, 1], [1, 1], [1, 0]], [0, 2, 1], loss=labels))
+    monkeypatch.setitem(
+        PAGES, "labels", lambda: fb.explain(model, [[0, 1], [1, 1], [1, 0]], [0, 2, 1], loss=labels)
+    )
     data = opened("labels")
     browser.find_element("id", "compare").click()
     assert any(key.startswith("d_y_hat/") for key in check_numbers(browser, data))
@@ -496,13 +565,17 @@ def test_the_slider_moves_through_time(training, browser):
     browser.get(path.as_uri())
     for step in (0, 17, 49):
         browser.execute_script(
-            "const t = document.getElementById('time'); t.value = arguments[0]; t.dispatchEvent(new Event('input'))",
+            "const t = document.getElementById('time'); t.value = arguments[0]; "
+            "t.dispatchEvent(new Event('input'))",
             step,
         )
         browser.find_element("id", "correct").click()
         for place in ("n1.2", "w2.1.0"):
             click(browser, f"[data-id='{place}']")
             keys = check_numbers(browser, e[step].to_dict())
-        assert {"layers/1/weight_after/1/0", "layers/1/weight_step/1/0"} <= keys  # by momentum: no learning rate times
+        assert {
+            "layers/1/weight_after/1/0",
+            "layers/1/weight_step/1/0",
+        } <= keys  # by momentum: no learning rate times
         assert f"step {step}, C = " in browser.find_element("id", "when").text
     assert [x["message"] for x in browser.get_log("browser")] == []

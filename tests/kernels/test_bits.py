@@ -35,7 +35,11 @@ def bits(x):
 def targets(name, y):
     if not name.startswith("cross_entropy"):
         return y
-    return y.argmax(axis=1) if "labels" in name else np.eye(y.shape[1], dtype=y.dtype)[y.argmax(axis=1)]
+    return (
+        y.argmax(axis=1)
+        if "labels" in name
+        else np.eye(y.shape[1], dtype=y.dtype)[y.argmax(axis=1)]
+    )
 
 
 @settings(max_examples=80, deadline=None)
@@ -66,7 +70,9 @@ def test_a_row_is_predicted_the_same_in_any_company_on_every_variant(variant, dt
         for activation in ACTIVATIONS:
             layer = Layer(rng.normal(size=(n_in, n_out)), rng.normal(size=n_out), activation)
             net, X = Kernels(variant, dtype, [layer]), rng.normal(size=(67, n_in))
-            assert bits(net.predict(X)) == b"".join(bits(net.predict(X[i : i + 1])) for i in range(67)), activation
+            assert bits(net.predict(X)) == b"".join(
+                bits(net.predict(X[i : i + 1])) for i in range(67)
+            ), activation
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -75,7 +81,8 @@ def test_a_row_is_predicted_the_same_in_any_company_on_every_variant(variant, dt
 def test_the_loop_by_hand_has_the_bits_of_trainer_step(name, optimizer, dtype):
     loss, last = LOSSES[name]
     by_hand, trained = (
-        fb.mlp([5, 19, 33, 3], activation="tanh", output_activation=last, seed=3, dtype=dtype) for _ in range(2)
+        fb.mlp([5, 19, 33, 3], activation="tanh", output_activation=last, seed=3, dtype=dtype)
+        for _ in range(2)
     )
     sgd = fb.SGD(0.1, **OPTIMIZERS[optimizer])
     trainer = fb.Trainer(trained, loss, fb.SGD(0.1, **OPTIMIZERS[optimizer]))
@@ -93,12 +100,16 @@ def test_the_loop_by_hand_has_the_bits_of_trainer_step(name, optimizer, dtype):
 def test_fit_has_the_bits_of_steps_over_the_same_batches():
     X, y = integer_data(50, 5, "float32"), integer_data(50, 3, "float32")
     fitted, stepped = (fb.mlp([5, 20, 3], seed=1) for _ in range(2))
-    history = fb.Trainer(fitted, "half_squared_error", fb.SGD(0.1), batch_size=8).fit(X, y, epochs=2, shuffle=False)
+    history = fb.Trainer(fitted, "half_squared_error", fb.SGD(0.1), batch_size=8).fit(
+        X, y, epochs=2, shuffle=False
+    )
     trainer = fb.Trainer(stepped, "half_squared_error", fb.SGD(0.1))
     costs = [trainer.step(X[i : i + 8], y[i : i + 8]) for _ in range(2) for i in range(0, 50, 8)]
     assert digest(fitted) == digest(stepped)
     sizes = [8] * 6 + [2]
-    assert history.loss == pytest.approx([np.dot(costs[:7], sizes) / 50, np.dot(costs[7:], sizes) / 50], rel=1e-12)
+    assert history.loss == pytest.approx(
+        [np.dot(costs[:7], sizes) / 50, np.dot(costs[7:], sizes) / 50], rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -108,8 +119,12 @@ def test_a_sample_alone_has_the_bits_of_a_batch_of_one_down_to_the_sign_of_zero(
         model = fb.mlp([2, 3, 2], activation="sigmoid", seed=0, dtype=dtype)
         for layer in model.layers:
             layer.bias = np.full(layer.n_out, -0.0)
-        trainer = fb.Trainer(model, "half_squared_error", fb.SGD(0.1), batch_size=1, n_threads=n_threads)
-        trainer.fit(np.full((1, 2), 1e4), [[1.0, -1.0]])  # saturated: zeros of either sign for a derivative
+        trainer = fb.Trainer(
+            model, "half_squared_error", fb.SGD(0.1), batch_size=1, n_threads=n_threads
+        )
+        trainer.fit(
+            np.full((1, 2), 1e4), [[1.0, -1.0]]
+        )  # saturated: zeros of either sign for a derivative
         biases.append([bits(layer.bias) for layer in model.layers])
     assert biases[0] == biases[1]
 
@@ -130,7 +145,10 @@ def test_another_seed_gives_other_bits():
 def test_where_a_training_call_ends_does_not_matter(variant, dtype):
     """[first, last) cut at any border between batches, the costs added up outside."""
     rng = np.random.default_rng(0)
-    layers = [Layer(rng.normal(size=(5, 20)), rng.normal(size=20), "tanh"), Layer(rng.normal(size=(20, 3)), None)]
+    layers = [
+        Layer(rng.normal(size=(5, 20)), rng.normal(size=20), "tanh"),
+        Layer(rng.normal(size=(20, 3)), None),
+    ]
     X, y, order = rng.normal(size=(45, 5)), rng.normal(size=(45, 3)), rng.permutation(45)
     weights, totals = set(), []
     for cuts in [(), (8,), (16, 40), (8, 16, 24, 32, 40)]:
@@ -138,7 +156,9 @@ def test_where_a_training_call_ends_does_not_matter(variant, dtype):
         net.spoil_scratch(8)
         velocity, total = net.zeros(), 0
         for span in zip((0, *cuts), (*cuts, 45), strict=True):
-            outcome, cost, *_ = net.train("half_squared_error", (0.05, 0.9, True, 0.01), X, y, velocity, order, 8, span)
+            outcome, cost, *_ = net.train(
+                "half_squared_error", (0.05, 0.9, True, 0.01), X, y, velocity, order, 8, span
+            )
             assert outcome == 0
             total += cost
         weights.add((bits(net.parameters.values), bits(velocity)))
@@ -148,7 +168,11 @@ def test_where_a_training_call_ends_does_not_matter(variant, dtype):
 
 
 def test_every_variant_with_fma_trains_to_the_same_bits():
-    results = {variant: trainings_on(variant) for variant in VARIANTS if kernels(variant, "float32").has_fma}
+    results = {
+        variant: trainings_on(variant)
+        for variant in VARIANTS
+        if kernels(variant, "float32").has_fma
+    }
     first = next(iter(results), None)
     for variant, result in results.items():
         for key, training in result.items():
@@ -165,7 +189,9 @@ def test_variants_without_fma_agree_to_rounding():
         pytest.skip("This machine does not run both kinds of variants.")
     for key, training in trainings_on(fused[0]).items():
         other, tolerance = trainings_on(plain[0])[key], 1e-4 if key[0] == "float32" else 1e-12
-        assert np.allclose(training["predictions"], other["predictions"], rtol=0, atol=tolerance), key
+        assert np.allclose(training["predictions"], other["predictions"], rtol=0, atol=tolerance), (
+            key
+        )
         assert np.allclose(training["losses"], other["losses"], rtol=tolerance, atol=0), key
 
 

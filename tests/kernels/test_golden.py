@@ -37,15 +37,37 @@ def train(dtype, widths, activation, output, loss, sgd, epochs=10, n=50):
         y = y.argmax(axis=1)
     trainer = fb.Trainer(model, loss, fb.SGD(**sgd), batch_size=8, seed=0)
     losses = trainer.fit(X, y, epochs=epochs).loss
-    return {"losses": losses, "digest": digest(model), "predictions": model.predict(X[:3]).ravel().tolist()}
+    return {
+        "losses": losses,
+        "digest": digest(model),
+        "predictions": model.predict(X[:3]).ravel().tolist(),
+    }
 
 
 MOMENTUM = {"learning_rate": 0.05, "momentum": 0.9}
 TRAININGS = {
     "softmax": ((5, 17, 33, 4), "relu", "softmax", "cross_entropy", MOMENTUM),
-    "sigmoid": ((7, 20, 3), "tanh", "sigmoid", "binary_cross_entropy", {**MOMENTUM, "nesterov": True}),
-    "identity": ((3, 9, 2), "leaky_relu", "identity", "half_squared_error", {"learning_rate": 0.05}),
-    "tanh": ((60, 100, 5), "sigmoid", "tanh", "mean_squared_error", {**MOMENTUM, "weight_decay": 1e-3}),
+    "sigmoid": (
+        (7, 20, 3),
+        "tanh",
+        "sigmoid",
+        "binary_cross_entropy",
+        {**MOMENTUM, "nesterov": True},
+    ),
+    "identity": (
+        (3, 9, 2),
+        "leaky_relu",
+        "identity",
+        "half_squared_error",
+        {"learning_rate": 0.05},
+    ),
+    "tanh": (
+        (60, 100, 5),
+        "sigmoid",
+        "tanh",
+        "mean_squared_error",
+        {**MOMENTUM, "weight_decay": 1e-3},
+    ),
 }
 
 
@@ -55,7 +77,11 @@ def run_python(code, variant, *, check=True):
     folders = os.pathsep.join([str(here), str(here.parent)])
     environment = {**os.environ, "FASTBACKPROP_KERNELS": variant, "PYTHONPATH": folders}
     return subprocess.run(
-        [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=check
+        [sys.executable, "-P", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=check,
     )
 
 
@@ -63,7 +89,8 @@ def run_python(code, variant, *, check=True):
 def trainings_on(variant):
     """{(dtype, name): what train returned}, from a process that uses this variant."""
     names = [(dtype, name) for dtype in DTYPES for name in TRAININGS]
-    code = f"import json, test_golden as r; print(json.dumps([r.train(d, *r.TRAININGS[n]) for d, n in {names}]))"
+    results = f"[r.train(d, *r.TRAININGS[n]) for d, n in {names}]"
+    code = f"import json, test_golden as r; print(json.dumps({results}))"
     return dict(zip(names, json.loads(run_python(code, variant).stdout), strict=True))
 
 
@@ -112,4 +139,6 @@ def test_ten_losses_and_the_weights_are_what_they_always_were(variant, dtype):
         assert got["digest"] == digest
     else:
         expected = [float.fromhex(x) for x in losses]
-        assert got["losses"] == pytest.approx(expected, rel=1e-5 if dtype == "float32" else 1e-12, abs=0)
+        assert got["losses"] == pytest.approx(
+            expected, rel=1e-5 if dtype == "float32" else 1e-12, abs=0
+        )

@@ -51,8 +51,12 @@ def test_predict_and_forward_agree_with_the_twin_for_all_sizes(variant, dtype):
             if layer.activation in KEEPS_Z:
                 assert_near(z, true_z[:n], error_z, "z", layer.activation, n_in, n_out, n)
             assert_near(a, true_a[:n], error_a[:n], "a", layer.activation, n_in, n_out, n)
-            assert np.isnan(fence).all(), f"forward writes behind its scratch for {n_in}, {n_out}, {n}"
-            assert np.array_equal(net.predict(X[:n, :n_in]), a), f"predict isn't forward for {n_in}, {n_out}, {n}"
+            assert np.isnan(fence).all(), (
+                f"forward writes behind its scratch for {n_in}, {n_out}, {n}"
+            )
+            assert np.array_equal(net.predict(X[:n, :n_in]), a), (
+                f"predict isn't forward for {n_in}, {n_out}, {n}"
+            )
 
 
 @on_every_kernel
@@ -73,7 +77,13 @@ def test_backward_agrees_with_the_twin_for_all_sizes(variant, dtype):
             assert_near(place.weight(gradients), x.T @ d_z, error, "dW", *case)
             if place.has_bias:
                 assert_near(place.bias(gradients), d_z.sum(axis=0), error, "db", *case)
-            assert_near(d_x, d_z @ layer.weight.T, n_out * error_d_z + (n_out + 2) * n_out * eps, "dx", *case)
+            assert_near(
+                d_x,
+                d_z @ layer.weight.T,
+                n_out * error_d_z + (n_out + 2) * n_out * eps,
+                "dx",
+                *case,
+            )
             assert not net.padding(gradients).any(), case
             assert np.isnan(fence).all(), case
 
@@ -108,13 +118,26 @@ def test_fused_step_agrees_with_the_twin_for_all_sizes(variant, dtype):
             true_cost, d_z = twin.compare(loss, layer, z, a, y)
             largest = 1 + abs(a).max() + abs(z).max()
             assert (outcome, right) == (0, twin.n_right(loss, z, a, y)), (loss, *case)
-            assert_near(cost / n, true_cost, (n_out + 16) * eps * (true_cost + largest), "cost", loss, *case)
-            error = rate * twin.loss_spec(loss, n_out)[2] * largest * (2 * n_out + n + 20) * eps + 4 * eps
+            assert_near(
+                cost / n, true_cost, (n_out + 16) * eps * (true_cost + largest), "cost", loss, *case
+            )
+            error = (
+                rate * twin.loss_spec(loss, n_out)[2] * largest * (2 * n_out + n + 20) * eps
+                + 4 * eps
+            )
             error += rate * 2 * eps * abs(d_z).sum()
-            assert_near(place.weight(net.parameters.values), layer.weight - rate * x.T @ d_z, error, loss, *case)
+            assert_near(
+                place.weight(net.parameters.values),
+                layer.weight - rate * x.T @ d_z,
+                error,
+                loss,
+                *case,
+            )
             if place.has_bias:
                 d_b = d_z.sum(axis=0)
-                assert_near(place.bias(net.parameters.values), layer.bias - rate * d_b, error, loss, *case)
+                assert_near(
+                    place.bias(net.parameters.values), layer.bias - rate * d_b, error, loss, *case
+                )
             assert not net.padding(net.parameters.values).any(), case
             assert np.isnan(fence).all(), case
 
@@ -137,7 +160,10 @@ def test_updates_agree_with_the_twin_over_several_steps(variant, dtype, optimize
     for step in range(10):
         gradient = net.zeros()
         gradient[:] = np.resize(X[step], gradient.size)
-        assert kernels(variant, dtype).correct(w, gradient, velocity, OPTIMIZERS[optimizer], snapshot) == -1
+        assert (
+            kernels(variant, dtype).correct(w, gradient, velocity, OPTIMIZERS[optimizer], snapshot)
+            == -1
+        )
         sgd.correct("w", true, gradient.astype(np.float64))
         # Velocities stay below 10, weights below 10: a few roundings a step.
         assert_near(w, true, 40 * (step + 1) * np.finfo(dtype).eps, optimizer, step)
@@ -145,14 +171,22 @@ def test_updates_agree_with_the_twin_over_several_steps(variant, dtype, optimize
     before = w.tobytes(), None if velocity is None else velocity.tobytes()
     at = kernels(variant, dtype).correct(w, gradient, velocity, OPTIMIZERS[optimizer], snapshot)
     assert at <= 37 < at + 16  # the vector that it is in
-    assert before == (w.tobytes(), None if velocity is None else velocity.tobytes())  # nothing has changed
+    assert before == (
+        w.tobytes(),
+        None if velocity is None else velocity.tobytes(),
+    )  # nothing has changed
 
 
 def deep_net(hidden, last, bias=True, widths=(5, 17, 33, 16, 4)):
     """Four layers with weights small enough that activations stay in their lively range."""
     ends = [hidden] * (len(widths) - 2) + [last]
     return [
-        Layer(2 * W[i : i + n_in, i : i + n_out] / n_in**0.5, B[i : i + n_out] / 4 if bias else None, end, 0.1)
+        Layer(
+            2 * W[i : i + n_in, i : i + n_out] / n_in**0.5,
+            B[i : i + n_out] / 4 if bias else None,
+            end,
+            0.1,
+        )
         for i, (n_in, n_out, end) in enumerate(zip(widths[:-1], widths[1:], ends, strict=True))
     ]
 
@@ -173,7 +207,9 @@ def targets_for(loss, n, n_out=4):
     """(the loss, targets), where "labels" is cross entropy with integers."""
     labels = np.arange(n) * 7 % 5 % n_out
     if loss in ("labels", "cross_entropy"):
-        return "cross_entropy", labels if loss == "labels" else np.eye(n_out)[labels] * 0.75 + 0.25 / n_out
+        return "cross_entropy", labels if loss == "labels" else np.eye(n_out)[
+            labels
+        ] * 0.75 + 0.25 / n_out
     return loss, abs(np.resize(Y, (n, n_out))) if loss.startswith("b") else np.resize(Y, (n, n_out))
 
 
@@ -197,7 +233,11 @@ def test_blame_goes_through_deep_nets_of_every_activation(variant, dtype, bias):
         assert_near(d_x, true_d_x, tolerance, "dx", hidden, last, loss)
         for place, (d_w, d_b) in zip(net.places, true, strict=True):
             assert_near(place.weight(gradients), d_w, tolerance, "dW", hidden, last, loss)
-            assert not bias or abs(place.bias(gradients) - d_b).max() <= tolerance, (hidden, last, loss)
+            assert not bias or abs(place.bias(gradients) - d_b).max() <= tolerance, (
+                hidden,
+                last,
+                loss,
+            )
         assert not net.padding(gradients).any(), (hidden, last, loss)
         assert np.isnan(fence).all(), (hidden, last, loss)
 
@@ -221,8 +261,12 @@ def test_training_shuffled_with_a_short_last_batch_follows_the_twin(variant, dty
             assert outcome == 0
             assert_near(cost / n, true / n, 2000 * eps, "cost", hidden, last, loss, epoch)
         for place, layer in zip(net.places, layers, strict=True):
-            assert_near(place.weight(net.parameters.values), layer.weight, 2000 * eps, hidden, last, loss)
-            assert_near(place.bias(net.parameters.values), layer.bias, 2000 * eps, hidden, last, loss)
+            assert_near(
+                place.weight(net.parameters.values), layer.weight, 2000 * eps, hidden, last, loss
+            )
+            assert_near(
+                place.bias(net.parameters.values), layer.bias, 2000 * eps, hidden, last, loss
+            )
         assert not net.padding(net.parameters.values).any(), (hidden, last, loss)
         assert np.isnan(fence).all(), (hidden, last, loss)
 

@@ -1,4 +1,4 @@
-"""exp, log, tanh, sigmoid: how far from the exact value, at the edges, and what losses make of it."""
+"""exp, log, tanh, sigmoid: how far from the exact value, at the edges, and in losses."""
 
 from functools import cache
 
@@ -79,21 +79,25 @@ def exact_by_mpmath(function, x):
 
 
 def errors(got, true, dtype):
-    """|got - true| in units in the last place of the true value; infinity counts as the next after max."""
+    """|got - true| in units in the last place of true; infinity counts as the next after max."""
     info = np.finfo(dtype)
     if isinstance(true, list):  # of mpmath numbers
         import mpmath
 
         near = np.array([float(t) for t in true])
         pairs = zip(true, near, strict=True)
-        rest = np.array([float(t - mpmath.mpf(float(v))) if np.isfinite(v) else 0 for t, v in pairs])
+        rest = np.array(
+            [float(t - mpmath.mpf(float(v))) if np.isfinite(v) else 0 for t, v in pairs]
+        )
     else:
         near, rest = true, true.dtype.type(0)
     # One more than max would be 2^maxexp; max / 1.5 has the same spacing, and a neighbour above.
     beyond = near.dtype.type(2) ** info.maxexp if near.dtype != dtype else info.max
     with np.errstate(over="ignore", invalid="ignore"):
         size = np.clip(abs(near), info.smallest_subnormal, info.max / 1.5).astype(dtype)
-        distance = np.clip(got.astype(near.dtype), -beyond, beyond) - np.clip(near, -beyond, beyond) - rest
+        distance = (
+            np.clip(got.astype(near.dtype), -beyond, beyond) - np.clip(near, -beyond, beyond) - rest
+        )
     return (abs(distance) / np.spacing(size)).astype(np.float64)
 
 
@@ -103,25 +107,31 @@ def test_error_is_within_the_promised_units_in_the_last_place(variant, dtype, fu
     x = arguments(function, dtype)
     error = errors(apply(variant, dtype, function, x), exact(function, dtype), dtype)
     worst = int(np.argmax(error))  # NaN counts as largest
-    assert error[worst] <= BOUNDS[function], f"{function}({x[worst]!r}) is off by {error[worst]:.3f} units"
+    assert error[worst] <= BOUNDS[function], (
+        f"{function}({x[worst]!r}) is off by {error[worst]:.3f} units"
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @for_every_function
 def test_every_variant_with_fma_has_the_same_bits(dtype, function):
     x = arguments(function, dtype)
-    results = {v: apply(v, dtype, function, x).tobytes() for v in VARIANTS if kernels(v, dtype).has_fma}
+    results = {
+        v: apply(v, dtype, function, x).tobytes() for v in VARIANTS if kernels(v, dtype).has_fma
+    }
     assert len(set(results.values())) <= 1, f"{function} differs between {', '.join(results)}"
 
 
 SPECIAL = {
     # function: [(x, exactly this)]
     "exp": [(0.0, 1.0), (-0.0, 1.0), (np.inf, np.inf), (-np.inf, 0.0), (np.nan, np.nan)],
-    "log": [(1.0, 0.0), (0.0, -np.inf), (-0.0, -np.inf), (np.inf, np.inf), (-np.inf, np.nan), (-1.0, np.nan),
-            (np.nan, np.nan)],
+    "log": [(1.0, 0.0), (0.0, -np.inf), (-0.0, -np.inf), (np.inf, np.inf), (-np.inf, np.nan),
+            (-1.0, np.nan), (np.nan, np.nan)],
     "log1p_small": [(0.0, 0.0), (np.nan, np.nan)],
-    "tanh": [(0.0, 0.0), (-0.0, -0.0), (np.inf, 1.0), (-np.inf, -1.0), (30.0, 1.0), (-30.0, -1.0), (np.nan, np.nan)],
-    "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (np.inf, 1.0), (-np.inf, 0.0), (800.0, 1.0), (np.nan, np.nan)],
+    "tanh": [(0.0, 0.0), (-0.0, -0.0), (np.inf, 1.0), (-np.inf, -1.0), (30.0, 1.0),
+             (-30.0, -1.0), (np.nan, np.nan)],
+    "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (np.inf, 1.0), (-np.inf, 0.0), (800.0, 1.0),
+                (np.nan, np.nan)],
 }  # fmt: skip
 
 
@@ -136,7 +146,13 @@ def test_special_values_are_exact_in_every_lane(variant, dtype, function):
             "exp": [(info.max, np.inf), (-info.max, 0), (smallest, 1), (-smallest, 1)],
             "log": [(-smallest, np.nan), (-info.max, np.nan)],
             "log1p_small": [(smallest, smallest), (normal, normal)],
-            "tanh": [(smallest, smallest), (-smallest, -smallest), (normal, normal), (info.max, 1), (-info.max, -1)],
+            "tanh": [
+                (smallest, smallest),
+                (-smallest, -smallest),
+                (normal, normal),
+                (info.max, 1),
+                (-info.max, -1),
+            ],
             "sigmoid": [(smallest, 0.5), (info.max, 1), (-info.max, 0)],
         }[function]
     )
@@ -144,7 +160,9 @@ def test_special_values_are_exact_in_every_lane(variant, dtype, function):
     for shift in range(len(x)):  # so that each value visits each lane
         got = apply(variant, dtype, function, np.tile(np.roll(x, shift), 3))
         np.testing.assert_array_equal(got, np.tile(np.roll(true, shift), 3))
-        np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(np.tile(np.roll(true, shift), 3)[got == 0]))
+        np.testing.assert_array_equal(
+            np.signbit(got[got == 0]), np.signbit(np.tile(np.roll(true, shift), 3)[got == 0])
+        )
 
 
 @on_every_kernel
@@ -153,7 +171,10 @@ def test_exp_and_sigmoid_overflow_and_underflow_at_the_right_argument(variant, d
     info = np.finfo(dtype)
     largest = np.array(np.log(HIGHER[dtype](info.max)), dtype)
     smallest = np.array(np.log(HIGHER[dtype](info.smallest_subnormal)), dtype)
-    steps = [np.nextafter(largest, -np.inf, dtype=dtype), np.nextafter(largest, np.inf, dtype=dtype)]
+    steps = [
+        np.nextafter(largest, -np.inf, dtype=dtype),
+        np.nextafter(largest, np.inf, dtype=dtype),
+    ]
     below, above = apply(variant, dtype, "exp", np.array(steps, dtype))
     assert info.max / 2 < below < np.inf
     assert above == np.inf
@@ -162,7 +183,8 @@ def test_exp_and_sigmoid_overflow_and_underflow_at_the_right_argument(variant, d
     edge = apply(variant, dtype, "exp", np.array([half + 1e-3, half - 1e-3], dtype))
     np.testing.assert_array_equal(edge, [info.smallest_subnormal, 0])
     np.testing.assert_array_equal(
-        apply(variant, dtype, "sigmoid", np.array([half + 1e-3, half - 1e-3], dtype)), [info.smallest_subnormal, 0]
+        apply(variant, dtype, "sigmoid", np.array([half + 1e-3, half - 1e-3], dtype)),
+        [info.smallest_subnormal, 0],
     )
 
 
@@ -183,7 +205,9 @@ def test_results_below_the_smallest_normal_number_are_rounded_not_flushed(varian
 @on_every_kernel
 def test_cross_entropies_and_softmax_are_stable_for_logits_of_ten_thousand(variant, dtype):
     """Finite, with the right cost and gradient, also where y_hat is exactly 0 or 1."""
-    logits = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4], [0, 0, 0], [-1e4, -1e4, -1e4], [1, 1e4, 2]])
+    logits = np.array(
+        [[1e4, -1e4, 0], [-1e4, 1e4, 1e4], [0, 0, 0], [-1e4, -1e4, -1e4], [1, 1e4, 2]]
+    )
     labels = np.array([1, 0, 2, 1, 1])  # the first two are as wrong as can be
     for last, loss, y in [
         ("softmax", "cross_entropy", labels),
@@ -212,7 +236,9 @@ def test_soft_labels_of_saturated_rows_cost_what_the_logits_say(dtype):
     trainer = fb.Trainer(fb.Sequential([layer], dtype=dtype), "cross_entropy")
     y = np.full((1, n), 1 / n)
     expected = np.mean(z.max() + np.log(np.exp(np.float64(z) - z.max()).sum()) - np.float64(z))
-    assert trainer.evaluate([[1.0]], y)["loss"] == pytest.approx(expected, rel=n * float(np.finfo(dtype).eps))
+    assert trainer.evaluate([[1.0]], y)["loss"] == pytest.approx(
+        expected, rel=n * float(np.finfo(dtype).eps)
+    )
 
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if kernels(v, "float32").has_fma])

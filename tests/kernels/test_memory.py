@@ -1,4 +1,4 @@
-"""Memory: a fit holds what it must, nothing is allocated for a batch, and data that fit aren't copied."""
+"""Memory: a fit holds what it must, a batch allocates nothing, data that fit aren't copied."""
 
 import gc
 import os
@@ -31,7 +31,9 @@ KB = 1000
 def new_trainer(n_in=60, n_hidden=100, n_threads=1, batch_size=16, **options):
     model = fb.mlp([n_in, n_hidden, 1], activation="tanh", seed=0)
     sgd = fb.SGD(1e-4, **{"momentum": 0.9, **options})
-    return fb.Trainer(model, "half_squared_error", sgd, batch_size=batch_size, seed=0, n_threads=n_threads)
+    return fb.Trainer(
+        model, "half_squared_error", sgd, batch_size=batch_size, seed=0, n_threads=n_threads
+    )
 
 
 def traced(call):
@@ -66,7 +68,9 @@ def let_helpers_finish():
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("per_call", [1e9, 1e7])  # operations: one call of the kernels for an epoch, or many
+@pytest.mark.parametrize(
+    "per_call", [1e9, 1e7]
+)  # operations: one call of the kernels for an epoch, or many
 def test_memory_does_not_grow_with_batches_or_epochs(n_threads, per_call, monkeypatch):
     monkeypatch.setattr(trainer_module, "OPERATIONS_PER_CALL", per_call)
     X, y = WIDE[:, :60].copy(), WIDE[:, :1].copy()
@@ -116,7 +120,9 @@ def test_nothing_keeps_the_data_alive_after_a_fit(n_threads):
     trainer.model.predict(X, n_threads=n_threads)
     references = [weakref.ref(X), weakref.ref(y)]
     del X, y
-    wait_for(lambda: all(x() is None for x in references))  # helpers that are late may be looking at them
+    wait_for(
+        lambda: all(x() is None for x in references)
+    )  # helpers that are late may be looking at them
 
 
 # ---- what the kernels allocate -----------------------------------------------------------
@@ -154,7 +160,11 @@ void *mmap64(void *p, size_t n, int protection, int flags, int file, off_t offse
 @pytest.fixture(scope="module")
 def counter(tmp_path_factory):
     """A library that counts what is asked of the C library, for LD_PRELOAD."""
-    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc" or sys.maxsize < 2**32:
+    if (
+        not sys.platform.startswith("linux")
+        or platform.libc_ver()[0] != "glibc"
+        or sys.maxsize < 2**32
+    ):
         pytest.skip("Allocations are counted with glibc on 64-bit Linux only.")
     known = shlex.split(sysconfig.get_config_var("CC") or "")[:1]
     compiler = next(filter(None, map(shutil.which, [*known, "cc", "gcc", "clang"])), None)
@@ -163,7 +173,16 @@ def counter(tmp_path_factory):
     folder = tmp_path_factory.mktemp("counter")
     (folder / "counter.c").write_text(COUNTER)
     library = folder / "counter.so"
-    command = [compiler, "-O1", "-fno-builtin", "-shared", "-fPIC", "-o", library, folder / "counter.c"]
+    command = [
+        compiler,
+        "-O1",
+        "-fno-builtin",
+        "-shared",
+        "-fPIC",
+        "-o",
+        library,
+        folder / "counter.c",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     return str(library)
 
@@ -190,8 +209,8 @@ def run(work, n_threads):
 _trainer.run = _model.run = run
 _trainer.OPERATIONS_PER_CALL = 1e12  # all steps in one call
 model = fb.mlp([60, 100, 1], activation="tanh", output_activation="sigmoid", seed=0)
-trainer = fb.Trainer(model, "binary_cross_entropy", fb.SGD(1e-4, momentum=0.9, weight_decay=1e-4), batch_size=16,
-                     seed=0, n_threads=n_threads)
+sgd = fb.SGD(1e-4, momentum=0.9, weight_decay=1e-4)
+trainer = fb.Trainer(model, "binary_cross_entropy", sgd, batch_size=16, seed=0, n_threads=n_threads)
 y = X[:, :1] > 0
 uses = {
     "fit": lambda n: trainer.fit(X[:n], y[:n]),
@@ -217,7 +236,9 @@ def test_the_kernels_allocate_nothing_for_a_batch(variant, n_threads, counter):
     command = [sys.executable, "-P", "-c", COUNT, str(n_threads)]
     process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert process.returncode == 0, process.stderr
-    counts = [(name, int(n), int(count)) for name, n, count in map(str.split, process.stdout.splitlines())]
+    counts = [
+        (name, int(n), int(count)) for name, n, count in map(str.split, process.stdout.splitlines())
+    ]
     assert len(counts) == 10
     assert counts.pop()[2] >= 100  # the counter counts
     for use, n, count in counts:
@@ -285,11 +306,15 @@ def peak_and_plan(n_threads, momentum, batch_size, shuffle=True):
     sgd = fb.SGD(1e-4, momentum=momentum)
 
     def fit():
-        trainer = fb.Trainer(model, "half_squared_error", sgd, batch_size=batch_size, seed=0, n_threads=n_threads)
+        trainer = fb.Trainer(
+            model, "half_squared_error", sgd, batch_size=batch_size, seed=0, n_threads=n_threads
+        )
         trainer.fit(X, y, epochs=2, shuffle=shuffle)
         return trainer
 
-    fb.Trainer(fb.mlp([1, 1], seed=0), "half_squared_error", n_threads=n_threads).fit([[1]], [1])  # imports, helpers
+    fb.Trainer(fb.mlp([1, 1], seed=0), "half_squared_error", n_threads=n_threads).fit(
+        [[1]], [1]
+    )  # imports, helpers
     parameters = model._parameters.values
     snapshot, velocity = 2 * parameters.nbytes, parameters.nbytes if momentum else 0
     scratch = model._network.scratch_size(min(batch_size, n)) * parameters.itemsize
@@ -312,5 +337,7 @@ def test_one_batch_of_scratch_is_rows_of_activations_and_blame_and_transposed_we
     size = fb.mlp(widths, activation="tanh", seed=0)._network.scratch_size(batch_size)
     rows = 2 * sum(widths[1:]) + 2 * len(widths)  # a, delta; pointers of 8 bytes to a_prev
     transposed = sum(n_in * n_out for n_in, n_out in pairwise(widths[1:]))
-    padding = len(widths) * 2 * (32 * batch_size + 32 * max(widths))  # at most two cache lines for each row
+    padding = (
+        len(widths) * 2 * (32 * batch_size + 32 * max(widths))
+    )  # at most two cache lines for each row
     assert size <= batch_size * rows + transposed + padding

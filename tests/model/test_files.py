@@ -22,7 +22,9 @@ def make(dtype="float32", bias=True, output="softmax"):
     hidden = [fb.LeakyReLU(0.12345), "tanh", "relu", "sigmoid", "leaky_relu", "identity", output]
     layers = [
         fb.Dense(n_in, n_out, activation, bias=bias, bias_init=fb.Uniform(-1, 1))
-        for n_in, n_out, activation in zip([3, 4, 7, 5, 1, 3, 2], [4, 7, 5, 1, 3, 2, 2], hidden, strict=True)
+        for n_in, n_out, activation in zip(
+            [3, 4, 7, 5, 1, 3, 2], [4, 7, 5, 1, 3, 2, 2], hidden, strict=True
+        )
     ]
     return fb.Sequential(layers, seed=1, dtype=dtype)
 
@@ -101,7 +103,9 @@ def test_a_path_without_a_model_file_is_said_plainly(tmp_path):
 def content(tmp_path_factory):
     """A small file whose every number can be told from a neighbour's by the outputs."""
     path = tmp_path_factory.mktemp("model") / "m.safetensors"
-    fb.mlp([2, 2, 1], activation=fb.LeakyReLU(0.25), weight_init=fb.Uniform(-1, 1), seed=0).save(path)
+    fb.mlp([2, 2, 1], activation=fb.LeakyReLU(0.25), weight_init=fb.Uniform(-1, 1), seed=0).save(
+        path
+    )
     return path.read_bytes()
 
 
@@ -121,12 +125,16 @@ def test_no_flipped_bit_loads_as_another_model(content, tmp_path):
 
     def what_it_is(model):
         layers = model.layers
-        return repr(model), [(repr(x), x.slope, x.weight.tobytes(), x.bias.tobytes()) for x in layers]
+        return repr(model), [
+            (repr(x), x.slope, x.weight.tobytes(), x.bias.tobytes()) for x in layers
+        ]
 
     path.write_bytes(content)
     original = what_it_is(fb.load(path))
     n_refused, others = 0, []
-    flips = [(i, 1 << bit) for i in range(len(content)) for bit in {0, i % 8}]  # bit 0 makes one digit another
+    flips = [
+        (i, 1 << bit) for i in range(len(content)) for bit in {0, i % 8}
+    ]  # bit 0 makes one digit another
     for i, flip in flips:
         damaged = bytearray(content)
         damaged[i] ^= flip
@@ -145,8 +153,15 @@ def test_other_files_are_refused(tmp_path):
     save_file({"weight": np.ones(3, np.float32)}, path)
     with pytest.raises(fb.ModelFileError, match="not a model of fastbackprop"):
         fb.load(path)
-    header = b'{"w":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'  # a type that NumPy doesn't have
-    for other in (b"PK\x03\x04 a zip", b"{}", b"\xff" * 64, len(header).to_bytes(8, "little") + header + b"\0\0"):
+    header = (
+        b'{"w":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'  # a type that NumPy doesn't have
+    )
+    for other in (
+        b"PK\x03\x04 a zip",
+        b"{}",
+        b"\xff" * 64,
+        len(header).to_bytes(8, "little") + header + b"\0\0",
+    ):
         path.write_bytes(other)
         with pytest.raises(fb.ModelFileError):
             fb.load(path)
@@ -179,7 +194,11 @@ FORGED = {
     "dtype": (ARRAYS, {**layer(), "dtype": "float16"}),
     "no layers": ({}, {"dtype": "float32", "layers": []}),
     "layers unfit": (
-        {**ARRAYS, "layers.1.weight": np.ones((2, 1), np.float32), "layers.1.bias": np.ones(1, np.float32)},
+        {
+            **ARRAYS,
+            "layers.1.weight": np.ones((2, 1), np.float32),
+            "layers.1.bias": np.ones(1, np.float32),
+        },
         {"dtype": "float32", "layers": [LAYER, LAYER]},
     ),
     "a list": (ARRAYS, []),
@@ -194,7 +213,9 @@ def test_a_whole_file_that_makes_no_sense_is_refused(case, tmp_path):
     files.write_model_file(path, *FORGED[case])
     with pytest.raises(fb.ModelFileError, match="damaged"):
         fb.load(path)
-    files.write_model_file(path, ARRAYS, layer())  # the same way of writing makes a good file of good parts
+    files.write_model_file(
+        path, ARRAYS, layer()
+    )  # the same way of writing makes a good file of good parts
     assert fb.load(path).layers[0].slope == 0.5
 
 
@@ -218,7 +239,10 @@ def test_a_description_that_is_no_json_is_refused(tmp_path, monkeypatch, text):
         fb.load(path)
 
 
-COPIES = {f"pickle {p}": lambda x, p=p: pickle.loads(pickle.dumps(x, p)) for p in range(pickle.HIGHEST_PROTOCOL + 1)}
+COPIES = {
+    f"pickle {p}": lambda x, p=p: pickle.loads(pickle.dumps(x, p))
+    for p in range(pickle.HIGHEST_PROTOCOL + 1)
+}
 COPIES["deepcopy"] = copy.deepcopy
 
 
@@ -236,7 +260,9 @@ def test_a_copy_of_a_model_is_the_same_and_independent(how):
 @pytest.mark.parametrize("how", COPIES)
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_training_goes_on_with_the_same_bits_from_a_copy(how, momentum):
-    trainer = fb.Trainer(make(), "cross_entropy", fb.SGD(0.1, momentum=momentum), batch_size=2, seed=3)
+    trainer = fb.Trainer(
+        make(), "cross_entropy", fb.SGD(0.1, momentum=momentum), batch_size=2, seed=3
+    )
     y = np.array([0, 1, 1, 0, 1])
     trainer.fit(X, y, epochs=3)
     other = COPIES[how](trainer)

@@ -20,7 +20,7 @@ def all_gradients(model):
 
 
 def by_numpy(model, X, d_y_hat):
-    """y_hat and all gradients in float64, from the formulas in the design's words; identity or tanh layers."""
+    """y_hat and all gradients in float64, from the design's formulas; identity or tanh layers."""
     a, kept = X.astype(np.float64), []
     for layer in model.layers:
         z = a @ layer.weight + (0 if layer.bias is None else layer.bias)
@@ -36,7 +36,9 @@ def by_numpy(model, X, d_y_hat):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("widths", [(1, 1), (1, 2), (5, 1), (1, 1, 1, 1), (3, 17, 2), (16, 16), (2, 1, 33, 1, 3)])
+@pytest.mark.parametrize(
+    "widths", [(1, 1), (1, 2), (5, 1), (1, 1, 1, 1), (3, 17, 2), (16, 16), (2, 1, 33, 1, 3)]
+)
 def test_any_number_of_layers_and_widths_from_one(widths, dtype):
     model = fb.mlp(widths, activation="tanh", seed=0, dtype=dtype)
     assert len(model.layers) == len(widths) - 1
@@ -63,7 +65,9 @@ def test_one_row_alone_is_the_same_as_a_batch_of_one(output, dtype):
     assert d_one.shape == (3,)
     assert one.tobytes() == y_hat.tobytes() == model.predict(x).tobytes()
     assert d_one.tobytes() == d_x.tobytes()
-    assert all(a.tobytes() == b.tobytes() for a, b in zip(all_gradients(model), gradients, strict=True))
+    assert all(
+        a.tobytes() == b.tobytes() for a, b in zip(all_gradients(model), gradients, strict=True)
+    )
 
 
 def test_backward_fills_and_does_not_add_and_can_be_repeated():
@@ -72,7 +76,9 @@ def test_backward_fills_and_does_not_add_and_can_be_repeated():
     model.forward(X)
     first, gradients = model.backward(d), all_gradients(model)
     assert model.backward(d).tobytes() == first.tobytes()
-    assert all(a.tobytes() == b.tobytes() for a, b in zip(all_gradients(model), gradients, strict=True))
+    assert all(
+        a.tobytes() == b.tobytes() for a, b in zip(all_gradients(model), gradients, strict=True)
+    )
     # A larger batch in between needs new scratch; the smaller one is as before.
     model.forward(data(500, 3, "f4"))
     model.backward(data(500, 2, "f4"))
@@ -96,7 +102,17 @@ def test_repr_and_summary_say_what_the_net_is():
     assert model.n_parameters == 30_030 + 60
     lines = model.summary().splitlines()
     assert lines[0].split() == ["layer", "shape", "activation", "bias", "parameters"]
-    assert lines[2].split() == ["0", "Dense", "1,000", "->", "30", "leaky_relu", "0.2", "yes", "30,030"]
+    assert lines[2].split() == [
+        "0",
+        "Dense",
+        "1,000",
+        "->",
+        "30",
+        "leaky_relu",
+        "0.2",
+        "yes",
+        "30,030",
+    ]
     assert lines[3].split() == ["1", "Dense", "30", "->", "2", "softmax", "no", "60"]
     assert lines[-1] == "30,090 parameters, float64, 240,720 bytes"
     assert len(repr(fb.mlp([3] * 200))) < 120
@@ -166,8 +182,11 @@ def test_dtype_is_taken_in_every_spelling(dtype):
     assert model.predict([[1, 2]]).dtype == np.float64
 
 
-LOSSES = [("softmax", fb.CrossEntropy(), np.eye(3)[[0, 2, 1, 1]]), ("softmax", fb.CrossEntropy(), [0, 2, 1, 1]),
-          ("sigmoid", fb.BinaryCrossEntropy(), np.eye(3)[[0, 2, 1, 1]])]  # fmt: skip
+LOSSES = [
+    ("softmax", fb.CrossEntropy(), np.eye(3)[[0, 2, 1, 1]]),
+    ("softmax", fb.CrossEntropy(), [0, 2, 1, 1]),
+    ("sigmoid", fb.BinaryCrossEntropy(), np.eye(3)[[0, 2, 1, 1]]),
+]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -182,7 +201,13 @@ def test_plain_arrays_made_of_traced_ones_give_the_same_blame(output, loss, y, d
     for array in (y_hat, d_y_hat):
         with pytest.raises(ValueError, match="read-only"):
             array[0, 0] = 1
-        assert type(array * 1) is type(-array) is type(np.exp(array)) is type(array.sum(axis=0)) is np.ndarray
+        assert (
+            type(array * 1)
+            is type(-array)
+            is type(np.exp(array))
+            is type(array.sum(axis=0))
+            is np.ndarray
+        )
         assert np.isscalar(array.mean())
     # Arithmetic forgets z; the blame then goes through the activation's derivative.
     close = {"rtol": 50 * RTOL[dtype], "atol": RTOL[dtype]}
@@ -208,10 +233,15 @@ def test_y_hat_itself_can_be_the_blame(output):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("output", "loss", "y"), [*LOSSES, ("tanh", fb.MeanSquaredError(), np.eye(3)[[0, 2, 1, 1]])])
+@pytest.mark.parametrize(
+    ("output", "loss", "y"), [*LOSSES, ("tanh", fb.MeanSquaredError(), np.eye(3)[[0, 2, 1, 1]])]
+)
 def test_the_four_words_by_hand_are_a_step_of_the_trainer(output, loss, y, dtype):
     X = data(4, 2, dtype)
-    models = [fb.mlp([2, 5, 3], activation="tanh", output_activation=output, seed=1, dtype=dtype) for _ in range(2)]
+    models = [
+        fb.mlp([2, 5, 3], activation="tanh", output_activation=output, seed=1, dtype=dtype)
+        for _ in range(2)
+    ]
     trainer = fb.Trainer(models[0], loss, fb.SGD(0.1, momentum=0.9))
     sgd = fb.SGD(0.1, momentum=0.9)
     for _ in range(3):
@@ -257,7 +287,12 @@ def test_assigned_gradients_are_gradients():
     [
         (fb.CrossEntropy(), [[5.0, -3.0]], [0], "rows that sum to 1, as a softmax layer gives"),
         (fb.CrossEntropy(), [[1.0]], [0], "at least 2 outputs"),
-        (fb.BinaryCrossEntropy(), [[0.5], [5.0]], [0, 1], "from 0 to 1, as a sigmoid layer gives, got 5.0 at row 1"),
+        (
+            fb.BinaryCrossEntropy(),
+            [[0.5], [5.0]],
+            [0, 1],
+            "from 0 to 1, as a sigmoid layer gives, got 5.0 at row 1",
+        ),
         (fb.MeanSquaredError(), np.ones((2, 0)), np.ones((2, 0)), "at least one column"),
     ],
 )

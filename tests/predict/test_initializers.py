@@ -64,13 +64,19 @@ def test_a_name_is_the_object_and_the_seed_decides(name):
 
 @pytest.mark.parametrize(
     ("activation", "name"),
-    [("relu", "he_normal"), ("leaky_relu", "he_normal"), (fb.LeakyReLU(0.3), "he_normal"), ("tanh", "glorot_uniform"),
-     ("sigmoid", "glorot_uniform"), ("softmax", "glorot_uniform"), ("identity", "glorot_uniform")],
+    [("relu", "he_normal"), ("leaky_relu", "he_normal"), (fb.LeakyReLU(0.3), "he_normal"),
+     ("tanh", "glorot_uniform"), ("sigmoid", "glorot_uniform"), ("softmax", "glorot_uniform"),
+     ("identity", "glorot_uniform")],
 )  # fmt: skip
 def test_auto_fits_the_activation_and_is_the_default(activation, name):
     expected = draw(name, activation=activation).tobytes()
     assert draw("auto", activation=activation).tobytes() == expected
-    assert fb.Sequential([fb.Dense(400, 300, activation)], seed=0, dtype="f8").layers[0].weight.tobytes() == expected
+    assert (
+        fb.Sequential([fb.Dense(400, 300, activation)], seed=0, dtype="f8")
+        .layers[0]
+        .weight.tobytes()
+        == expected
+    )
 
 
 def test_bounds_constants_and_arrays_are_taken_as_they_are():
@@ -87,7 +93,9 @@ def test_bounds_constants_and_arrays_are_taken_as_they_are():
     assert layer.bias.tolist() == [7, 8, 9]
 
 
-@pytest.mark.parametrize("number", [1, 0.5, np.float64(0.5), np.float32(0.5), np.int64(1)], ids=repr)
+@pytest.mark.parametrize(
+    "number", [1, 0.5, np.float64(0.5), np.float32(0.5), np.int64(1)], ids=repr
+)
 def test_a_number_of_any_type_is_a_constant(number):
     assert (draw(number, 2, 2) == number).all()
 
@@ -123,7 +131,8 @@ GOLDEN_NORMAL = [
 
 
 def test_golden_numbers_of_seed_0():
-    # Exact for ever: a model made with a seed today must come out the same with any NumPy, on any machine.
+    # Exact for ever: a model made with a seed today must come out the same with any NumPy, on any
+    # machine.
     got = [x.hex() for x in draw(fb.Uniform(0, 1), 1, 5).ravel().tolist()]
     assert got == GOLDEN_UNIFORM
     # One input: LeCun's variance 1 / n_in is 1, so these are the standard normal numbers.

@@ -1,4 +1,4 @@
-"""predict: any array-like, any layout, any number of rows, any number of threads; always the same bits."""
+"""predict: any array-like, any layout, any number of rows and threads; always the same bits."""
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,13 @@ N_IN, N_OUT = 19, 5  # no whole number of vectors
 
 @pytest.fixture(params=["float32", "float64"])
 def model(request):
-    return fb.mlp([N_IN, 33, N_OUT], activation="tanh", output_activation="softmax", seed=0, dtype=request.param)
+    return fb.mlp(
+        [N_IN, 33, N_OUT],
+        activation="tanh",
+        output_activation="softmax",
+        seed=0,
+        dtype=request.param,
+    )
 
 
 def clean(model, n=23):
@@ -40,7 +46,9 @@ def test_predictions_agree_with_numpy(model):
     one, two = model.layers
     z = np.tanh(X @ one.weight + one.bias) @ two.weight + two.bias
     expected = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-4 if model.dtype == np.float32 else 1e-12)
+    np.testing.assert_allclose(
+        model.predict(X), expected, rtol=1e-4 if model.dtype == np.float32 else 1e-12
+    )
 
 
 def read_only(X):
@@ -140,7 +148,8 @@ def test_out_for_one_row(model):
 
 @pytest.mark.parametrize("shift", [-7, -1, 0, 1, 7, 40])
 def test_out_may_overlap_the_input(shift):
-    # As many outputs as inputs: written straight, late rows would be read after they were overwritten.
+    # As many outputs as inputs: written straight, late rows would be read after they were
+    # overwritten.
     model = fb.mlp([4, 4], seed=0)
     buffer = np.random.default_rng(1).normal(size=400).astype(np.float32)
     X = buffer[100:300].reshape(50, 4)

@@ -1,4 +1,4 @@
-"""Trainer: what it learns, what it measures, and that every road to the same steps gives the same bits."""
+"""Trainer: what it learns and measures, and that all roads to the same steps give the same bits."""
 
 import sys
 import threading
@@ -9,7 +9,10 @@ import pytest
 
 import fastbackprop as fb
 
-XOR_X, XOR_Y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.array([0, 1, 1, 0], np.float32)
+XOR_X, XOR_Y = (
+    np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32),
+    np.array([0, 1, 1, 0], np.float32),
+)
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(53, 6)).astype(np.float32)
 LABELS = np.argmax(X[:, :3] + 0.5 * RNG.normal(size=(53, 3)), axis=1)
@@ -17,8 +20,12 @@ REAL = np.sin(X[:, :1])
 
 
 def classifier(seed=0, dtype="float32", **options):
-    model = fb.mlp([6, 11, 3], activation="tanh", output_activation="softmax", seed=seed, dtype=dtype)
-    return fb.Trainer(model, "cross_entropy", fb.SGD(0.1, momentum=0.9), seed=1, **{"batch_size": 8, **options})
+    model = fb.mlp(
+        [6, 11, 3], activation="tanh", output_activation="softmax", seed=seed, dtype=dtype
+    )
+    return fb.Trainer(
+        model, "cross_entropy", fb.SGD(0.1, momentum=0.9), seed=1, **{"batch_size": 8, **options}
+    )
 
 
 def regressor(learning_rate=0.1):
@@ -78,7 +85,9 @@ def test_shuffling_takes_each_sample_once_in_an_order_of_the_seed():
         seen.append([trainer.fit(rows, 2.0 ** np.arange(6)).loss[0] for _ in range(5)])
     assert seen[0] == seen[1] != seen[2]
     assert len(set(seen[0])) > 1  # every epoch has an order of its own
-    once = fb.Trainer(fb.mlp([6, 1], seed=0), "half_squared_error", fb.SGD(1e-30), batch_size=5, seed=0)
+    once = fb.Trainer(
+        fb.mlp([6, 1], seed=0), "half_squared_error", fb.SGD(1e-30), batch_size=5, seed=0
+    )
     # With weights that stay, the mean cost of a shuffled epoch is that of all samples.
     assert once.fit(X, REAL).loss[0] == pytest.approx(once.evaluate(X, REAL)["loss"], rel=1e-6)
 
@@ -121,7 +130,13 @@ def test_validation_data_is_evaluated_after_each_epoch_and_not_trained_on():
 def test_history_has_a_number_for_each_epoch_and_prints_as_a_table():
     history = classifier().fit(X, LABELS, epochs=3, validation_data=(X, LABELS))
     figures = history.to_dict()
-    assert list(figures) == ["loss", "accuracy", "validation_loss", "validation_accuracy", "seconds"]
+    assert list(figures) == [
+        "loss",
+        "accuracy",
+        "validation_loss",
+        "validation_accuracy",
+        "seconds",
+    ]
     assert len(history) == 3
     assert all(len(values) == 3 for values in figures.values())
     assert all(s > 0 for s in history.seconds)
@@ -171,7 +186,8 @@ def test_accuracy_is_the_numpy_one(case):
     model = fb.mlp([6, 9, n_out], activation="relu", output_activation=output, seed=0)
     trainer = fb.Trainer(model, loss, fb.SGD(0.05), batch_size=10, seed=0)
     assert trainer.evaluate(X, y)["accuracy"] == accuracy_by_numpy(model, y)
-    # In training each sample is judged before its step; one batch of all is judged before the only step.
+    # In training each sample is judged before its step; one batch of all is judged before the only
+    # step.
     before = accuracy_by_numpy(model, y)
     assert fb.Trainer(model, loss, batch_size=53).fit(X, y).accuracy == [before]
     history = trainer.fit(X, y, epochs=30)
@@ -236,7 +252,8 @@ def test_two_fits_of_one_epoch_are_a_fit_of_two():
     X = np.linspace(-1, 1, 60).reshape(20, 3)
     y = X @ np.ones((3, 2))
     together, apart = (
-        fb.Trainer(fb.mlp([3, 4, 2], seed=3), "mean_squared_error", "sgd", batch_size=7, seed=5) for _ in "ab"
+        fb.Trainer(fb.mlp([3, 4, 2], seed=3), "mean_squared_error", "sgd", batch_size=7, seed=5)
+        for _ in "ab"
     )
     together.fit(X, y, epochs=2)
     apart.fit(X, y)
@@ -251,14 +268,18 @@ def test_complaints_about_validation_data_name_it():
     with pytest.raises(ValueError, match="validation X must have 3 columns"):
         trainer.fit(X, y, validation_data=(X[:, :2], y))
     with pytest.raises(
-        ValueError, match="validation X and validation y must have the same number of rows, got 4 and 3"
+        ValueError,
+        match="validation X and validation y must have the same number of rows, got 4 and 3",
     ):
         trainer.fit(X, y, validation_data=(X, y[:3]))
 
 
 def test_batch_size_of_one_fit():
     X, y = np.arange(12.0).reshape(6, 2) / 12, np.ones((6, 1))
-    given, fixed = (fb.Trainer(fb.mlp([2, 1], seed=1), "mean_squared_error", batch_size=n, seed=1) for n in (32, 4))
+    given, fixed = (
+        fb.Trainer(fb.mlp([2, 1], seed=1), "mean_squared_error", batch_size=n, seed=1)
+        for n in (32, 4)
+    )
     given.fit(X, y, batch_size=4)
     fixed.fit(X, y)
     assert given.model.layers[0].weight.tobytes() == fixed.model.layers[0].weight.tobytes()
@@ -268,9 +289,12 @@ def test_batch_size_of_one_fit():
 
 
 def test_labels_are_the_trainers_own_once_a_fit_has_begun():
-    # The kernels index with labels: were they the caller's array, this would write far out of bounds.
+    # The kernels index with labels: were they the caller's array, this would write far out of
+    # bounds.
     y = np.zeros(64, np.int64)
-    trainer = fb.Trainer(fb.mlp([2, 3], output_activation="softmax", seed=0), "cross_entropy", fb.SGD(1.0))
+    trainer = fb.Trainer(
+        fb.mlp([2, 3], output_activation="softmax", seed=0), "cross_entropy", fb.SGD(1.0)
+    )
     history = trainer.fit(np.ones((64, 2)), y, epochs=3, on_epoch_end=lambda history: y.fill(10**9))
     assert history.accuracy[-1] == 1.0
 

@@ -23,7 +23,8 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #  include <intrin.h>
-static __forceinline int64_t fbp_load(volatile int64_t *p) { /* not an interlocked one: who waits must not write */
+/* Not an interlocked one: who waits must not write. */
+static __forceinline int64_t fbp_load(volatile int64_t *p) {
 #  if defined(_M_ARM64)
     return (int64_t)__ldar64((unsigned __int64 volatile *)p);
 #  else
@@ -32,15 +33,23 @@ static __forceinline int64_t fbp_load(volatile int64_t *p) { /* not an interlock
     return x;
 #  endif
 }
-static __forceinline void fbp_store(volatile int64_t *p, int64_t x) { _InterlockedExchange64(p, x); }
-static __forceinline int64_t fbp_add(volatile int64_t *p, int64_t x) { return _InterlockedExchangeAdd64(p, x) + x; }
+static __forceinline void fbp_store(volatile int64_t *p, int64_t x) {
+    _InterlockedExchange64(p, x);
+}
+static __forceinline int64_t fbp_add(volatile int64_t *p, int64_t x) {
+    return _InterlockedExchangeAdd64(p, x) + x;
+}
 static __forceinline int fbp_replace(volatile int64_t *p, int64_t old, int64_t x) {
     return _InterlockedCompareExchange64(p, x, old) == old;
 }
 #else
 static inline int64_t fbp_load(volatile int64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
-static inline void fbp_store(volatile int64_t *p, int64_t x) { __atomic_store_n(p, x, __ATOMIC_RELEASE); }
-static inline int64_t fbp_add(volatile int64_t *p, int64_t x) { return __atomic_add_fetch(p, x, __ATOMIC_ACQ_REL); }
+static inline void fbp_store(volatile int64_t *p, int64_t x) {
+    __atomic_store_n(p, x, __ATOMIC_RELEASE);
+}
+static inline int64_t fbp_add(volatile int64_t *p, int64_t x) {
+    return __atomic_add_fetch(p, x, __ATOMIC_ACQ_REL);
+}
 static inline int fbp_replace(volatile int64_t *p, int64_t old, int64_t x) {
     return __atomic_compare_exchange_n(p, &old, x, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }

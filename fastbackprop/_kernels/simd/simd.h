@@ -112,7 +112,9 @@ typedef __mmask16 vmask;
 
 FBP_FN vec v_fma(vec a, vec b, vec c) { return FBP_V(fmadd)(a, b, c); }
 FBP_FN vec v_fnma(vec a, vec b, vec c) { return FBP_V(fnmadd)(a, b, c); }
-FBP_FN vec v_round(vec x) { return FBP_V(roundscale)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+FBP_FN vec v_round(vec x) {
+    return FBP_V(roundscale)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 FBP_FN vec v_and(vec a, vec b) { return FBP_FROM_BITS(_mm512_and_si512(FBP_BITS(a), FBP_BITS(b))); }
 FBP_FN vec v_or(vec a, vec b) { return FBP_FROM_BITS(_mm512_or_si512(FBP_BITS(a), FBP_BITS(b))); }
 #ifdef FBP_FLOAT64
@@ -120,7 +122,9 @@ FBP_FN vmask v_less(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ);
 FBP_FN vmask fbp_first(ptrdiff_t n) { return (vmask)(n >= 8 ? 0xff : n <= 0 ? 0 : (1u << n) - 1u); }
 #else
 FBP_FN vmask v_less(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
-FBP_FN vmask fbp_first(ptrdiff_t n) { return (vmask)(n >= 16 ? 0xffff : n <= 0 ? 0 : (1u << n) - 1u); }
+FBP_FN vmask fbp_first(ptrdiff_t n) {
+    return (vmask)(n >= 16 ? 0xffff : n <= 0 ? 0 : (1u << n) - 1u);
+}
 #endif
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(mask_blend)(m, no, yes); }
 FBP_FN vec v_first(vec x, ptrdiff_t n) { return FBP_V(maskz_mov)(fbp_first(n), x); }
@@ -293,7 +297,9 @@ FBP_FN vec v_exponent_to_mantissa(vec x) { return FBP_FROM_BITS(FBP_SHIFT(srli, 
 #if defined(__AVX512F__)
 FBP_FN vec v_first_or(vec x, ptrdiff_t n, vec y) { return FBP_V(mask_mov)(y, fbp_first(n), x); }
 #elif defined(__AVX2__)
-FBP_FN vec v_first_or(vec x, ptrdiff_t n, vec y) { return FBP_V(blendv)(y, x, FBP_FROM_BITS(fbp_first(n))); }
+FBP_FN vec v_first_or(vec x, ptrdiff_t n, vec y) {
+    return FBP_V(blendv)(y, x, FBP_FROM_BITS(fbp_first(n)));
+}
 #else
 static const real fbp_lane_numbers[4] = {0, 1, 2, 3};
 FBP_FN vec v_first_or(vec x, ptrdiff_t n, vec y) {
@@ -335,16 +341,20 @@ FBP_FN real fbp_fold_max(vec x) { return vmaxvq_f32(x); }
 #else
 #  ifdef FBP_FLOAT64
 #    define FBP_FOLD_128(op, x) _mm_cvtsd_f64(_mm_##op##_sd(x, _mm_unpackhi_pd(x, x)))
-#    define FBP_FOLD_256(op, x) _mm_##op##_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1))
-#    define FBP_FOLD_512(op, x) _mm256_##op##_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd(x, 1))
+#    define FBP_FOLD_256(op, x) \
+        _mm_##op##_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1))
+#    define FBP_FOLD_512(op, x) \
+        _mm256_##op##_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd(x, 1))
 typedef __m128d fbp_128;
 FBP_FN real fbp_last_add(fbp_128 x) { return FBP_FOLD_128(add, x); }
 FBP_FN real fbp_last_max(fbp_128 x) { return FBP_FOLD_128(max, x); }
 #  else
 #    define FBP_FOLD_64(op, x) _mm_cvtss_f32(_mm_##op##_ss(x, _mm_shuffle_ps(x, x, 1)))
 #    define FBP_FOLD_128(op, x) _mm_##op##_ps(x, _mm_movehl_ps(x, x))
-#    define FBP_FOLD_256(op, x) _mm_##op##_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1))
-#    define FBP_FOLD_512(op, x) _mm256_##op##_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1))
+#    define FBP_FOLD_256(op, x) \
+        _mm_##op##_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1))
+#    define FBP_FOLD_512(op, x) \
+        _mm256_##op##_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1))
 typedef __m128 fbp_128;
 FBP_FN real fbp_last_add(fbp_128 x) { x = FBP_FOLD_128(add, x); return FBP_FOLD_64(add, x); }
 FBP_FN real fbp_last_max(fbp_128 x) { x = FBP_FOLD_128(max, x); return FBP_FOLD_64(max, x); }
@@ -410,11 +420,13 @@ FBP_FN void v_transpose_4x4(const real *in, ptrdiff_t in_row, real *out, ptrdiff
     for (i = 0; i < 4; i += 2)
         for (j = 0; j < 4; j += 2) {
 #  if defined(FBP_NEON)
-            float64x2_t x = vld1q_f64(in + i * in_row + j), y = vld1q_f64(in + (i + 1) * in_row + j);
+            float64x2_t x = vld1q_f64(in + i * in_row + j);
+            float64x2_t y = vld1q_f64(in + (i + 1) * in_row + j);
             vst1q_f64(out + j * out_row + i, vzip1q_f64(x, y));
             vst1q_f64(out + (j + 1) * out_row + i, vzip2q_f64(x, y));
 #  else
-            __m128d x = _mm_load_pd(in + i * in_row + j), y = _mm_load_pd(in + (i + 1) * in_row + j);
+            __m128d x = _mm_load_pd(in + i * in_row + j);
+            __m128d y = _mm_load_pd(in + (i + 1) * in_row + j);
             _mm_store_pd(out + j * out_row + i, _mm_unpacklo_pd(x, y));
             _mm_store_pd(out + (j + 1) * out_row + i, _mm_unpackhi_pd(x, y));
 #  endif
@@ -440,8 +452,12 @@ FBP_FN void v_transpose_4x4(const real *in, ptrdiff_t in_row, real *out, ptrdiff
 
 /* The sign bit alone, and all but it. */
 FBP_FN vec fbp_sign_bit(void) { return v_from_bits((real_bits)1 << (8 * sizeof(real) - 1)); }
-FBP_FN vec v_abs(vec x) { return v_and(x, v_from_bits(((real_bits)1 << (8 * sizeof(real) - 1)) - 1)); }
-FBP_FN vec v_copysign(vec magnitude, vec sign) { return v_or(v_abs(magnitude), v_and(sign, fbp_sign_bit())); }
+FBP_FN vec v_abs(vec x) {
+    return v_and(x, v_from_bits(((real_bits)1 << (8 * sizeof(real) - 1)) - 1));
+}
+FBP_FN vec v_copysign(vec magnitude, vec sign) {
+    return v_or(v_abs(magnitude), v_and(sign, fbp_sign_bit()));
+}
 
 /* 2^n for a whole number n that keeps 2^n normal: n plus the bias lands in the
    low bits of a real whose spacing is one; shifted, these are the exponent. */
