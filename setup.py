@@ -20,11 +20,24 @@ if sys.platform == "darwin":  # one at a time: a universal2 Python would compile
     os.environ.setdefault("ARCHFLAGS", f"-arch {MACHINE}")
 IS_X86_64 = MACHINE in ("x86_64", "amd64")
 
-# Appended to the compiler's own flags, for kernel modules only. Contraction is off
-# so that an FMA stands where the kernels write one and nowhere else. cpu.pyx has no flag
-# that could bring in an instruction; without debug information (it holds the paths of
-# the build) two builds are the same bytes.
-GCC = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
+# Appended to all that Python and the environment say (CFLAGS), so that the last word is ours;
+# whatever bits or speed depend on stands here. Contraction is off so that an FMA stands where the
+# kernels write one and nowhere else. -fwrapv (which some Pythons bring and some don't) lets the
+# compiler step through rows by pointers: without it wide nets are 7-10 % slower. cpu.pyx has no
+# flag that could bring in an instruction; without debug information (it holds the paths of the
+# build) two builds are the same bytes.
+OPTIMIZATION = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
+# What -ffast-math and -Ofast turn on. Also for the linker: its driver would add crtfastm.o, by
+# which the import of a module makes subnormal numbers 0 in the whole process.
+EXACT = [
+    "-fno-fast-math",
+    "-fno-unsafe-math-optimizations",
+    "-fno-finite-math-only",
+    "-fno-associative-math",
+    "-fno-reciprocal-math",
+    "-fno-rounding-math",
+    "-fsigned-zeros",
+]
 V2 = ["-msse4.2", "-mpopcnt", "-mcx16"]  # one by one: older compilers don't know x86-64-v2
 V3 = [*V2, "-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c", "-mlzcnt", "-mmovbe"]
 V4 = [
@@ -39,8 +52,10 @@ V4 = [
 FLAGS = {
     "unix": {
         "all": [
-            *GCC,
+            *OPTIMIZATION,
+            *EXACT,
             "-ffp-contract=off",
+            "-fwrapv",
             "-fno-math-errno",
             "-fno-trapping-math",
             "-Wno-unused-function",
@@ -49,6 +64,7 @@ FLAGS = {
         "x86_64_v3": V3,
         "x86_64_v4": V4,
         "cpu": ["-g"] if DEBUG else ["-g0"],
+        "link": [*OPTIMIZATION, *EXACT],
     },
     "msvc": {
         "all": ["/Od" if DEBUG else "/O2", "/fp:precise"],
@@ -56,6 +72,7 @@ FLAGS = {
         "x86_64_v3": ["/arch:AVX2"],
         "x86_64_v4": ["/arch:AVX512"],
         "cpu": [],
+        "link": [],
     },
 }
 VARIANTS = ["baseline", "x86_64_v3", "x86_64_v4"] if IS_X86_64 else ["baseline"]
@@ -83,7 +100,7 @@ def kernel(variant: str, dtype: str) -> Extension:
         define_macros=MACROS
         + [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
         + ([("FBP_FLOAT64", "1")] if dtype == "float64" else []),
-        depends=[f"{KERNELS}/simd/simd.h", f"{KERNELS}/simd/atomics.h", str(BUILT_FROM)],
+        depends=[*(f"{KERNELS}/simd/{x}.h" for x in ("simd", "mode", "atomics")), str(BUILT_FROM)],
     )
 
 
@@ -123,6 +140,7 @@ class BuildExt(build_ext):
         variant = ext.name.rpartition(".")[2].partition("_float")[0]
         common = [] if variant == "cpu" else flags["all"]
         ext.extra_compile_args = [*ext.extra_compile_args, *common, *flags[variant]]
+        ext.extra_link_args = [*ext.extra_link_args, *flags["link"]]
         super().build_extension(ext)
 
 

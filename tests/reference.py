@@ -42,15 +42,29 @@ def sigmoid(z):
     return np.where(z < 0, e, 1) / (1 + e)
 
 
+def below_largest(z):
+    """z - max z, where the largest are 0 also if they are infinite."""
+    largest = z.max(axis=1, keepdims=True)
+    return np.subtract(z, largest, out=np.zeros(z.shape), where=(z != largest) | np.isnan(z))
+
+
 def softmax(z):
-    e = np.exp(z - z.max(axis=1, keepdims=True))
+    e = np.exp(below_largest(z))
     return e / e.sum(axis=1, keepdims=True)
 
 
 def surprises(z):
     """-log softmax z."""
-    z = z - z.max(axis=1, keepdims=True)
+    z = below_largest(z)
     return np.log(np.exp(z).sum(axis=1, keepdims=True)) - z
+
+
+def binary_surprises(z, y):
+    """-log of what sigmoid z leaves to y; for infinite z 0 where y is what z says, else inf."""
+    z_finite = np.where(np.isinf(z), 0, z)
+    costs = np.maximum(z, 0) - z_finite * y + np.log1p(np.exp(-np.abs(z)))
+    limits = np.where(np.where(z < 0, y, 1 - y) > 0, np.inf, 0)
+    return np.where(np.isinf(z), limits, costs)
 
 
 def activate(layer, z):
@@ -88,10 +102,10 @@ def compare(loss, layer, z, a, y):
     n, n_out = a.shape
     if loss == "cross_entropy":
         y = one_hot(y, n_out)
-        return (y * surprises(z)).sum() / n, (a - y) / n
+        costs = np.multiply(y, surprises(z), out=np.zeros(y.shape), where=y != 0)  # no 0 * inf
+        return costs.sum() / n, (a - y) / n
     if loss == "binary_cross_entropy":
-        costs = np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))
-        return costs.sum() / (n * n_out), (a - y) / (n * n_out)
+        return binary_surprises(z, y).sum() / (n * n_out), (a - y) / (n * n_out)
     outputs = {"half_squared_error": 2, "mean_squared_error": n_out}[loss]
     return ((a - y) ** 2).sum() / (n * outputs), derive(layer, a, 2 * (a - y) / (n * outputs))
 
@@ -144,7 +158,10 @@ class SGD:
     def correct(self, name, w, g):
         learning_rate, momentum, nesterov, weight_decay = self.spec
         g = g + weight_decay * w
-        v = self.velocities[name] = momentum * self.velocities.get(name, 0) + g
+        v = momentum * self.velocities.get(name, 0) + g
+        if momentum:  # what decays below the smallest normal number becomes 0
+            v = np.where(np.abs(v) < np.finfo(np.asarray(v).dtype).tiny, 0, v)
+        self.velocities[name] = v
         w -= learning_rate * (g + momentum * v if nesterov else v)
 
 

@@ -43,12 +43,12 @@ flags_of() {
         neon) ;;
     esac
 }
-step "words: no extension of GCC, Clang or MSVC outside simd.h, atomics.h and cpu_id.h"
+step "words: no extension of GCC, Clang or MSVC outside simd.h, mode.h, atomics.h and cpu_id.h"
 words='__attribute__|__builtin_|__asm|\basm\b|__extension__|__typeof|__atomic_|__sync_|_mm[0-9]*_'
 words+='|__m(128|256|512)|__declspec|__forceinline|_Interlocked|#pragma|__restrict|\b__int128'
 if grep -rnE "$words" fastbackprop \
     --include='*.pyx' --include='*.pxi' --include='*.pxd' --include='*.h' |
-    grep -vE "^($KERNELS/simd/simd\.h|$KERNELS/simd/atomics\.h|fastbackprop/_core/cpu_id\.h):"; then
+    grep -vE "^($KERNELS/simd/(simd|mode|atomics)\.h|fastbackprop/_core/cpu_id\.h):"; then
     fail "the lines above hold what another compiler does not know"
 fi
 # Nor C's long, which Windows makes 32 bits: sizes are Py_ssize_t or int64_t.
@@ -75,6 +75,10 @@ void _ReadWriteBarrier(void);
 unsigned __int64 __ldar64(unsigned __int64 volatile *);
 void __yield(void);
 void __prefetch(const void *);
+#define ARM64_SYSREG(op0, op1, crn, crm, op2) \
+    (((op0 & 1) << 14) | ((op1 & 7) << 11) | ((crn & 15) << 7) | ((crm & 15) << 3) | (op2 & 7))
+__int64 _ReadStatusReg(int);
+void _WriteStatusReg(int, __int64);
 #else
 void __cpuid(int[4], int);
 void __cpuidex(int[4], int, int);
@@ -132,6 +136,12 @@ typedef char the_variant_asked_for[
     sizeof isa == sizeof expected && FBP_HAS_FMA == EXPECTED_FMA ? 1 : -1];
 typedef char vectors_fill_blocks[
     FBP_BLOCK % FBP_LANES == 0 && sizeof(vec) == EXPECTED_BYTES ? 1 : -1];
+static double use_the_mode(double x) { /* what nobody calls would not be looked at */
+    fbp_mode caller = fbp_mode_begin();
+    x = fbp_mode_is_set() ? fbp_quotient(x, 2) : x;
+    fbp_mode_end(caller);
+    return x;
+}
 typedef char pointers_fit[sizeof(ptrdiff_t) == 8 && sizeof(long) == 4 ? 1 : -1];
 C
     checked=0

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fastbackprop._core.arithmetic import exact_mode, quotient
 from fastbackprop._core.buffers import aligned_zeros, padded_rows
 from fastbackprop._core.dispatch import DTYPES, kernels
 from fastbackprop._core.validation import (
@@ -174,7 +175,8 @@ class Loss:
             self._check_range(prediction)
         targets = self._targets(y, n_out, dtype, one_row=one_row)
         same_length(prediction, targets, "y_hat")
-        z = self._logits(prediction) if z is None else z.reshape(n, n_out)
+        with exact_mode():
+            z = self._logits(prediction) if z is None else z.reshape(n, n_out)
         a = padded_rows(prediction)
         delta = aligned_zeros(a.size, dtype).reshape(a.shape)
         spec = self._spec(n_out)
@@ -184,10 +186,11 @@ class Loss:
         )
         gradient = np.ascontiguousarray(delta[:, :n_out])
         if self.activation is None:
-            return total / n, gradient.reshape(array.shape)
-        d_y_hat = self._output_gradient(prediction, targets, gradient)
+            return quotient(total, n), gradient.reshape(array.shape)
+        with exact_mode():
+            d_y_hat = self._output_gradient(prediction, targets, gradient)
         d_y_hat, d_z = d_y_hat.reshape(array.shape), gradient.reshape(array.shape)
-        return total / n, OutputGradient.of(d_y_hat, d_z, self.activation)
+        return quotient(total, n), OutputGradient.of(d_y_hat, d_z, self.activation)
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,7 @@ class MeanSquaredError(Loss):
 
     def _spec(self, n_out: int) -> tuple[str, bool, float, float]:
         """The kernel's constants: see Loss._spec."""
-        return "squared_error", False, 2.0 / n_out, 1.0 / n_out
+        return "squared_error", False, quotient(2.0, n_out), quotient(1.0, n_out)
 
 
 @dataclass(frozen=True)
@@ -338,7 +341,7 @@ class BinaryCrossEntropy(Loss):
 
     def _spec(self, n_out: int) -> tuple[str, bool, float, float]:
         """The kernel's constants: see Loss._spec."""
-        return "binary_cross_entropy", True, 1.0 / n_out, 1.0 / n_out
+        return "binary_cross_entropy", True, quotient(1.0, n_out), quotient(1.0, n_out)
 
     def _targets(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.dispatch import kernels
 
 __all__ = [
@@ -138,7 +139,11 @@ def _check_finite(what: str, converted: np.ndarray, given: np.ndarray) -> None:
 
 def _plain(given: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """C-contiguous, of this dtype, and aligned to its numbers; no copy if it is that."""
-    array = np.ascontiguousarray(given, dtype=dtype)
+    if given.dtype == dtype:
+        array = np.ascontiguousarray(given)
+    else:
+        with exact_mode():
+            array = np.ascontiguousarray(given, dtype=dtype)
     return array if array.flags.aligned else array.copy()
 
 

@@ -1,7 +1,7 @@
 # Everything that a kernel module is made of, from the ground up. A variant's .pyx is
 # this line and nothing else; setup.py gives each its flags.
 
-from libc.math cimport INFINITY, NAN, isfinite
+from libc.math cimport INFINITY, NAN
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset

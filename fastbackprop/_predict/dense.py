@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.validation import as_matrix, as_vector, check_integer, check_true_false
 from fastbackprop._predict.activations import Activation, as_activation
@@ -187,7 +188,8 @@ class Dense:
             if what == "bias_init" and not self._has_bias:
                 return arrays[0], None
             if isinstance(init, Initializer):
-                init = init._draw(generator, shapes[what], self._n_in, self._n_out)
+                with exact_mode():
+                    init = init._draw(generator, shapes[what], self._n_in, self._n_out)
             arrays.append(self._checked(what, init, shapes[what], dtype))
         return arrays[0], arrays[1]
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbackprop._compare.losses import Loss, Targets, as_loss
+from fastbackprop._core.arithmetic import quotient
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DiagnosisWarning, DivergenceError
 from fastbackprop._core.threads import OPERATIONS_PER_CALL, check_n_threads, run, share_of_work
@@ -305,7 +306,7 @@ class Trainer:
         n = len(data.rows)
         sums = self._steps(data, epoch, done)
         seconds = time.perf_counter() - start
-        history.loss.append(sums.cost / n)
+        history.loss.append(quotient(sums.cost, n))
         accuracy = self._accuracy(sums.n_right, n)
         if accuracy is not None:
             history.accuracy.append(accuracy)
@@ -408,7 +409,7 @@ class Trainer:
         if not self._loss.is_classification:
             return None
         outputs = 1 if self._loss.activation == "softmax" else self._model.n_out
-        return n_right / (n_rows * outputs)
+        return quotient(n_right, n_rows * outputs)
 
     def step(self, X: Any, y: Any, *, check_finite: bool = True) -> float:
         """One step on one batch: predict, compare, blame, correct.
@@ -435,7 +436,8 @@ class Trainer:
         """
         X = as_numeric("X", X)
         rows, targets = self._data(X, y, check_finite, one_row=X.ndim == 1)
-        return self._steps(_Data(rows, targets, None, len(rows)), None).cost / len(rows)
+        sums = self._steps(_Data(rows, targets, None, len(rows)), None)
+        return quotient(sums.cost, len(rows))
 
     def evaluate(self, X: Any, y: Any, *, check_finite: bool = True) -> dict[str, float]:
         """Compare the model's predictions with y, without training.
@@ -478,7 +480,7 @@ class Trainer:
                 )  # fmt: skip
                 n_right += run(work, n_threads)
                 cost = kernel.sum_costs(these, cost)
-        result = {"loss": cost / len(rows)}
+        result = {"loss": quotient(cost, len(rows))}
         accuracy = self._accuracy(n_right, len(rows))
         if accuracy is not None:
             result["accuracy"] = accuracy

@@ -1,59 +1,71 @@
 # blame: delta of the layer below, tile by tile, and through all layers.
 
 
+cdef struct Blame:                               # what a tile of delta_prev needs to know
+    int kind                                     # activation of the layer below
+    real slope
+    const real* delta                            # IN (n, row): dC/dz of this layer
+    const real* a_prev                           # IN (n, row_in); not read for IDENTITY
+    real* delta_prev                             # OUT (n, row_in)
+
+
+cdef out_of_line derive_tile(const Blame* b, Py_ssize_t row_in, Py_ssize_t at, int rows,
+                             int vectors) noexcept nogil:
+    """Multiply a stored tile by act'(z).
+
+    Inlined, its constants would take registers from the sums during the loop over k.
+    """
+    cdef int i
+    for i in range(rows):
+        derive_row(b.kind, b.slope, b.a_prev + at, b.delta_prev + at, vectors * LANES)
+        at += row_in
+
+
 cdef inline void blame_tile(
-    const int rows, const int vectors,
-    const Layer* layer,
-    int kind, real slope,                        # activation of the layer below
-    const real* delta,                           # IN (rows, row)
-    const real* a_prev,                          # IN (rows, row_in); not read for IDENTITY
-    real* delta_prev,                            # OUT (rows, row_in)
-    Py_ssize_t j,                                # column of a_prev and delta_prev
+    const int rows, const int vectors, const Layer* layer, const Blame* b, Py_ssize_t row,
+    Py_ssize_t j,
 ) noexcept nogil:
+    """delta_prev from row ``row`` and column j on."""
     cdef vec sums[TILE_ROWS * TILE_VECTORS]
     cdef const real* left[TILE_ROWS]
-    cdef vec v_slope = v_set1(slope)
+    cdef const real* a_prev
+    cdef real* delta_prev
     cdef vec a
     cdef int i, v
     for i in range(rows):
-        left[i] = delta + i * layer.row
+        left[i] = b.delta + (row + i) * layer.row
         for v in range(vectors):
             sums[i * vectors + v] = v_zero()
     add_rows(rows, vectors, layer.n_out, left, layer.transposed + j, layer.row_in, sums)
-    if kind == RELU:
+    if b.kind == RELU:
+        a_prev = b.a_prev + row * layer.row_in + j
         for i in range(rows):
             for v in range(vectors):
-                a = v_load(a_prev + i * layer.row_in + j + v * LANES)
-                sums[i * vectors + v] = derived(RELU, v_slope, a, sums[i * vectors + v])
+                a = v_load(a_prev + i * layer.row_in + v * LANES)
+                sums[i * vectors + v] = derived(RELU, a, a, sums[i * vectors + v])
+    delta_prev = b.delta_prev + row * layer.row_in + j
     for i in range(rows):
         for v in range(vectors):
-            v_store(delta_prev + i * layer.row_in + j + v * LANES, sums[i * vectors + v])
-    if kind != RELU and kind != IDENTITY:        # too long to be unrolled: from memory
-        for i in range(rows):
-            derive_row(kind, slope, a_prev + i * layer.row_in + j,
-                       delta_prev + i * layer.row_in + j, vectors * LANES)
+            v_store(delta_prev + i * layer.row_in + v * LANES, sums[i * vectors + v])
+    if b.kind != RELU and b.kind != IDENTITY:    # too long to be unrolled: from memory
+        derive_tile(b, layer.row_in, row * layer.row_in + j, rows, vectors)
 
 
 cdef inline void blame_panel(
-    const int vectors, const Layer* layer, int kind, real slope,
-    const real* delta, const real* a, real* out, Py_ssize_t n, Py_ssize_t j,
+    const int vectors, const Layer* layer, const Blame* b, Py_ssize_t n, Py_ssize_t j,
 ) noexcept nogil:
-    cdef Py_ssize_t i = 0, row = layer.row, row_in = layer.row_in
+    cdef Py_ssize_t i = 0
     while i + TILE_ROWS <= n:
-        blame_tile(TILE_ROWS, vectors, layer, kind, slope, delta + i * row, a + i * row_in,
-                   out + i * row_in, j)
+        blame_tile(TILE_ROWS, vectors, layer, b, i, j)
         i += TILE_ROWS
     if TILE_ROWS > 4 and i + 4 <= n:
-        blame_tile(4, vectors, layer, kind, slope, delta + i * row, a + i * row_in,
-                   out + i * row_in, j)
+        blame_tile(4, vectors, layer, b, i, j)
         i += 4
     if i + 2 <= n:
-        blame_tile(2, vectors, layer, kind, slope, delta + i * row, a + i * row_in,
-                   out + i * row_in, j)
+        blame_tile(2, vectors, layer, b, i, j)
         i += 2
     if i < n:
-        blame_tile(1, vectors, layer, kind, slope, delta + i * row, a + i * row_in,
-                   out + i * row_in, j)
+        blame_tile(1, vectors, layer, b, i, j)
 
 
 cdef void dense_backward(
@@ -64,18 +76,21 @@ cdef void dense_backward(
     Py_ssize_t n,
 ) noexcept nogil:
     """delta_prev = (delta W^T) act'(z_prev)."""
+    cdef Blame b
     cdef Py_ssize_t j = 0
     cdef int vectors
+    fbp_assert(mode_is_set())
+    b.kind, b.slope, b.delta, b.delta_prev = kind, slope, delta, delta_prev
     # Whatever a_prev is, its address is computed, though not read for IDENTITY.
-    cdef const real* a = a_prev if kind != IDENTITY else delta_prev
+    b.a_prev = a_prev if kind != IDENTITY else delta_prev
     while j < layer.width_in:
         vectors = tile_width(layer.width_in - j)
         if vectors == TILE_VECTORS:
-            blame_panel(TILE_VECTORS, layer, kind, slope, delta, a, delta_prev, n, j)
+            blame_panel(TILE_VECTORS, layer, &b, n, j)
         elif VECTORS_PER_BLOCK == 1 and vectors == 2:
-            blame_panel(2, layer, kind, slope, delta, a, delta_prev, n, j)
+            blame_panel(2, layer, &b, n, j)
         elif VECTORS_PER_BLOCK == 1:
-            blame_panel(1, layer, kind, slope, delta, a, delta_prev, n, j)
+            blame_panel(1, layer, &b, n, j)
         j += vectors * LANES
 
 

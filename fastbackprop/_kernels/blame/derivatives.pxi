@@ -18,10 +18,12 @@ def output_derivatives(
     cdef const Layer* layer
     cdef real* d_rows = &scratch[0] + round_up_4(first.n_out) * first.row_in
     cdef Py_ssize_t i, k, n = X.shape[0], each = combinations.shape[0]
+    cdef Mode caller
     fbp_assert(n * each <= plan.capacity)
     fbp_assert(scratch.shape[0] >= (round_up_4(first.n_out) + n * each) * first.row_in)
     first.transposed = &scratch[0]
     with nogil:
+        caller = begin_mode()
         begin_forward(plan, &X[0, 0], n)
         for k in range(plan.n_layers):
             layer = plan.layers + k
@@ -39,6 +41,7 @@ def output_derivatives(
         for i in range(n * each):
             memcpy(&out[0, 0, 0] + i * first.n_in, d_rows + i * first.row_in,
                    first.n_in * sizeof(real))
+        end_mode(caller)
     first.transposed = NULL
 
 
@@ -57,23 +60,30 @@ def sample_gradients(
     cdef real[:, :, ::1] weight
     cdef real[:, ::1] bias
     cdef bint fused = loss_spec[1]
+    cdef Mode caller
     fbp_assert(n <= plan.capacity)
     with nogil:
+        caller = begin_mode()
         begin_forward(plan, &X[0, 0], n)
         for k in range(1, plan.n_layers):
             pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
+        end_mode(caller)
     compare_last(plan, loss_spec, targets, labels, n, <double>loss_spec[2])
     with nogil:
+        caller = begin_mode()
         if not fused:
             derive_last(plan.layers + plan.n_layers - 1, 0, n)
         backward_rows(plan, 0, n)
+        end_mode(caller)
     for k in range(plan.n_layers):
         layer = plan.layers + k
         weight = out[k][0]
         with nogil:
+            caller = begin_mode()
             for i in range(n):
                 outer_product(layer.inputs[i], layer.delta + i * layer.row, &weight[i, 0, 0],
                               layer.n_in, layer.n_out)
+            end_mode(caller)
         if out[k][1] is not None:
             bias = out[k][1]
             for i in range(n):
@@ -89,11 +99,14 @@ cdef compare_last(
     cdef Loss loss = loss_from(loss_spec, targets, labels)
     cdef Batch batch
     cdef Py_ssize_t n_right = 0
+    cdef Mode caller
     batch.n, batch.n_out, batch.width, batch.row = n, last.n_out, last.width, last.row
     batch.z, batch.a, batch.delta, batch.costs = last.z, last.a, last.delta, plan.costs
-    loss.gradient_scale = <real>scale
+    loss.gradient_scale = rounded(scale)
     with nogil:
+        caller = begin_mode()
         compare_rows(&loss, &batch, NULL, 0, &n_right)
+        end_mode(caller)
 
 
 cdef inline void outer_product(

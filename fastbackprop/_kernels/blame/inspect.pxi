@@ -13,9 +13,11 @@ def inspect(
     cdef const Layer* above = layer + 1
     cdef Layer linear = layer[0]
     cdef Py_ssize_t i, j, n = z.shape[0]
+    cdef Mode caller
     fbp_assert(n <= network.plan.capacity and z.shape[1] == layer.row)
     linear.activation = IDENTITY
     with nogil:
+        caller = begin_mode()
         dense_forward(&linear, layer.inputs, &z[0, 0], &z[0, 0], n)
         memcpy(&a[0, 0], layer.a, n * layer.row * sizeof(real))
         memcpy(&delta[0, 0], layer.delta, n * layer.row * sizeof(real))
@@ -26,3 +28,4 @@ def inspect(
                 derive_row(layer.activation, layer.slope, &a[i, 0], &derivative[i, 0], layer.width)
         if k < network.plan.n_layers - 1:
             dense_backward(above, above.delta, IDENTITY, 0, NULL, &d_a[0, 0], n)
+        end_mode(caller)

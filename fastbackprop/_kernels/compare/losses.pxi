@@ -50,7 +50,11 @@ cdef inline void normalize(
     cdef vec parts[VECTORS_PER_BLOCK]
     cdef vec largest, e
     cdef Py_ssize_t b, j, k
+    normalizer.known = True
     normalizer.largest = max_of_first(z, n)
+    if not is_finite(normalizer.largest):
+        normalizer.log_total = -scalar_log(share_of_largest(z, n, normalizer.largest))
+        return
     largest = v_set1(normalizer.largest)
     for k in range(VECTORS_PER_BLOCK):
         parts[k] = v_zero()
@@ -60,7 +64,6 @@ cdef inline void normalize(
             e = v_exp(v_sub(v_load(z + j), largest))
             parts[k] = v_add(parts[k], v_first(e, n - j))
     normalizer.log_total = scalar_log(v_sum_of_block(parts))
-    normalizer.known = True
 
 
 cdef inline real surprise(
@@ -143,6 +146,16 @@ cdef inline real cross_entropy_row(
     return cost
 
 
+cdef inline vec cost_of_infinite(vec cost, vec z, vec y) noexcept nogil:
+    """The cost; where z is infinite its limit: 0 if the target is what z says, else inf.
+
+    The formula has inf - inf there, or inf times 0.
+    """
+    cdef vec distance = v_select(v_less(z, v_zero()), y, v_sub(v_set1(1), y))
+    cdef vec limit = v_select(v_less(v_zero(), distance), v_set1(INFINITY), v_zero())
+    return v_select(v_less(v_set1(LARGEST), v_abs(z)), limit, cost)
+
+
 cdef inline real binary_cross_entropy_row(
     const Loss* loss,
     const real* z, const real* p,                # IN (width,)
@@ -165,6 +178,7 @@ cdef inline real binary_cross_entropy_row(
             t = load_target(y, j, n)
             cost = v_fnma(x, t, v_max(zero, x))
             cost = v_add(cost, v_log1p_small(v_exp(v_sub(zero, v_abs(x)))))
+            cost = cost_of_infinite(cost, x, t)
             parts[k] = v_add(parts[k], v_first(cost, n - j))
             if delta != NULL:
                 x = v_mul(v_sub(v_load(p + j), t), v_set1(loss.gradient_scale))
@@ -186,6 +200,7 @@ cdef void compare_rows(
     cdef real* delta
     cdef real cost
     cdef Py_ssize_t i
+    fbp_assert(mode_is_set())
     if loss.kind == CROSS_ENTROPY and loss.labels != NULL:
         cross_entropy_labels(loss, batch, order, first, n_right)
     else:

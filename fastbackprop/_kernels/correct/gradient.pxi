@@ -8,7 +8,7 @@ cdef struct Correction:                          # what a tile of weights needs 
     const Update* update                         # NULL: gradients are wanted instead
     real* velocity                               # of this layer, (n_in + 1, row)
     real* gradient                               # likewise
-    vec wrong                                    # zero as long as all new weights are finite
+    vec nonfinite                                # what v_note_nonfinite saw of the new weights
 
 
 cdef inline void finish_gradient(
@@ -18,20 +18,20 @@ cdef inline void finish_gradient(
     """From dC/dw in registers: correct the weights from ``at`` on, or write the gradient there."""
     cdef real* w = layer.weight + at
     cdef real gradient[TILE_ROWS * TILE_VECTORS * LANES]
-    cdef vec wrong, rate, x
+    cdef vec noted, rate, x
     cdef int i, v
     if c.update == NULL:
         for i in range(rows):
             for v in range(vectors):
                 v_store(c.gradient + at + i * layer.row + v * LANES, sums[i * vectors + v])
     elif c.update.is_plain:
-        wrong, rate = c.wrong, v_set1(c.update.learning_rate)
+        noted, rate = c.nonfinite, v_set1(c.update.learning_rate)
         for i in range(rows):
             for v in range(vectors):
                 x = v_fnma(rate, sums[i * vectors + v], v_load(w + i * layer.row + v * LANES))
                 v_store(w + i * layer.row + v * LANES, x)
-                wrong = v_or(wrong, v_sub(x, x))      # x - x is NaN for inf and NaN
-        c.wrong = wrong
+                noted = v_note_nonfinite(noted, x)
+        c.nonfinite = noted
     else:                                        # too long to be unrolled: through memory
         for i in range(rows):
             for v in range(vectors):
@@ -51,7 +51,7 @@ cdef void correct_slowly(
             x = corrected(c.update, v_load(w), v_load_any(gradient + (i * vectors + v) * LANES),
                           c.velocity + (w - layer.weight))
             v_store(w, x)
-            c.wrong = v_or(c.wrong, v_sub(x, x))
+            c.nonfinite = v_note_nonfinite(c.nonfinite, x)
 
 
 cdef inline void correct_tile(
@@ -128,7 +128,8 @@ cdef bint dense_correct(
     cdef int vectors
     c.x, c.delta, c.depth = x, delta, n
     c.update, c.velocity, c.gradient = update, velocity, gradient
-    c.wrong = v_zero()
+    c.nonfinite = v_zero()
+    fbp_assert(mode_is_set())
     while j < layer.width:
         vectors = tile_width(layer.width - j)
         if vectors == TILE_VECTORS:
@@ -138,4 +139,4 @@ cdef bint dense_correct(
         elif VECTORS_PER_BLOCK == 1:
             correct_panel(1, layer, &c, first, last, j)
         j += vectors * LANES
-    return all_zero(c.wrong)
+    return v_all_finite(c.nonfinite)

@@ -31,23 +31,33 @@ cdef inline Py_ssize_t row_length(Py_ssize_t n) noexcept nogil:
     return padded(n) + (BLOCK if padded(n) * sizeof(real) % 1024 == 0 else 0)
 
 
+cdef inline real rounded(double x) noexcept nogil:
+    """A number from Python as a real, rounded to nearest whatever the caller's mode."""
+    cdef Mode caller = begin_mode()
+    cdef real nearest = <real>quotient(x, 1)
+    end_mode(caller)
+    return nearest
+
+
 cdef Loss loss_from(tuple spec, const real[:, ::1] targets, const int64_t[::1] labels):
     """spec = (name, fused, gradient factor, cost factor)."""
     cdef Loss loss
     loss.kind = LOSSES.index(spec[0])
     loss.fused = spec[1]
     loss.gradient_scale = 0
-    loss.cost_scale = spec[3]
+    loss.cost_scale = rounded(spec[3])
     loss.targets = start_of_2d(targets)
     loss.labels = &labels[0] if labels is not None and labels.shape[0] > 0 else NULL
     return loss
 
 
-cdef Update update_from(tuple spec):
+cdef Update update_from(tuple spec, real[::1] velocity):
     """spec = (learning rate, momentum, nesterov, weight decay)."""
     cdef Update update
-    update.learning_rate, update.momentum, update.nesterov, update.weight_decay = spec
-    update.is_plain = update.momentum == 0 and update.weight_decay == 0
+    update.learning_rate, update.momentum = rounded(spec[0]), rounded(spec[1])
+    update.nesterov, update.weight_decay = spec[2], rounded(spec[3])
+    update.has_momentum = velocity is not None and not is_zero(update.momentum)
+    update.is_plain = not update.has_momentum and is_zero(update.weight_decay)
     return update
 
 
@@ -97,7 +107,7 @@ cdef class Network:
             layer.width, layer.width_in = padded(n_out), padded(n_in)
             layer.row, layer.row_in = row_length(n_out), row_length(n_in)
             layer.offset, layer.size = offset, (n_in + has_bias) * layer.row
-            layer.activation, layer.slope = ACTIVATIONS.index(activation), slope
+            layer.activation, layer.slope = ACTIVATIONS.index(activation), rounded(slope)
             layer.weight = &parameters[0] + layer.offset
             layer.bias = layer.weight + n_in * layer.row if has_bias else NULL
             fbp_assert(layer.offset + layer.size <= parameters.shape[0])

@@ -59,6 +59,7 @@ cdef struct Loss:
 
 cdef struct Update:              # w <- w - learning_rate * step
     bint is_plain                # without momentum and decay
+    bint has_momentum
     real learning_rate
     real momentum
     bint nesterov

@@ -55,15 +55,47 @@ cdef inline void derive_row(
         v_store(delta + j, derived(kind, v_slope, v_load(a + j), v_load(delta + j)))
 
 
+cdef real share_of_largest(const real* z, Py_ssize_t n, real largest) noexcept nogil:
+    """1 / how many of z are ``largest``; NaN if one of z is NaN."""
+    cdef Py_ssize_t j, count = 0
+    for j in range(n):
+        if z[j] != z[j]:
+            return NAN
+        count += z[j] == largest
+    return 1 / <real>count
+
+
+cdef void softmax_of_infinite(
+    const real* z, real* p,                      # IN, OUT (width,); may be the same
+    Py_ssize_t n, Py_ssize_t width, real largest,
+) noexcept nogil:
+    """The limit where the largest of finite z grew beyond all numbers, to inf or to -inf.
+
+    Those that reached it share 1 equally, the others have 0.
+    """
+    cdef real share = share_of_largest(z, n, largest)
+    cdef bint is_nan = share != share
+    cdef Py_ssize_t j
+    for j in range(width):
+        if j < n and (is_nan or z[j] == largest):
+            p[j] = share
+        else:
+            p[j] = 0
+
+
 cdef inline void softmax_row(
     const real* z, real* p,                      # IN, OUT (width,); may be the same
     Py_ssize_t n, Py_ssize_t width,
 ) noexcept nogil:
     """p = e^(z - max z) / sum, and zeros in the padding."""
     cdef vec parts[VECTORS_PER_BLOCK]
-    cdef vec largest = v_set1(max_of_first(z, n))
+    cdef real most = max_of_first(z, n)
+    cdef vec largest = v_set1(most)
     cdef vec e, total
     cdef Py_ssize_t b, j, k
+    if not is_finite(most):                      # else e^(inf - inf)
+        softmax_of_infinite(z, p, n, width, most)
+        return
     for k in range(VECTORS_PER_BLOCK):
         parts[k] = v_zero()
     for b in range(width // BLOCK):

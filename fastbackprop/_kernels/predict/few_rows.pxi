@@ -46,6 +46,7 @@ cdef class QuickPredictor:
         cdef const real* x
         cdef real* out
         cdef Batch batch
+        cdef Mode caller
         if not cnp.PyArray_CheckExact(X) or cnp.PyArray_TYPE(X) != REAL_TYPE:
             return None
         n_dims = cnp.PyArray_NDIM(X)
@@ -63,11 +64,13 @@ cdef class QuickPredictor:
         out = <real*>cnp.PyArray_DATA(result)
         if not atomic_replace(&self.busy, 0, 1):                 # nothing from here on can raise
             return None
+        caller = begin_mode()
         if n * self.network.parameters.shape[0] <= QUICK_PRODUCTS:
             predict_rows(&self.network.plan, x, n, self.scratch, self.network.widest, &batch)
         else:
             with nogil:
                 predict_rows(&self.network.plan, x, n, self.scratch, self.network.widest, &batch)
+        end_mode(caller)
         for i in range(n):
             memcpy(out + i * batch.n_out, batch.a + i * batch.row, batch.n_out * sizeof(real))
         atomic_store(&self.busy, 0)

@@ -63,6 +63,7 @@ cdef void dense_forward(
     cdef int vectors
     cdef bint in_tile = layer.activation in (IDENTITY, RELU, LEAKY_RELU) and z == a
     cdef int kind = layer.activation if in_tile else IDENTITY
+    fbp_assert(mode_is_set())
     if n == 1 and TILE_VECTORS < WIDE_VECTORS:
         while j + WIDE_VECTORS * LANES <= layer.width:
             predict_tile(1, WIDE_VECTORS, layer, kind, x, z, j)

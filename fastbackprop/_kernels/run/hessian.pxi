@@ -146,19 +146,25 @@ def hessian_vector_product(
     cdef Py_ssize_t room = (scratch.shape[0] - out.shape[0]) // 2
     cdef real* spare = &scratch[0]
     cdef real* d_a = spare + room
-    cdef real scale = <real>(<double>loss_spec[2] / <double>n)
+    cdef double factor = loss_spec[2]
+    cdef real scale
+    cdef Mode caller
     cdef bint fused = loss_spec[1]
     fbp_assert(n <= plan.capacity)
     fbp_assert(n <= r_plan.capacity)
     fbp_assert(room >= n * network.widest)
     with nogil:
+        caller = begin_mode()
+        scale = <real>quotient(factor, <double>n)
         begin_forward(plan, &X[0, 0], n)
         for k in range(1, plan.n_layers):
             pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
             pack_transposed(&r_plan.layers[k], 0, plan.layers[k].n_in)
         forward_r(plan, r_plan, spare, n)
+        end_mode(caller)
     compare_last(plan, loss_spec, targets, labels, n, scale)
     with nogil:
+        caller = begin_mode()
         # R{dC/dy_hat}, or fused at once R{delta}: of (y_hat - y) scale.
         for i in range(n * last.row):
             r_last.delta[i] = r_last.a[i] * scale
@@ -175,3 +181,4 @@ def hessian_vector_product(
         backward_rows(plan, 0, n)
         backward_r(plan, r_plan, spare, d_a, n)
         correct_r(plan, r_plan, &out[0], d_a + room, n)
+        end_mode(caller)

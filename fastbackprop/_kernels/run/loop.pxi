@@ -66,7 +66,7 @@ cdef Py_ssize_t first_layer_not_finite(const Plan* plan, Py_ssize_t n) noexcept 
         layer = &plan.layers[k]
         for i in range(n):
             for j in range(layer.n_out):
-                if not isfinite(layer.z[i * layer.row + j]):
+                if not is_finite(layer.z[i * layer.row + j]):
                     return k
     return plan.n_layers - 1
 
@@ -82,7 +82,7 @@ cdef bint close_blame(Training* job) noexcept nogil:
     cdef Progress* progress = &job.progress
     cdef double before = progress.cost
     progress.cost = sum_of_costs(job.plan.costs, progress.n, before)
-    if isfinite(progress.cost - before):
+    if is_finite_double(progress.cost - before):
         return True
     progress.outcome = LOSS_NOT_FINITE
     progress.layer = first_layer_not_finite(job.plan, progress.n)

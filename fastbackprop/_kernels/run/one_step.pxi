@@ -6,11 +6,14 @@ def forward(Network network, const real[:, ::1] X, real[:, ::1] y_hat, real[:, :
     cdef Py_ssize_t i, n = X.shape[0]
     cdef const Layer* last = &network.plan.layers[network.plan.n_layers - 1]
     cdef Rows rows
+    cdef Mode caller
     fbp_assert(n <= network.plan.capacity)
     rows.x, rows.order = start_of_2d(X), NULL
     with nogil:
+        caller = begin_mode()
         point_at_rows(&network.plan, &rows, 0, 0, n)
         forward_rows(&network.plan, 0, n)
+        end_mode(caller)
     for i in range(n):
         memcpy(&y_hat[i, 0], last.a + i * last.row, last.n_out * sizeof(real))
         memcpy(&z[i, 0], last.z + i * last.row, last.n_out * sizeof(real))
@@ -30,6 +33,7 @@ def backward(
     cdef Layer* layer
     cdef const Layer* last = &network.plan.layers[network.plan.n_layers - 1]
     cdef real* d_rows = &scratch[0] + round_up_4(first.n_out) * first.row_in
+    cdef Mode caller
     fbp_assert(n <= network.plan.capacity and gradients.shape[0] == network.parameters.shape[0])
     fbp_assert(scratch.shape[0] >= (round_up_4(first.n_out) + n) * first.row_in)
     for i in range(n):
@@ -37,6 +41,7 @@ def backward(
         memcpy(last.delta + i * last.row, &d_out[i, 0], last.n_out * sizeof(real))
     first.transposed = &scratch[0]
     with nogil:
+        caller = begin_mode()
         if not is_d_z:
             derive_last(last, 0, n)
         for k in range(network.plan.n_layers):
@@ -48,6 +53,7 @@ def backward(
                           &gradients[0] + layer.offset,
                           n, 0, layer.n_in)
         dense_backward(first, first.delta, IDENTITY, 0, NULL, d_rows, n)
+        end_mode(caller)
     first.transposed = NULL
     for i in range(n):
         memcpy(&d_x[i, 0], d_rows + i * first.row_in, first.n_in * sizeof(real))
@@ -55,7 +61,11 @@ def backward(
 
 def sum_costs(const real[::1] costs, double total):
     """The total, with these costs added one by one."""
-    return sum_of_costs(&costs[0], costs.shape[0], total) if costs.shape[0] > 0 else total
+    cdef Mode caller = begin_mode()
+    if costs.shape[0] > 0:
+        total = sum_of_costs(&costs[0], costs.shape[0], total)
+    end_mode(caller)
+    return total
 
 
 def compare(
@@ -68,14 +78,19 @@ def compare(
     ``costs`` has room for a vector more than there are rows.
     """
     cdef Loss loss = loss_from(loss_spec, targets, labels)
+    cdef double factor = loss_spec[2], total
     cdef Py_ssize_t n_right = 0
     cdef Batch batch
+    cdef Mode caller
     batch.n, batch.n_out, batch.width, batch.row = a.shape[0], n_out, padded(n_out), a.shape[1]
     batch.z, batch.a, batch.delta, batch.costs = &z[0, 0], &a[0, 0], &delta[0, 0], &costs[0]
     fbp_assert(costs.shape[0] >= batch.n + LANES)
-    loss.gradient_scale = <real>(<double>loss_spec[2] / <double>batch.n)
+    caller = begin_mode()
+    loss.gradient_scale = <real>quotient(factor, <double>batch.n)
     compare_rows(&loss, &batch, NULL, 0, &n_right)
-    return sum_of_costs(batch.costs, batch.n, 0)
+    total = sum_of_costs(batch.costs, batch.n, 0)
+    end_mode(caller)
+    return total
 
 
 def correct(
@@ -86,24 +101,27 @@ def correct(
 
     Returns -1, or where the first would not have been finite: then nothing has changed.
     """
-    cdef Update update = update_from(update_spec)
+    cdef Update update = update_from(update_spec, velocity)
     cdef Py_ssize_t size = parameters.shape[0]
     cdef real* w = &parameters[0]
-    cdef real* v = &velocity[0] if update.momentum != 0 else w
+    cdef real* v = &velocity[0] if update.has_momentum else w
     cdef Py_ssize_t i, at
     cdef Py_ssize_t wrong = -1
     cdef vec x
+    cdef Mode caller
     fbp_assert(gradients.shape[0] == size and snapshot.shape[0] >= 2 * size)
     with nogil:
+        caller = begin_mode()
         memcpy(&snapshot[0], w, size * sizeof(real))
         memcpy(&snapshot[0] + size, v, size * sizeof(real))
         for i in range(size // LANES):
             at = i * LANES
             x = corrected(&update, v_load(w + at), v_load(&gradients[0] + at), v + at)
             v_store(w + at, x)
-            if wrong < 0 and not all_zero(v_sub(x, x)):
+            if wrong < 0 and not v_all_finite(v_note_nonfinite(v_zero(), x)):
                 wrong = at
         if wrong >= 0:
             memcpy(v, &snapshot[0] + size, size * sizeof(real))
             memcpy(w, &snapshot[0], size * sizeof(real))
+        end_mode(caller)
     return wrong

@@ -24,7 +24,10 @@ cdef real chains_of_fma(Py_ssize_t n) noexcept nogil:
 def multiply_adds(Py_ssize_t n):
     """Do n rounds of them; returns how many floating-point operations that was."""
     cdef real x
+    cdef Mode caller
     with nogil:
+        caller = begin_mode()
         x = chains_of_fma(n)
+        end_mode(caller)
     # Read, or the compiler would drop the work.
     return 2 * n * TILE_ROWS * TILE_VECTORS * LANES if x == x else 0

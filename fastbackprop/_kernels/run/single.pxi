@@ -46,40 +46,40 @@ cdef inline vec correct_outer(
     const real* left, Py_ssize_t n,              # IN (n,): a broadcast number for each row
     vec right, vec rate,                         # IN: one vector of the row
     real* w, Py_ssize_t row,                     # IN/OUT (n, row): one vector of each
-    vec wrong,
+    vec noted,
 ) noexcept nogil:
-    """w <- w - rate left right; returns ``wrong``, zero as long as all are finite."""
+    """w <- w - rate left right; returns ``noted``, by which v_all_finite knows."""
     cdef vec x
     cdef Py_ssize_t i
     for i in range(n):
         x = v_fnma(rate, v_fma(v_set1(left[i]), right, v_zero()), v_load(w))
         v_store(w, x)
-        wrong = v_or(wrong, v_sub(x, x))
+        noted = v_note_nonfinite(noted, x)
         w += row
-    return wrong
+    return noted
 
 
 cdef inline bint correct_one(const Layer* layer, const real* x, real learning_rate,
                              bint is_first) noexcept nogil:
     """Correct W and b, and W^T by the same numbers; returns whether all are finite."""
     cdef vec rate = v_set1(learning_rate)
-    cdef vec wrong = v_zero()
+    cdef vec noted = v_zero()
     cdef vec w
     cdef Py_ssize_t j
     for j in range(layer.width // LANES):
-        wrong = correct_outer(x, layer.n_in, v_load(layer.delta + j * LANES), rate,
-                              layer.weight + j * LANES, layer.row, wrong)
+        noted = correct_outer(x, layer.n_in, v_load(layer.delta + j * LANES), rate,
+                              layer.weight + j * LANES, layer.row, noted)
         if layer.bias != NULL:                   # a sum from 0, so that -0 becomes 0 as in a batch
             w = v_fnma(rate, v_add(v_zero(), v_load(layer.delta + j * LANES)),
                        v_load(layer.bias + j * LANES))
             v_store(layer.bias + j * LANES, w)
-            wrong = v_or(wrong, v_sub(w, w))
+            noted = v_note_nonfinite(noted, w)
     if not is_first:                             # W^T has zeros where a is padding
         for j in range(layer.width_in // LANES):
             correct_outer(layer.delta, layer.n_out, v_first(v_load(x + j * LANES),
                                                             layer.n_in - j * LANES), rate,
-                          layer.transposed + j * LANES, layer.row_in, wrong)
-    return all_zero(wrong)
+                          layer.transposed + j * LANES, layer.row_in, noted)
+    return v_all_finite(noted)
 
 
 cdef void train_singly(Training* job) noexcept nogil:

@@ -57,9 +57,9 @@ cdef class TrainingWork(Work):
         job.rows.order = &order[0] if order is not None else NULL
         job.loss = loss_from(loss_spec, targets, labels)
         job.gradient_factor = loss_spec[2]
-        job.update = update_from(update_spec)
+        job.update = update_from(update_spec, velocity)
         # Without momentum nobody reads the velocity; any valid address will do.
-        job.velocity = &velocity[0] if job.update.momentum != 0 else &network.parameters[0]
+        job.velocity = &velocity[0] if job.update.has_momentum else &network.parameters[0]
         job.first, job.last, job.batch_size = first, last, batch_size
         # Some chunks for each thread, of whole tiles; few enough that weights are read from nearby.
         job.rows_per_chunk = max(MIN_ROWS, pieces(batch_size,
@@ -78,12 +78,15 @@ cdef class TrainingWork(Work):
         thread call ``work.help()``.
         """
         cdef Progress* progress = &self.job.progress
+        cdef Mode caller
         if self.team.most > 0:
             self.share(call)
             return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer
         with nogil:
+            caller = begin_mode()
             if self.job.batch_size == 1 and self.job.update.is_plain:
                 train_singly(&self.job)
             else:
                 train_alone(&self.job)
+            end_mode(caller)
         return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer

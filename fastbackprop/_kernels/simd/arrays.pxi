@@ -1,5 +1,20 @@
 # What Python asks of plain arrays: is all of it finite, in range; a shuffle; the kernels' exp and
-# kin.
+# kin. And the kernels' mode of arithmetic, for what Python and NumPy compute.
+
+
+cdef class ExactMode:
+    """Round to nearest and keep subnormal numbers inside of ``with ExactMode():``, on this thread.
+
+    For our own arithmetic in Python and NumPy, never around a user's function.
+    """
+
+    cdef Mode caller
+
+    def __enter__(self):
+        self.caller = begin_mode()
+
+    def __exit__(self, *error):
+        end_mode(self.caller)
 
 
 def first_nonfinite(const real[::1] x):
@@ -35,6 +50,7 @@ def apply(str function, const real[::1] x, real[::1] out):
     cdef Py_ssize_t i, k
     cdef real lanes[BLOCK]
     cdef vec v
+    cdef Mode caller = begin_mode()
     i = 0
     while i < x.shape[0]:
         v = v_load_first(&x[i], x.shape[0] - i)
@@ -52,3 +68,4 @@ def apply(str function, const real[::1] x, real[::1] out):
         for k in range(min(<Py_ssize_t>LANES, x.shape[0] - i)):
             out[i + k] = lanes[k]
         i += LANES
+    end_mode(caller)

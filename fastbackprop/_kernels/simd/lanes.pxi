@@ -15,17 +15,14 @@ cdef inline real max_of_first(const real* x, Py_ssize_t n) noexcept nogil:
 
 cdef Py_ssize_t find_nonfinite(const real* x, Py_ssize_t n) noexcept nogil:
     """The index of the first NaN or infinity, or -1."""
-    cdef vec wrong = v_zero()                    # stays 0: x - x is NaN for inf and NaN
-    cdef vec y
+    cdef vec noted = v_zero()
     cdef Py_ssize_t i = 0
     while i + LANES <= n:
-        y = v_load_any(x + i)
-        wrong = v_or(wrong, v_sub(y, y))
+        noted = v_note_nonfinite(noted, v_load_any(x + i))
         i += LANES
-    y = v_load_first(x + i, n - i)
-    if all_zero(v_or(wrong, v_sub(y, y))):
+    if v_all_finite(v_note_nonfinite(noted, v_load_first(x + i, n - i))):
         return -1
     for i in range(n):
-        if not isfinite(x[i]):
+        if not is_finite(x[i]):
             return i
     return -1

@@ -20,7 +20,7 @@
         (NEON's one in either; no result depends on it, nor on the order of -0 and 0).
    The bits of a NaN itself are the machine's: x86 sets its sign, ARM does not.
 
-   This header, atomics.h and _core/cpu_id.h are the only places for compiler extensions.      */
+   This header, mode.h, atomics.h and _core/cpu_id.h are the only places for compiler extensions. */
 
 #ifndef FBP_SIMD_H
 #define FBP_SIMD_H
@@ -29,6 +29,15 @@
 #include <stdint.h>
 #include <string.h>
 
+/* setup.py undoes such flags where they come from outside; what it doesn't know of ends here. */
+#if defined(__FAST_MATH__) || defined(_M_FP_FAST) || defined(__ASSOCIATIVE_MATH__) || \
+    defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__) || \
+    (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ != 0)
+#error "fastbackprop's kernels need exact arithmetic: compile them without -ffast-math, -Ofast or /fp:fast"
+#endif
+
+#include "mode.h"
+
 /* Kernels pass the tile's height and width as constants through Cython's
    `cdef inline` functions; the accumulators live in registers only if each of
    those is inlined for certain. Cython has set CYTHON_INLINE by now and uses it
@@ -36,8 +45,10 @@
 #if defined(_MSC_VER) && !defined(__clang__)
 #  pragma fp_contract(off)                             /* older ones fuse under /fp:precise */
 #  define FBP_INLINE __forceinline
+#  define FBP_OUT_OF_LINE __declspec(noinline)
 #else
 #  define FBP_INLINE inline __attribute__((always_inline))
+#  define FBP_OUT_OF_LINE __attribute__((noinline))
 #endif
 #undef CYTHON_INLINE
 #define CYTHON_INLINE FBP_INLINE
@@ -64,6 +75,7 @@ typedef uint64_t real_bits;
 #  define FBP_EXPONENT_BIAS 1023
 #  define FBP_INTEGER_MAGIC 4503599627370496.0        /* 2^52: spacing 1 */
 #  define FBP_SMALLEST_NORMAL 2.2250738585072014e-308
+#  define FBP_LARGEST 1.7976931348623157e308
 #else
 typedef float real;
 typedef uint32_t real_bits;
@@ -73,6 +85,7 @@ typedef uint32_t real_bits;
 #  define FBP_EXPONENT_BIAS 127
 #  define FBP_INTEGER_MAGIC 8388608.0f                /* 2^23: spacing 1 */
 #  define FBP_SMALLEST_NORMAL 1.17549435e-38f
+#  define FBP_LARGEST 3.40282347e38f
 #endif
 
 #define FBP_ALIGNMENT 64
@@ -99,6 +112,8 @@ typedef __mmask8 vmask;
 #  define FBP_FROM_BITS(i) _mm512_castsi512_pd(i)
 #  define FBP_SHIFT(op, i) _mm512_##op##_epi64(i, 52)
 #  define FBP_SET_BITS(b) _mm512_set1_epi64((long long)(b))
+#  define FBP_ADD_BITS(a, b) _mm512_add_epi64(a, b)
+#  define FBP_SIGNS(x) _mm512_movepi64_mask(FBP_BITS(x))
 #else
 typedef __m512 vec;
 #  define FBP_HALF __m256
@@ -108,7 +123,10 @@ typedef __mmask16 vmask;
 #  define FBP_FROM_BITS(i) _mm512_castsi512_ps(i)
 #  define FBP_SHIFT(op, i) _mm512_##op##_epi32(i, 23)
 #  define FBP_SET_BITS(b) _mm512_set1_epi32((int)(b))
+#  define FBP_ADD_BITS(a, b) _mm512_add_epi32(a, b)
+#  define FBP_SIGNS(x) _mm512_movepi32_mask(FBP_BITS(x))
 #endif
+#define FBP_XOR_BITS(a, b) _mm512_xor_si512(a, b)
 
 FBP_FN vec v_fma(vec a, vec b, vec c) { return FBP_V(fmadd)(a, b, c); }
 FBP_FN vec v_fnma(vec a, vec b, vec c) { return FBP_V(fnmadd)(a, b, c); }
@@ -149,6 +167,7 @@ typedef __m256d vec;
 #  define FBP_FROM_BITS(i) _mm256_castsi256_pd(i)
 #  define FBP_SHIFT(op, i) _mm256_##op##_epi64(i, 52)
 #  define FBP_SET_BITS(b) _mm256_set1_epi64x((long long)(b))
+#  define FBP_ADD_BITS(a, b) _mm256_add_epi64(a, b)
 #else
 typedef __m256 vec;
 #  define FBP_V(name) _mm256_##name##_ps
@@ -156,7 +175,10 @@ typedef __m256 vec;
 #  define FBP_FROM_BITS(i) _mm256_castsi256_ps(i)
 #  define FBP_SHIFT(op, i) _mm256_##op##_epi32(i, 23)
 #  define FBP_SET_BITS(b) _mm256_set1_epi32((int)(b))
+#  define FBP_ADD_BITS(a, b) _mm256_add_epi32(a, b)
 #endif
+#define FBP_XOR_BITS(a, b) _mm256_xor_si256(a, b)
+#define FBP_SIGNS(x) FBP_V(movemask)(x)
 typedef vec vmask;
 
 FBP_FN vec v_fma(vec a, vec b, vec c) { return FBP_V(fmadd)(a, b, c); }
@@ -194,6 +216,7 @@ typedef __m128d vec;
 #  define FBP_FROM_BITS(i) _mm_castsi128_pd(i)
 #  define FBP_SHIFT(op, i) _mm_##op##_epi64(i, 52)
 #  define FBP_SET_BITS(b) _mm_set1_epi64x((long long)(b))
+#  define FBP_ADD_BITS(a, b) _mm_add_epi64(a, b)
 #else
 typedef __m128 vec;
 #  define FBP_V(name) _mm_##name##_ps
@@ -201,7 +224,10 @@ typedef __m128 vec;
 #  define FBP_FROM_BITS(i) _mm_castsi128_ps(i)
 #  define FBP_SHIFT(op, i) _mm_##op##_epi32(i, 23)
 #  define FBP_SET_BITS(b) _mm_set1_epi32((int)(b))
+#  define FBP_ADD_BITS(a, b) _mm_add_epi32(a, b)
 #endif
+#define FBP_XOR_BITS(a, b) _mm_xor_si128(a, b)
+#define FBP_SIGNS(x) FBP_V(movemask)(x)
 typedef vec vmask;
 
 FBP_FN vec v_fma(vec a, vec b, vec c) { return FBP_V(add)(FBP_V(mul)(a, b), c); }
@@ -228,23 +254,25 @@ typedef uint64x2_t vmask;
 #  define FBP_V(name) name##q_f64
 #  define FBP_N(name) name##q_n_f64
 #  define FBP_BITS(x) vreinterpretq_u64_f64(x)
-#  define FBP_WORDS(x) vreinterpretq_u32_f64(x)
 #  define FBP_FROM_BITS(i) vreinterpretq_f64_u64(i)
 #  define FBP_U(name) name##q_u64
 #  define FBP_SHIFT(op, i) op##q_n_u64(i, 52)
 #  define FBP_SET_BITS(b) vdupq_n_u64(b)
+#  define FBP_SIGNS(x) vmaxvq_u32(vreinterpretq_u32_u64(vshrq_n_u64(FBP_BITS(x), 63)))
 #else
 typedef float32x4_t vec;
 typedef uint32x4_t vmask;
 #  define FBP_V(name) name##q_f32
 #  define FBP_N(name) name##q_n_f32
 #  define FBP_BITS(x) vreinterpretq_u32_f32(x)
-#  define FBP_WORDS(x) vreinterpretq_u32_f32(x)
 #  define FBP_FROM_BITS(i) vreinterpretq_f32_u32(i)
 #  define FBP_U(name) name##q_u32
 #  define FBP_SHIFT(op, i) op##q_n_u32(i, 23)
 #  define FBP_SET_BITS(b) vdupq_n_u32(b)
+#  define FBP_SIGNS(x) vmaxvq_u32(vshrq_n_u32(FBP_BITS(x), 31))
 #endif
+#define FBP_ADD_BITS(a, b) FBP_U(vadd)(a, b)
+#define FBP_XOR_BITS(a, b) FBP_U(veor)(a, b)
 
 FBP_FN vec v_zero(void) { return FBP_N(vdup)(0); }
 FBP_FN vec v_set1(real x) { return FBP_N(vdup)(x); }
@@ -387,17 +415,32 @@ FBP_FN real v_sum_of_block(vec *parts) {
 /* The largest lane; of a vector with NaN anything. */
 FBP_FN real v_largest(vec x) { return fbp_fold_max(x); }
 
-/* Whether all bits are zero. */
-FBP_FN int v_all_zero(vec x) {
-#if defined(__AVX512F__)
-    return _mm512_test_epi32_mask(FBP_BITS(x), FBP_BITS(x)) == 0;
-#elif defined(__AVX2__)
-    return _mm256_testz_si256(FBP_BITS(x), FBP_BITS(x));
-#elif defined(FBP_NEON)
-    return vmaxvq_u32(FBP_WORDS(x)) == 0;
-#else
-    return _mm_testz_si128(FBP_BITS(x), FBP_BITS(x));
-#endif
+/* Finiteness, read from the exponent by whole numbers: neither the mode nor what the
+   compiler may think of NaN reaches it. One added to the exponent carries into the sign bit
+   where the exponent is all ones, for infinities and NaN, and nowhere else. ``noted`` begins as zeros
+   and collects in the sign bits of its lanes whether any x had a carry. */
+#define FBP_EXPONENT_STEP ((real_bits)1 << FBP_MANTISSA_BITS)
+FBP_FN vec v_note_nonfinite(vec noted, vec x) {
+    vec carried = FBP_FROM_BITS(
+        FBP_XOR_BITS(FBP_ADD_BITS(FBP_BITS(x), FBP_SET_BITS(FBP_EXPONENT_STEP)), FBP_BITS(x)));
+    return v_or(noted, carried);
+}
+FBP_FN int v_all_finite(vec noted) { return FBP_SIGNS(noted) == 0; }
+
+FBP_FN int fbp_is_finite(real x) {
+    real_bits bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (((bits + FBP_EXPONENT_STEP) ^ bits) >> (8 * sizeof bits - 1)) == 0;
+}
+FBP_FN int fbp_is_zero(real x) {                       /* also where a mode takes more for zero */
+    real_bits bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (real_bits)(bits << 1) == 0;
+}
+FBP_FN int fbp_is_finite_double(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits >> 52 & 0x7ff) != 0x7ff;
 }
 
 /* Into the second cache, or the first; p may be anything, nothing is read. */

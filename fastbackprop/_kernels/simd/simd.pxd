@@ -7,6 +7,7 @@ cdef extern from "simd.h" nogil:
         pass
     ctypedef struct vmask:
         pass
+    ctypedef void out_of_line "FBP_OUT_OF_LINE void"     # of a function that returns nothing
 
     enum:
         IS_DEBUG "FBP_IS_DEBUG"
@@ -27,6 +28,7 @@ cdef extern from "simd.h" nogil:
 cdef extern from "built_from.h" nogil:
     const char* SOURCES "FBP_SOURCES"            # of setup.py: a digest of the kernel sources
     const real SMALLEST_NORMAL "FBP_SMALLEST_NORMAL"
+    const real LARGEST "FBP_LARGEST"             # finite
 
     void fbp_assert(bint condition) noexcept
 
@@ -51,7 +53,11 @@ cdef extern from "built_from.h" nogil:
     vmask v_less(vec a, vec b) noexcept
     vec v_select(vmask mask, vec yes, vec no) noexcept
     vec v_or(vec a, vec b) noexcept                  # of the bits
-    bint all_zero "v_all_zero"(vec x) noexcept         # every bit of it
+    vec v_note_nonfinite(vec noted, vec x) noexcept  # begins with zeros
+    bint v_all_finite(vec noted) noexcept            # whether nothing was noted
+    bint is_finite "fbp_is_finite"(real x) noexcept
+    bint is_zero "fbp_is_zero"(real x) noexcept
+    bint is_finite_double "fbp_is_finite_double"(double x) noexcept
     vec v_relu(vec x) noexcept
     real v_sum_of_block(vec* parts) noexcept         # of a block, in one fixed order
     real v_largest(vec x) noexcept
@@ -65,3 +71,11 @@ cdef extern from "built_from.h" nogil:
     real v_get_first(vec x) noexcept
     void v_store_any(real* p, vec x) noexcept        # any address
     vec v_load_any(const real* p) noexcept
+
+cdef extern from "mode.h" nogil:
+    ctypedef struct Mode "fbp_mode":
+        pass
+    bint mode_is_set "fbp_mode_is_set"() noexcept
+    Mode begin_mode "fbp_mode_begin"() noexcept      # before any arithmetic, on each thread
+    void end_mode "fbp_mode_end"(Mode caller) noexcept
+    double quotient "fbp_quotient"(double numerator, double denominator) noexcept

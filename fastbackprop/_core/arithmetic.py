@@ -1,0 +1,23 @@
+"""Arithmetic of ours in Python and NumPy that has the same bits whatever the caller's mode.
+
+The kernels set the processor's mode themselves; what is computed outside of them, between a user's
+numbers and theirs (a conversion, initial weights, a mean), would follow fesetround or
+torch.set_flush_denormal.
+"""
+
+from typing import Any
+
+from fastbackprop._core.dispatch import kernels
+
+__all__ = ["exact_mode", "quotient"]
+
+
+def exact_mode() -> Any:
+    """Return a context in which this thread rounds to nearest and keeps subnormal numbers."""
+    return kernels("float32").ExactMode()
+
+
+def quotient(numerator: float, denominator: float) -> float:
+    """Return the quotient, rounded to nearest."""
+    with exact_mode():
+        return numerator / denominator
