@@ -1,7 +1,7 @@
 """The processor's mode of arithmetic, set as a program beside us might: for tests.
 
-``with mode("down"):`` rounds downwards on this thread, "up" upwards, "flush" makes subnormal numbers
-0. At its end the mode must be what was set, and what was there before comes back.
+``with mode("down"):`` rounds downwards on this thread, "up" upwards, "flush" makes subnormal
+numbers 0. At its end the mode must be what was set, and what was there before comes back.
 """
 
 import ctypes

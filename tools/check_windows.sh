@@ -10,6 +10,8 @@
 #   mingw     all modules compiled and linked by GCC for Windows, with the flags of setup.py
 #   modules   the same C by clang as MSVC would see it: 32-bit long, _MSC_VER, MSVC's branches of
 #             Cython and Python
+#   tiles     the same C by clang with the flags that setup.py has for clang-cl: no sum leaves its
+#             register
 #
 # Python's headers for Windows are those of Debian's source package: a Linux Python has only its own
 # pyconfig.h.
@@ -266,6 +268,7 @@ else
         printf '#undef %s\n' __GNUC__ __GNUC_MINOR__ __forceinline _ReadWriteBarrier
         printf '#include <%s.h>\n' intrin complex
     } >"$folder/libc_of_mingw.h"
+    sed '/as_msvc/d' "$folder/libc_of_mingw.h" >"$folder/libc_of_clang.h"
     checked=0
     while read -r target module flags; do
         dtype=$([[ $module = *float64 ]] && echo -DFBP_FLOAT64 || true)
@@ -279,23 +282,45 @@ else
             -Wno-incompatible-library-redeclaration \
             $([ "$flags" = none ] || flags_of "$flags") $dtype \
             -DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION \
-            -I"$folder" -I"$folder/sdk" $windows -I"$KERNELS/simd" -Ifastbackprop/_core \
-            -isystem "/usr/$MINGW/include" \
+            -I"$folder" -I"$folder/sdk" $windows -I"$folder/build/include" \
+            -I"$KERNELS/simd" -Ifastbackprop/_core -isystem "/usr/$MINGW/include" \
             -include libc_of_mingw.h "$folder/build/release/cython/fastbackprop/$module.c" ||
             fail "$module for $target, as MSVC would see it"
         checked=$((checked + 1))
     done <<'L'
-x86_64 _cpu none
+x86_64 _core/cpu none
 x86_64 _kernels/baseline_float32 baseline
 x86_64 _kernels/baseline_float64 baseline
 x86_64 _kernels/x86_64_v3_float32 x86_64_v3
 x86_64 _kernels/x86_64_v3_float64 x86_64_v3
 x86_64 _kernels/x86_64_v4_float32 x86_64_v4
 x86_64 _kernels/x86_64_v4_float64 x86_64_v4
-aarch64 _cpu none
+aarch64 _core/cpu none
 aarch64 _kernels/baseline_float32 neon
 aarch64 _kernels/baseline_float64 neon
 L
     echo "$checked modules, no warning"
+
+    step "tiles: what clang-cl makes of them, by clang for x86_64-pc-windows-msvc"
+    # The wheels for Windows are built by clang-cl since of its tiles this can be said here.
+    # Nobody here can look at what cl.exe makes; GCC for Windows is shown beside it.
+    mkdir "$folder/clang" "$folder/gcc"
+    for variant in baseline x86_64_v3 x86_64_v4; do
+        for dtype in float32 float64; do
+            module=${variant}_$dtype
+            # shellcheck disable=SC2046,SC2086
+            "$CLANG" --target=x86_64-pc-windows-msvc -c -O3 -w -fms-compatibility-version=19.29 \
+                -ffp-contract=off -fwrapv -fno-math-errno -fno-trapping-math \
+                $(flags_of $variant) $([ $dtype = float64 ] && echo -DFBP_FLOAT64) \
+                -DNPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION -I"$folder" -I"$folder/sdk" $windows \
+                -I"$folder/build/include" -I"$KERNELS/simd" -isystem "/usr/$MINGW/include" -include libc_of_clang.h \
+                "$folder/build/release/cython/fastbackprop/_kernels/$module.c" -o "$folder/clang/$module.o" ||
+                fail "$module by clang for Windows"
+            find "$folder/build" -name "$module.o" -exec cp {} "$folder/gcc/" ';'
+        done
+    done
+    python3 tools/check_tiles.py "$folder"/clang/*.o || fail "a sum leaves its register"
+    echo "and by GCC for Windows, which nobody is given:"
+    python3 tools/check_tiles.py "$folder"/gcc/*.o || true
 fi
 [ "$skipped" = 0 ] || exit 77

@@ -235,7 +235,8 @@ class CrossEntropy(Loss):
 
     y is integer labels (n,), or one-hot or probabilities (n, n_out). In training the
     two are fused: dC/dz = (y_hat - y) / n, and where y_hat underflows the cost comes
-    from z, so logits of +-10,000 are fine.
+    from z, so logits of +-10,000 are fine. Where z overflowed to inf the cost is the
+    limit: 0, the logarithm of how many z did so, or inf.
 
     Examples
     --------

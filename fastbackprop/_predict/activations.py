@@ -19,6 +19,8 @@ class Activation:
     name : str
         "identity" z, "relu" max(0, z), "leaky_relu" z or slope z for z < 0,
         "sigmoid" 1 / (1 + e^-z), "tanh", or "softmax" e^z / sum e^z over a row.
+        Where z overflowed to inf, softmax has its limit: those z share 1 equally, the others
+        have 0; a row of nothing but -inf shares 1 among all.
     slope : float
         Of leaky_relu for z < 0; not used by the others.
     """

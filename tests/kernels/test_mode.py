@@ -35,7 +35,7 @@ def net_of(variant, dtype, seed=0):
 
 
 class Calls:
-    """Each public callable of a kernel module, on arrays that are ready: only the kernels compute."""
+    """Each public callable of a kernel module, on arrays that are ready: nothing else computes."""
 
     def __init__(self, variant, dtype, n_threads):
         self.n_threads = n_threads
@@ -55,17 +55,17 @@ class Calls:
         array.fill(7)
         return array
 
-    def Network(self):
+    def Network(self):  # noqa: N802
         places = zip(self.net.places, ("tanh", "leaky_relu", "identity"), strict=True)
         layers = [(p.n_in, p.n_out, p.offset, p.has_bias, kind, 0.01) for p, kind in places]
         network = self.module.Network(layers, self.net.parameters.values)
         return [self.module.QuickPredictor(network).predict(self.X[:3], True)]
 
-    def QuickPredictor(self):
+    def QuickPredictor(self):  # noqa: N802
         quick = self.module.QuickPredictor(self.net.network)
         return [quick.predict(self.X[:64], True), quick.predict(self.X[2], False)]
 
-    def PredictionWork(self):
+    def PredictionWork(self):  # noqa: N802
         out, costs = self.empty(150, 3), self.empty(150)
         scratch = self.scratch[: self.n_threads * self.net.network.predict_scratch_size]
         network, n = self.net.network, self.n_threads
@@ -76,7 +76,7 @@ class Calls:
         run(work, n)
         return [out, costs]
 
-    def TrainingWork(self):
+    def TrainingWork(self):  # noqa: N802
         results = []
         for update, batch_size in (
             (UPDATE, 64),
@@ -176,7 +176,7 @@ class Calls:
     def multiply_adds(self):
         return [bytes([self.module.multiply_adds(3) > 0])]
 
-    def ExactMode(self):
+    def ExactMode(self):  # noqa: N802
         with self.module.ExactMode():
             return [self.X * self.X, (self.X[:, :1] / 3).sum(axis=0)]
 

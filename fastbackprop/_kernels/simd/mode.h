@@ -45,7 +45,7 @@ FBP_MODE_FN fbp_mode fbp_mode_begin(void) {
 }
 FBP_MODE_FN void fbp_mode_end(fbp_mode caller) {
     FBP_NO_MOVES();
-    if (_mm_getcsr() != caller.control) _mm_setcsr((unsigned)caller.control);
+    _mm_setcsr((unsigned)caller.control);
     FBP_NO_MOVES();
 }
 
