@@ -23,7 +23,7 @@ IS_X86_64 = MACHINE in ("x86_64", "amd64")
 # Appended to all that Python and the environment say (CFLAGS), so that the last word is ours;
 # whatever bits or speed depend on stands here. Contraction is off so that an FMA stands where the
 # kernels write one and nowhere else. -fwrapv (which some Pythons bring and some don't) lets the
-# compiler step through rows by pointers: without it wide nets are 7-10 % slower. cpu.pyx has no
+# compiler step through rows by pointers: without it wide nets are 7-10 % slower. _core has no
 # flag that could bring in an instruction; without debug information (it holds the paths of the
 # build) two builds are the same bytes.
 OPTIMIZATION = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
@@ -70,7 +70,7 @@ FLAGS = {
         "baseline": BASELINE,
         "x86_64_v3": V3,
         "x86_64_v4": V4,
-        "cpu": ["-g"] if DEBUG else ["-g0"],
+        "_core": ["-g"] if DEBUG else ["-g0"],
         "link": [*OPTIMIZATION, *EXACT],
     },
     "msvc": {
@@ -78,7 +78,7 @@ FLAGS = {
         "baseline": [],
         "x86_64_v3": ["/arch:AVX2"],
         "x86_64_v4": ["/arch:AVX512"],
-        "cpu": [],
+        "_core": [],
         "link": [],
     },
     "clang-cl": {
@@ -89,7 +89,7 @@ FLAGS = {
         "baseline": for_clang_cl(BASELINE),
         "x86_64_v3": for_clang_cl(V3),
         "x86_64_v4": for_clang_cl(V4),
-        "cpu": [],
+        "_core": [],
         "link": [],
     },
 }
@@ -161,14 +161,16 @@ class BuildExt(build_ext):
             self.compiler.cc = clang_cl
             target = f"--target={CLANG_TARGETS[MACHINE]}"
             self.table = {**FLAGS["clang-cl"], "all": [target, *FLAGS["clang-cl"]["all"]]}
-            self.table["cpu"] = [target]
+            self.table["_core"] = [target]
         super().build_extensions()
 
     def build_extension(self, ext: Extension) -> None:
         """Compile one extension with the flags of its variant."""
         flags = self.table
         variant = ext.name.rpartition(".")[2].partition("_float")[0]
-        common = [] if variant == "cpu" else flags["all"]
+        if ext.name.startswith("fastbackprop._core."):
+            variant = "_core"
+        common = [] if variant == "_core" else flags["all"]
         ext.extra_compile_args = [*ext.extra_compile_args, *common, *flags[variant]]
         ext.extra_link_args = [*ext.extra_link_args, *flags["link"]]
         super().build_extension(ext)
@@ -182,6 +184,11 @@ extensions.append(
         ["fastbackprop/_core/cpu.pyx"],
         include_dirs=["fastbackprop/_core"],
         depends=["fastbackprop/_core/cpu_id.h", str(BUILT_FROM)],
+    )
+)
+extensions.append(
+    Extension(
+        "fastbackprop._core.lock", ["fastbackprop/_core/lock.pyx"], depends=[str(BUILT_FROM)]
     )
 )
 

@@ -19,6 +19,7 @@ from fastbackprop._core.errors import (
     DivergenceError,
     FastbackpropError,
     ModelFileError,
+    TrainingWarning,
 )
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._diagnose.diagnose import diagnose
@@ -71,6 +72,7 @@ __all__ = [
     "Sequential",
     "Trainer",
     "TrainingExplanation",
+    "TrainingWarning",
     "Uniform",
     "Zeros",
     "diagnose",

@@ -12,6 +12,7 @@ import numpy as np
 from fastbackprop._compare.losses import Loss, Targets, as_loss
 from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.validation import (
     as_matrix,
     as_numeric,
@@ -36,14 +37,13 @@ class Derivatives:
         _dtype: np.dtype
         _network: Any
         _parameters: Parameters
+        _lock: TrainingLock
 
         @property
         def n_in(self) -> int: ...
         @property
         def n_out(self) -> int: ...
         def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray: ...
-        def _acquire(self) -> None: ...
-        def _release(self) -> None: ...
         def _begin(self, n_rows: int) -> None: ...
         def _scratch_for_backward(self, n_rows: int) -> np.ndarray: ...
         def _new_network(self, parameters: np.ndarray) -> Any: ...
@@ -123,8 +123,8 @@ class Derivatives:
         result = np.empty((len(rows), each, self.n_in), self._dtype)
         size = max(1, ROWS // each)
         largest = min(len(rows), size) * min(each, ROWS)
-        self._acquire()
-        try:
+
+        def derive() -> None:
             self._begin(largest)
             scratch = self._scratch_for_backward(largest)
             for first in range(0, len(rows), size):
@@ -141,8 +141,8 @@ class Derivatives:
                     kernels(self._dtype).output_derivatives(
                         self._network, own, which, place, scratch, is_packed
                     )
-        finally:
-            self._release()
+
+        self._lock.run(derive)
         return result[0] if X.ndim == 1 else result
 
     def sample_gradients(self, X: Any, y: Any, loss: str | Loss) -> LayerGradients:
@@ -170,6 +170,7 @@ class Derivatives:
             If another thread trains the model.
         """
         loss, rows, targets = self._data(X, y, loss)
+        spec = loss._spec(self.n_out)
         out: LayerGradients = [
             (
                 np.empty((len(rows), layer.n_in, layer.n_out), self._dtype),
@@ -177,18 +178,18 @@ class Derivatives:
             )
             for layer in self._layers
         ]
-        self._acquire()
-        try:
+
+        def derive() -> None:
             for first in range(0, len(rows), ROWS):
                 part = slice(first, first + ROWS)
                 own = targets[part]
                 self._begin(len(rows[part]))
                 kernels(self._dtype).sample_gradients(
-                    self._network, rows[part], own.values, own.labels, loss._spec(self.n_out),
+                    self._network, rows[part], own.values, own.labels, spec,
                     [(w[part], None if b is None else b[part]) for w, b in out],
                 )  # fmt: skip
-        finally:
-            self._release()
+
+        self._lock.run(derive)
         return out
 
     def hessian_vector_product(
@@ -223,7 +224,7 @@ class Derivatives:
         loss, rows, targets = self._data(X, y, loss)
         if len(rows) == 0:
             raise ValueError("X must have at least one row, got 0.")
-        direction, n = self._as_direction(v), len(rows)
+        direction, n, spec = self._as_direction(v), len(rows), loss._spec(self.n_out)
         size = self._parameters.values.size
         widest = max(
             row_length(n, self._dtype) for layer in self._layers for n in (layer.n_in, layer.n_out)
@@ -234,8 +235,8 @@ class Derivatives:
         )
         moved = self._new_network(direction)
         moved.set_scratch(n, aligned_zeros(moved.scratch_size(n), self._dtype))
-        self._acquire()
-        try:
+
+        def derive() -> None:
             self._begin(n)
             kernels(self._dtype).hessian_vector_product(
                 self._network,
@@ -243,12 +244,12 @@ class Derivatives:
                 rows,
                 targets.values,
                 targets.labels,
-                loss._spec(self.n_out),
+                spec,
                 out,
                 scratch,
             )
-        finally:
-            self._release()
+
+        self._lock.run(derive)
         return [
             (place.weight(out).copy(), None if (b := place.bias(out)) is None else b.copy())
             for place in self._parameters.places

@@ -107,36 +107,32 @@ class Parameters:
         self.places = tuple(places(shapes, dtype))
         self.values = aligned_zeros(self.places[-1].end, dtype)
         self.has_blame = False  # whether a backward has filled the gradients
-        self._gradients: np.ndarray | None = None
-        self._snapshot: np.ndarray | None = None
+        self._others: dict[str, np.ndarray] = {}
+
+    def _other(self, name: str, size: int) -> np.ndarray:
+        """Return a buffer that is made when it is first asked for; one for all threads."""
+        buffer = self._others.get(name)
+        if buffer is None:
+            # setdefault can't be interrupted: of several threads' buffers, all get the same.
+            buffer = self._others.setdefault(name, aligned_zeros(size, self.values.dtype))
+        return buffer
 
     @property
     def gradients(self) -> np.ndarray:
         """dC/dw of every value, in the same places; zeros before the first backward."""
-        if self._gradients is None:
-            self._gradients = aligned_zeros(self.values.size, self.values.dtype)
-        return self._gradients
+        return self._other("gradients", self.values.size)
 
     @property
     def snapshot(self) -> np.ndarray:
-        """Room for a copy of the values and of one optimizer state, for steps that go wrong."""
-        if self._snapshot is None:
-            self._snapshot = aligned_empty(2 * self.values.size, self.values.dtype)
-        return self._snapshot
+        """Room for a copy of the values and of one optimizer state, for a step that goes wrong."""
+        return self._other("snapshot", 2 * self.values.size)
 
-    def save(self, state: np.ndarray | None) -> None:
-        """Copy the values, and an optimizer's state where there is one."""
+    def save(self, state: np.ndarray | None, room: np.ndarray) -> None:
+        """Copy the values into ``room``, and behind them an optimizer's state if there is one."""
         size = self.values.size
-        self.snapshot[:size] = self.values
+        room[:size] = self.values
         if state is not None:
-            self.snapshot[size:] = state
-
-    def restore(self, state: np.ndarray | None) -> None:
-        """Put back what ``save`` copied."""
-        size = self.values.size
-        self.values[:] = self.snapshot[:size]
-        if state is not None:
-            state[:] = self.snapshot[size:]
+            room[size:] = state
 
     def layer_at(self, offset: int) -> int:
         """The index of the layer that an offset into the values belongs to."""

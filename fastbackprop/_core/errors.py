@@ -1,4 +1,4 @@
-"""The exceptions of fastbackprop.
+"""The exceptions and warnings of fastbackprop.
 
 ::
 
@@ -7,9 +7,19 @@
     └── FastbackpropError
         ├── DivergenceError          training stopped being finite   (an ArithmeticError too)
         └── ModelFileError           a model file can't be read      (an OSError too)
+
+    UserWarning
+    ├── DiagnosisWarning             what ``Trainer(..., diagnose=True)`` found
+    └── TrainingWarning              a fit ended in a model that is no use
 """
 
-__all__ = ["DiagnosisWarning", "DivergenceError", "FastbackpropError", "ModelFileError"]
+__all__ = [
+    "DiagnosisWarning",
+    "DivergenceError",
+    "FastbackpropError",
+    "ModelFileError",
+    "TrainingWarning",
+]
 
 
 class FastbackpropError(Exception):
@@ -17,7 +27,10 @@ class FastbackpropError(Exception):
 
 
 class DivergenceError(FastbackpropError, ArithmeticError):
-    """Training stopped being finite; the model keeps its last finite weights.
+    """Training stopped being finite; the model keeps weights from before, and the message says which.
+
+    ``Trainer.fit`` leaves those of its best epoch, with the optimizer's state of then; a single step
+    leaves those of before the step.
 
     Parameters
     ----------
@@ -44,6 +57,10 @@ class DivergenceError(FastbackpropError, ArithmeticError):
 
 class DiagnosisWarning(UserWarning):
     """What ``Trainer(..., diagnose=True)`` found wrong during a fit."""
+
+
+class TrainingWarning(UserWarning):
+    """A fit ended in a model that is no use: its loss rose, or it gives all rows the same outputs."""
 
 
 class ModelFileError(FastbackpropError, OSError):

@@ -8,6 +8,7 @@ import numpy as np
 from fastbackprop._core.buffers import aligned_zeros
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
+from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.validation import check_choice, check_real, check_true_false
 
 if TYPE_CHECKING:
@@ -96,11 +97,12 @@ class SGD:
         """Return the velocity kept for these parameters (None without momentum)."""
         if not self._momentum:
             return None
-        if parameters not in self._velocities:
-            self._velocities[parameters] = aligned_zeros(
-                parameters.values.size, parameters.values.dtype
-            )
-        return self._velocities[parameters]
+        velocity = self._velocities.get(parameters)
+        if velocity is None:
+            zeros = aligned_zeros(parameters.values.size, parameters.values.dtype)
+            # setdefault can't be interrupted: two threads that come at once get the same velocity.
+            velocity = self._velocities.setdefault(parameters, zeros)
+        return velocity
 
     def step(self, model: Any) -> None:
         """Correct all weights of a model by the gradients of its last ``backward``.
@@ -119,32 +121,42 @@ class SGD:
         DivergenceError
             If a weight would stop being finite; then nothing has changed.
         """
-        if not hasattr(model, "_acquire"):
+        if not hasattr(model, "_lock"):
             raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
-        model._acquire()
-        try:
-            self._step(model._parameters)
-        finally:
-            model._release()
+        model._lock.run(self._step, model._parameters, model._lock)
 
-    def _step(self, parameters: "Parameters") -> None:
+    def _step(self, parameters: "Parameters", lock: TrainingLock) -> None:
         if not parameters.has_blame:
             raise RuntimeError(
                 "optimizer.step must follow model.backward, got a model without gradients."
             )
         velocity = self._velocity(parameters)
         values, kernel = parameters.values, kernels(parameters.values.dtype)
-        at = kernel.correct(
-            values, parameters.gradients, velocity, self._spec(), parameters.snapshot
+        at = lock.write(
+            kernel.correct,
+            values,
+            parameters.gradients,
+            velocity,
+            self._spec(),
+            parameters.snapshot,
         )
         if at >= 0:
             wrong = parameters.layer_at(at)
             raise DivergenceError(
                 f"The step would make weights of model.layers[{wrong}] infinite or NaN; "
-                f"they were left as they are. Try a smaller learning rate than "
-                f"{self._learning_rate:g}.",
+                f"they were left as they are. {self._advice()}",
                 layer=wrong,
             )
+
+    def _advice(self) -> str:
+        """Return what to do about a divergence, as far as these settings tell."""
+        product = self._learning_rate * self._weight_decay
+        if product >= 1:
+            return (
+                f"learning_rate * weight_decay must be below 1, got {product:g}: the decay takes "
+                f"away more than there is; try a weight_decay below {1 / self._learning_rate:g}."
+            )
+        return f"Try a smaller learning rate than {self._learning_rate:g}."
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_velocities"}

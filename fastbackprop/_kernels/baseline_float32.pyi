@@ -52,6 +52,8 @@ class TrainingWork(Work):
         n_right: int,
         n_threads: int = 1,
         crowded: bool = False,
+        undo: np.ndarray | None = None,
+        n_steps: np.ndarray | None = None,
     ) -> None: ...
     # outcome, cost, n_right, first row of the batch, layer
     def run(

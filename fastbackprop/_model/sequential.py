@@ -1,7 +1,6 @@
 """Sequential: a network of dense layers. predict and blame, by hand or in one call."""
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from fastbackprop._blame.derivatives import Derivatives
 from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
 from fastbackprop._core.dispatch import DTYPES, kernels
+from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.threads import (
     MOST_THREADS,
     OPERATIONS_PER_CALL,
@@ -88,9 +88,7 @@ class Sequential(Derivatives):
         self._idle_scratch: list[np.ndarray] = []
         self._forward_rows: np.ndarray | None = None
         self._backward_scratch: np.ndarray | None = None
-        # Reentrant, so that a fit can hold it over all its steps.
-        self._in_training = threading.RLock()
-        self._process = os.getpid()
+        self._lock = TrainingLock()
 
     def _new_network(self, parameters: np.ndarray) -> Any:
         """The layers as the kernels see them, with the weights in this buffer."""
@@ -218,28 +216,16 @@ class Sequential(Derivatives):
         finally:
             self._idle_scratch.append(scratch)
 
-    def _acquire(self) -> None:
-        """Begin what one thread must do alone (train, forward, backward); ``_release`` ends it."""
-        if (
-            self._process != os.getpid()
-        ):  # forked while another thread was training: it isn't here to release
-            self._in_training, self._process = threading.RLock(), os.getpid()
-        if not self._in_training.acquire(blocking=False):
-            raise RuntimeError("A model must be trained by one thread at a time, got a second one.")
-
-    def _release(self) -> None:
-        self._in_training.release()
-
     def _begin(self, n_rows: int) -> None:
-        """Make scratch for batches of n_rows, after ``_acquire``.
+        """Make scratch for batches of n_rows; the caller runs in the model's lock.
 
         What forward had kept is overwritten from here on.
         """
+        self._forward_shape = None  # first: an interrupt may come when the scratch is new
         if n_rows > self._capacity:
             size = self._network.scratch_size(n_rows)
             self._network.set_scratch(n_rows, aligned_empty(size, self._dtype))
             self._capacity = n_rows
-        self._forward_shape = None
 
     def forward(self, X: Any, *, check_finite: bool = True) -> np.ndarray:
         """Predict, and keep what blame needs: the first of the four steps by hand.
@@ -269,16 +255,17 @@ class Sequential(Derivatives):
             raise ValueError("X must have at least one row, got 0.")
         y_hat = np.empty((len(rows), self.n_out), self._dtype)
         z = np.empty_like(y_hat)
-        self._acquire()
-        try:
+        shape = (self.n_out,) if X.ndim == 1 else y_hat.shape
+
+        def forward() -> None:
             self._begin(len(rows))
             # A copy: the caller may change X before backward reads it again.
             self._forward_rows = rows.copy() if np.may_share_memory(rows, X) else rows
             kernels(self._dtype).forward(self._network, self._forward_rows, y_hat, z)
-            self._forward_shape = (self.n_out,) if X.ndim == 1 else y_hat.shape
-        finally:
-            self._release()
-        y_hat, z = y_hat.reshape(self._forward_shape), z.reshape(self._forward_shape)
+            self._forward_shape = shape
+
+        self._lock.run(forward)
+        y_hat, z = y_hat.reshape(shape), z.reshape(shape)
         last = self._layers[-1].activation
         return Output.of(y_hat, z, last) if last in ("sigmoid", "softmax") else y_hat
 
@@ -309,8 +296,8 @@ class Sequential(Derivatives):
             isinstance(d_y_hat, OutputGradient)
             and d_y_hat.activation == self._layers[-1].activation
         )
-        self._acquire()
-        try:
+
+        def backward() -> np.ndarray:
             # Not before: another thread's forward, or one inside an __array__, would change it.
             shape = self._forward_shape
             if shape is None:
@@ -330,9 +317,9 @@ class Sequential(Derivatives):
             gradients = self._parameters.gradients
             kernels(self._dtype).backward(self._network, d_out, is_d_z, gradients, d_x, scratch)
             self._parameters.has_blame = True
-        finally:
-            self._release()
-        return d_x.reshape(-1) if len(shape) == 1 else d_x
+            return d_x.reshape(-1) if len(shape) == 1 else d_x
+
+        return self._lock.run(backward)
 
     def _scratch_for_backward(self, n_rows: int) -> np.ndarray:
         """Return room for W^T of the first layer and for dC/dx, which only the loop by hand needs.
@@ -399,12 +386,17 @@ class Sequential(Derivatives):
         ------
         OSError
             If it can't be written; a file that was there is as it was.
+
+        Notes
+        -----
+        While another thread trains the model, what is saved are the weights of the end of a step.
         """
-        tensors = {}
-        for i, layer in enumerate(self._layers):
-            tensors[f"layers.{i}.weight"] = layer.weight
-            if layer.bias is not None:
-                tensors[f"layers.{i}.bias"] = layer.bias
+        tensors, values = {}, self._copied_values()
+        for i, place in enumerate(self._parameters.places):
+            tensors[f"layers.{i}.weight"] = place.weight(values)
+            bias = place.bias(values)
+            if bias is not None:
+                tensors[f"layers.{i}.bias"] = bias
         description = [
             {
                 "n_in": x.n_in,
@@ -416,6 +408,10 @@ class Sequential(Derivatives):
             for x in self._layers
         ]
         write_model_file(path, tensors, {"dtype": self._dtype.name, "layers": description})
+
+    def _copied_values(self) -> np.ndarray:
+        """Return a copy of all parameters, of the end of one step, while another thread trains."""
+        return self._lock.read(self._parameters.values.copy)
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return rebuild, _parts(self, self._dtype.name)
@@ -439,9 +435,10 @@ def _parts(
     model: Sequential, dtype: str
 ) -> tuple[type[Sequential], list[Dense], str, list[WeightAndBias]]:
     """What ``rebuild`` makes a model of."""
+    values = model._copied_values()
     arrays = [
-        (layer.weight.copy(), None if layer.bias is None else layer.bias.copy())
-        for layer in model.layers
+        (place.weight(values).copy(), None if (bias := place.bias(values)) is None else bias.copy())
+        for place in model._parameters.places
     ]
     return type(model), [_detached(x) for x in model.layers], dtype, arrays
 

@@ -1,5 +1,6 @@
 """History: what a fit measured, epoch by epoch."""
 
+from collections import deque
 from dataclasses import asdict, dataclass, field
 
 __all__ = ["History"]
@@ -40,10 +41,17 @@ class History:
     def __len__(self) -> int:
         return len(self.loss)
 
-    def _drop_unfinished(self) -> None:
-        """Cut what was noted of an epoch whose seconds, noted last, are missing."""
-        for values in vars(self).values():
-            del values[len(self.seconds) :]
+    def _note(self, **figures: float) -> None:
+        """Append an epoch's figures: all of them, or none where Ctrl-C comes."""
+        lists = [getattr(self, name) for name in figures]
+        # One call of C, which nothing can interrupt.
+        deque(map(list.append, lists, figures.values()), maxlen=0)
+
+    def __getstate__(self) -> dict[str, list[float]]:
+        """Return copies of equal length, although a fit may append to them meanwhile."""
+        figures = {name: list(values) for name, values in vars(self).items()}
+        n_epochs = min((len(values) for values in figures.values() if values), default=0)
+        return {name: values[:n_epochs] for name, values in figures.items()}
 
     def to_dict(self) -> dict[str, list[float]]:
         """Return the figures as plain lists, without those that weren't measured.

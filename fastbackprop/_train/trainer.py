@@ -23,15 +23,15 @@ from fastbackprop._core.validation import (
 )
 from fastbackprop._correct.optimizers import SGD, as_optimizer
 from fastbackprop._model.sequential import Sequential
+from fastbackprop._train.best import BestWeights
+from fastbackprop._train.causes import advice_after_divergence
 from fastbackprop._train.history import History
-from fastbackprop._train.progress import show_progress
+from fastbackprop._train.outcome import warn_of_useless_fit
+from fastbackprop._train.progress import figures_of, show_progress, wants_bar
 
 __all__ = ["Trainer"]
 
-# The weights are copied every so many operations: a step that goes wrong is undone by
-# repeating those since the last copy, to the same bits.
-OPERATIONS_PER_SNAPSHOT = 2e10
-# ... where each layer counts as this many more for each batch and row: its overhead.
+# Each layer counts as this many operations more for each batch and row: its overhead.
 OVERHEAD_PER_LAYER = 2000
 OVERHEAD_PER_ROW = 200
 
@@ -53,6 +53,16 @@ class _Sums(NamedTuple):
 
     cost: float
     n_right: int
+
+
+class _Fit(NamedTuple):
+    """What ``fit`` was asked for, checked."""
+
+    data: _Data
+    epochs: int
+    validation: tuple[np.ndarray, Targets] | None
+    shows_bar: bool
+    on_epoch_end: Callable[[History], object] | None
 
 
 class Trainer:
@@ -123,7 +133,7 @@ class Trainer:
         # Keyed apart from the weights, which may well be drawn from the same seed.
         self._generator = np.random.PCG64(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
         self._n_threads = check_n_threads(n_threads)
-        self._n_steps = 0
+        self._n_steps = np.zeros(1, np.int64)  # counted by the kernels, which do them
         self._diagnoses_left = 2 if check_true_false("diagnose", diagnose) else 0
         self.history = History()
 
@@ -231,11 +241,18 @@ class Trainer:
         ValueError, TypeError
             If data or an argument doesn't fit; the model has not changed.
         DivergenceError
-            If loss or weights stop being finite; the model keeps its last finite weights.
+            If loss or weights stop being finite; weights and optimizer go back to the end of the
+            epoch with the lowest loss so far (in the first epoch: to the start).
         RuntimeError
             If another thread trains the model.
         KeyboardInterrupt
             At Ctrl-C, after the step in hand; model and trainer can go on.
+
+        Warns
+        -----
+        TrainingWarning
+            Once, if the loss has risen, or if after more than 10 epochs and 100 steps the outputs
+            are the same for all samples.
         """
         epochs = check_integer("epochs", epochs)
         size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
@@ -246,33 +263,34 @@ class Trainer:
         )
         if on_epoch_end is not None and not callable(on_epoch_end):
             raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}.")
-        bar = show_progress(progress_bar, epochs * len(rows))
         order = np.empty(len(rows), np.int64) if shuffle else None
-        history = History()
-        self._model._acquire()
-        try:
-            self.history = history
-            with bar:
-                self._diagnose(rows, targets)
-                for epoch in range(1, epochs + 1):
-                    if order is not None:
-                        # From the same start each time: two fits of one epoch are a fit of two.
-                        order[:] = np.arange(len(order))
-                        kernels(rows.dtype).shuffle(order, self._generator.random_raw(len(order)))
-                    self._epoch(
-                        _Data(rows, targets, order, min(size, len(rows))),
-                        epoch,
-                        history,
-                        bar.update,
-                        validation,
-                    )
-                    self._diagnose(rows, targets)
-                    bar.set_postfix_str(f"epoch {epoch}, " + _shown(history), refresh=False)
-                    if on_epoch_end is not None:
-                        on_epoch_end(history)
-        finally:
-            history._drop_unfinished()
-            self._model._release()
+        data = _Data(rows, targets, order, min(size, len(rows)))
+        plan = _Fit(data, epochs, validation, wants_bar(progress_bar), on_epoch_end)
+        return self._model._lock.run(self._fit, plan)
+
+    def _fit(self, plan: _Fit) -> History:
+        """Do it, in the model's lock."""
+        data, parameters = plan.data, self._model._parameters
+        self.history = history = History()
+        best = BestWeights(parameters, self._optimizer._velocity(parameters))
+        with show_progress(plan.shows_bar, plan.epochs * len(data.rows)) as bar:
+            self._diagnose(data.rows, data.targets)
+            for epoch in range(1, plan.epochs + 1):
+                bar.set_description_str(f"epoch {epoch}/{plan.epochs}", refresh=False)
+                if data.order is not None:
+                    # From the same start each time: two fits of one epoch are a fit of two.
+                    data.order[:] = np.arange(len(data.order))
+                    words = self._generator.random_raw(len(data.order))
+                    kernels(data.rows.dtype).shuffle(data.order, words)
+                self._epoch(data, epoch, best, bar.update, plan.validation)
+                best.note(epoch, history.loss[-1])
+                self._diagnose(data.rows, data.targets)
+                bar.set_postfix_str(figures_of(history), refresh=False)
+                if plan.on_epoch_end is not None:
+                    plan.on_epoch_end(history)
+        warn_of_useless_fit(
+            self._model, self._loss, data.rows, data.targets, history, data.batch_size
+        )
         return history
 
     def _diagnose(self, rows: np.ndarray, targets: Targets) -> None:
@@ -291,82 +309,74 @@ class Trainer:
         )
         self._diagnoses_left = 0 if found.findings else self._diagnoses_left - 1
         if found.findings:
-            warnings.warn(str(found), DiagnosisWarning, stacklevel=3)
+            warnings.warn(str(found), DiagnosisWarning, stacklevel=4)
 
     def _epoch(
         self,
-        data: "_Data",
+        data: _Data,
         epoch: int,
-        history: History,
+        best: BestWeights,
         done: Callable[[int], object],
         validation: tuple[np.ndarray, Targets] | None,
     ) -> None:
         """One pass over the data, with its line in the history."""
         start = time.perf_counter()
         n = len(data.rows)
-        sums = self._steps(data, epoch, done)
+        sums = self._steps(data, epoch, best.room, f"the weights {best}", done)
         seconds = time.perf_counter() - start
-        history.loss.append(quotient(sums.cost, n))
+        figures = {"loss": quotient(sums.cost, n)}
         accuracy = self._accuracy(sums.n_right, n)
         if accuracy is not None:
-            history.accuracy.append(accuracy)
+            figures["accuracy"] = accuracy
         if validation is not None:
-            checked = self._evaluate(*validation)
-            history.validation_loss.append(checked["loss"])
-            if "accuracy" in checked:
-                history.validation_accuracy.append(checked["accuracy"])
-        history.seconds.append(seconds)  # last: see History._drop_unfinished
+            for name, value in self._evaluate(*validation).items():
+                figures[f"validation_{name}"] = value
+        self.history._note(**figures, seconds=seconds)
 
     def _steps(
-        self, data: "_Data", epoch: int | None, done: Callable[[int], object] | None = None
-    ) -> "_Sums":
-        """All steps over the data, a few milliseconds to a call; the last finite weights stay."""
+        self,
+        data: _Data,
+        epoch: int | None,
+        undo: np.ndarray,
+        kept: str,
+        done: Callable[[int], object] | None = None,
+    ) -> _Sums:
+        """All steps over the data, a few milliseconds to a call, in the model's lock.
+
+        ``undo`` has the weights and the velocity that are put back where a step goes wrong; an error
+        says that the model keeps ``kept``.
+        """
         n, size = len(data.rows), data.batch_size
         operations = self._operations(min(size, n))
         per_call = size * max(1, int(OPERATIONS_PER_CALL / operations))
-        per_snapshot = size * max(1, int(OPERATIONS_PER_SNAPSHOT / operations))
-        settings = (
-            self._optimizer._spec()
-        )  # once: the learning rate of an epoch is that of its start
+        # Once: the learning rate of an epoch is that of its start.
+        settings = self._optimizer._spec()
         velocity = self._optimizer._velocity(self._model._parameters)
         sums = _Sums(0.0, 0)
-        saved = -per_snapshot
-        self._model._acquire()
-        try:
-            self._model._begin(min(size, n))
-            for first in range(0, n, per_call):
-                if first - saved >= per_snapshot:
-                    self._model._parameters.save(velocity)
-                    saved = first
-                last = min(first + per_call, n)
-                outcome, cost, n_right, start, layer = self._call(
-                    data, first, last, settings, velocity, sums
-                )
-                if outcome:
-                    if outcome == WEIGHTS_NOT_FINITE:
-                        self._model._parameters.restore(velocity)
-                        for again in range(saved, start, per_call):
-                            self._call(
-                                data, again, min(again + per_call, start), settings, velocity, sums
-                            )
-                    batch = start // size + 1 if epoch is not None else self._n_steps + 1
-                    raise self._divergence(outcome != WEIGHTS_NOT_FINITE, epoch, batch, layer)
-                sums = _Sums(cost, n_right)
-                self._n_steps += -(-(last - first) // size)
-                if done is not None:
-                    done(last - first)
-        finally:
-            self._model._release()
+        self._model._begin(min(size, n))
+        for first in range(0, n, per_call):
+            last = min(first + per_call, n)
+            outcome, cost, n_right, start, layer = self._call(
+                data, first, last, settings, velocity, sums, undo
+            )
+            if outcome:
+                batch = start // size + 1 if epoch is not None else int(self._n_steps[0]) + 1
+                is_loss = outcome != WEIGHTS_NOT_FINITE
+                raise self._divergence(data, is_loss, epoch, batch, layer, kept)
+            sums = _Sums(cost, n_right)
+            if done is not None:
+                done(last - first)
         return sums
 
     def _call(
         self,
-        data: "_Data",
+        data: _Data,
         first: int,
         last: int,
         settings: tuple[float, float, bool, float],
         velocity: np.ndarray | None,
-        sums: "_Sums",
+        sums: _Sums,
+        undo: np.ndarray,
     ) -> Any:
         """Steps over the rows [first, last), in one call of the kernels."""
         model, targets = self._model, data.targets
@@ -376,12 +386,12 @@ class Trainer:
         work = kernels(model.dtype).TrainingWork(
             model._network, data.rows, targets.values, targets.labels, data.order,
             first, last, data.batch_size, self._loss._spec(model.n_out), settings, velocity,
-            sums.cost, sums.n_right, n_threads, crowded,
+            sums.cost, sums.n_right, n_threads, crowded, undo, self._n_steps,
         )  # fmt: skip
-        return run(work, n_threads)
+        return model._lock.write(run, work, n_threads)
 
     def _divergence(
-        self, is_loss: bool, epoch: int | None, batch: int, layer: int
+        self, data: _Data, is_loss: bool, epoch: int | None, batch: int, layer: int, kept: str
     ) -> DivergenceError:
         what = (
             "The loss stopped being finite"
@@ -389,12 +399,12 @@ class Trainer:
             else "A step would have made weights infinite or NaN"
         )
         when = f"step {batch}" if epoch is None else f"epoch {epoch}, batch {batch}"
+        advice = advice_after_divergence(
+            self._optimizer, self._model._parameters, data.rows, data.targets
+        )
         return DivergenceError(
-            f"{what} in {when}, first in layer {layer} (model.layers[{layer}], "
-            f"{self._model.layers[layer]!r}); "
-            f"the model keeps its last finite weights. "
-            f"Try a smaller learning rate than {self._optimizer.learning_rate:g}, or scale the "
-            f"inputs.",
+            f"{what} in {when}, first in layers[{layer}] ({self._model.layers[layer]!r}); "
+            f"the model keeps {kept}. {advice}",
             epoch or 1,
             batch,
             layer,
@@ -431,13 +441,22 @@ class Trainer:
 
         Raises
         ------
-        ValueError, TypeError, DivergenceError
+        ValueError, TypeError, RuntimeError
             As in ``fit``.
+        DivergenceError
+            If loss or weights stop being finite; the step is undone.
         """
         X = as_numeric("X", X)
         rows, targets = self._data(X, y, check_finite, one_row=X.ndim == 1)
-        sums = self._steps(_Data(rows, targets, None, len(rows)), None)
-        return quotient(sums.cost, len(rows))
+        return self._model._lock.run(self._step, _Data(rows, targets, None, len(rows)))
+
+    def _step(self, data: _Data) -> float:
+        """Do it, in the model's lock."""
+        parameters = self._model._parameters
+        parameters.save(self._optimizer._velocity(parameters), parameters.snapshot)
+        kept = "the weights of before the step"
+        sums = self._steps(data, None, parameters.snapshot, kept)
+        return quotient(sums.cost, len(data.rows))
 
     def evaluate(self, X: Any, y: Any, *, check_finite: bool = True) -> dict[str, float]:
         """Compare the model's predictions with y, without training.
@@ -488,14 +507,22 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         velocity = self._optimizer._velocity(self._model._parameters)
-        return {**self.__dict__, "velocity": velocity}
+        lock, values = self._model._lock, self._model._parameters.values
+        # While another thread trains, weights and velocity must be copied at once to belong
+        # together; else the weights that the model pickles are enough.
+        arrays = [velocity, values] if lock.is_held_by_another() else [velocity]
+        copies = lock.read(_copies, arrays)
+        return {**self.__dict__, "arrays": copies}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        kept = state.pop("velocity")
+        copies = state.pop("arrays")
         self.__dict__.update(state)
-        velocity = self._optimizer._velocity(self._model._parameters)
-        if velocity is not None:
-            velocity[:] = kept
+        parameters = self._model._parameters
+        for array, copy_of_array in zip(
+            (self._optimizer._velocity(parameters), parameters.values), copies, strict=False
+        ):
+            if array is not None:
+                array[:] = copy_of_array
 
     def __repr__(self) -> str:
         return (
@@ -504,13 +531,5 @@ class Trainer:
         )
 
 
-def _shown(history: History) -> str:
-    """The last loss and, for classification, accuracy: of validation where there is one."""
-    figures = {
-        "loss": history.validation_loss or history.loss,
-        "accuracy": history.validation_accuracy or history.accuracy,
-    }
-    prefix = "val. " if history.validation_loss else ""
-    return ", ".join(
-        f"{prefix}{name} {values[-1]:.4f}" for name, values in figures.items() if values
-    )
+def _copies(arrays: list[np.ndarray | None]) -> list[np.ndarray | None]:
+    return [None if array is None else array.copy() for array in arrays]

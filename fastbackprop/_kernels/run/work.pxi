@@ -37,21 +37,33 @@ cdef class TrainingWork(Work):
         The sums to carry on from.
     n_threads, crowded : int, bool
         How many threads may share it; whether they are more than cores.
+    undo : array, optional
+        Values of all parameters, then of the velocity where there is momentum: what is put back,
+        still in this call, if a step isn't FINE.
+    n_steps : array of one int64, optional
+        Counts the steps that were done, those before a wrong one too.
     """
 
     cdef Training job
+    cdef Network network
+    cdef const real* undo                        # or NULL
+    cdef Py_ssize_t n_parameters
+    cdef int64_t* n_steps                        # or NULL
+    cdef bint is_over
 
     def __init__(
         self, Network network, const real[:, ::1] X, const real[:, ::1] targets,
         const int64_t[::1] labels,
         const int64_t[::1] order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size,
         tuple loss_spec, tuple update_spec, real[::1] velocity, double cost, Py_ssize_t n_right,
-        int n_threads=1, bint crowded=False,
+        int n_threads=1, bint crowded=False, const real[::1] undo=None,
+        int64_t[::1] n_steps=None,
     ):
         cdef Training* job = &self.job
         fbp_assert(min(batch_size,
                        last - first) <= network.plan.capacity and first < last <= X.shape[0])
-        self.kept = network, X, targets, labels, order, velocity, network.scratch
+        self.kept = (network, X, targets, labels, order, velocity, network.scratch, undo,
+                     n_steps)
         job.plan = &network.plan
         job.rows.x = start_of_2d(X)
         job.rows.order = &order[0] if order is not None else NULL
@@ -66,6 +78,11 @@ cdef class TrainingWork(Work):
                                                   <Py_ssize_t>4 * n_threads * MIN_ROWS) * MIN_ROWS)
         job.progress.cost, job.progress.n_right = cost, n_right
         job.progress.outcome, job.progress.layer = FINE, -1
+        self.network, self.n_parameters = network, network.parameters.shape[0]
+        self.undo = &undo[0] if undo is not None else NULL
+        fbp_assert(undo is None or undo.shape[0] >= self.n_parameters
+                   * (2 if job.update.has_momentum else 1))
+        self.n_steps = &n_steps[0] if n_steps is not None else NULL
         self.team.job = job
         self.team.n_chunks, self.team.work = training_chunks, training_work
         self.team.close = training_close
@@ -79,14 +96,33 @@ cdef class TrainingWork(Work):
         """
         cdef Progress* progress = &self.job.progress
         cdef Mode caller
-        if self.team.most > 0:
-            self.share(call)
-            return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer
-        with nogil:
-            caller = begin_mode()
-            if self.job.batch_size == 1 and self.job.update.is_plain:
-                train_singly(&self.job)
+        try:
+            if self.team.most > 0:
+                self.share(call)
             else:
-                train_alone(&self.job)
-            end_mode(caller)
+                with nogil:
+                    caller = begin_mode()
+                    if self.job.batch_size == 1 and self.job.update.is_plain:
+                        train_singly(&self.job)
+                    else:
+                        train_alone(&self.job)
+                    end_mode(caller)
+        finally:
+            self.end()
         return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer
+
+    cdef void end(self) noexcept:
+        """Count the steps and undo a wrong one: before Python could hear of Ctrl-C."""
+        cdef const Training* job = &self.job
+        cdef Py_ssize_t size = self.n_parameters * sizeof(real)
+        cdef bint is_fine = job.progress.outcome == FINE
+        if self.is_over:
+            return
+        self.is_over = True
+        if self.n_steps != NULL:
+            self.n_steps[0] += pieces((job.last if is_fine else job.progress.start) - job.first,
+                                      job.batch_size)
+        if self.undo != NULL and not is_fine:
+            memcpy(&self.network.parameters[0], self.undo, size)
+            if job.update.has_momentum:
+                memcpy(job.velocity, self.undo + self.n_parameters, size)

@@ -1,0 +1,13 @@
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+_T = TypeVar("_T")
+_Arguments = TypeVarTuple("_Arguments")
+
+PAUSE: float
+
+class TrainingLock:
+    def is_held_by_another(self) -> bool: ...
+    def run(self, function: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> _T: ...
+    def write(self, function: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> _T: ...
+    def read(self, function: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> _T: ...

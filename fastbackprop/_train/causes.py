@@ -1,0 +1,86 @@
+"""Why a training diverged: looked for in settings, data and weights, once it has happened."""
+
+import numpy as np
+
+from fastbackprop._compare.losses import Targets
+from fastbackprop._core.buffers import Parameters
+from fastbackprop._correct.optimizers import SGD
+
+__all__ = ["advice_after_divergence"]
+
+# Scaled data has a mean size of 1, and seldom a number above 10.
+LARGE_MEAN, LARGE_NUMBER = 10.0, 100.0
+LARGE_WEIGHT = 1000.0
+# No data needs such a rate: it is the cause, whatever the data look like.
+LARGE_RATE = 10.0
+ROWS_AT_ONCE = 4096
+
+
+def advice_after_divergence(
+    optimizer: SGD, parameters: Parameters, rows: np.ndarray, targets: Targets
+) -> str:
+    """Return a sentence that names the probable cause and the remedy.
+
+    Parameters
+    ----------
+    optimizer : SGD
+        Its settings are looked at first.
+    parameters : Parameters
+        The weights that are kept.
+    rows, targets : ndarray, Targets
+        What was trained on.
+    """
+    rate, decay = optimizer.learning_rate, optimizer.weight_decay
+    if rate * decay >= 1 or rate >= LARGE_RATE:
+        return optimizer._advice()
+    culprits = [
+        culprit
+        for culprit in (_large_inputs(rows), _large_targets(targets.values))
+        if culprit is not None
+    ]
+    if not culprits:
+        return _large_weights(parameters) or optimizer._advice()
+    causes = " and ".join(text for _, text in sorted(culprits, reverse=True))
+    return (
+        f"The probable cause: {causes}. Scale them to a mean of 0 and a deviation of 1, or try a "
+        f"smaller learning rate than {rate:g}."
+    )
+
+
+def _sizes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest and the mean magnitude of each column."""
+    largest, total = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
+    for first in range(0, len(matrix), ROWS_AT_ONCE):
+        magnitudes = np.abs(matrix[first : first + ROWS_AT_ONCE].astype(np.float64))
+        largest = np.maximum(largest, magnitudes.max(axis=0))
+        total += magnitudes.sum(axis=0)
+    return largest, total / len(matrix)
+
+
+def _large_inputs(rows: np.ndarray) -> tuple[float, str] | None:
+    largest, mean = _sizes(rows)
+    # NaN, which check_finite=False lets in, is larger than any number.
+    column = int(np.where(np.isnan(largest), np.inf, largest).argmax())
+    if largest[column] < LARGE_NUMBER and mean[column] < LARGE_MEAN:
+        return None
+    return float(largest[column]), f"column {column} of X reaches {largest[column]:g} (the inputs)"
+
+
+def _large_targets(values: np.ndarray | None) -> tuple[float, str] | None:
+    if values is None:  # labels
+        return None
+    largest, mean = _sizes(values)
+    if largest.max() < LARGE_NUMBER and mean.max() < LARGE_MEAN:
+        return None
+    return float(largest.max()), f"y reaches {largest.max():g} (the targets)"
+
+
+def _large_weights(parameters: Parameters) -> str | None:
+    for index, place in enumerate(parameters.places):
+        largest = float(np.abs(place.weight(parameters.values)).max())
+        if not largest < LARGE_WEIGHT:
+            return (
+                f"The probable cause: the weights of layers[{index}] reach {largest:g}; begin with "
+                f"smaller ones."
+            )
+    return None
