@@ -27,10 +27,10 @@ class FastbackpropError(Exception):
 
 
 class DivergenceError(FastbackpropError, ArithmeticError):
-    """Training stopped being finite; the model keeps weights from before, and the message says which.
+    """Training stopped being finite; the model keeps good weights, and the message says which.
 
-    ``Trainer.fit`` leaves those of its best epoch, with the optimizer's state of then; a single step
-    leaves those of before the step.
+    ``Trainer.fit`` leaves those of its best epoch, with the optimizer's state of then; a single
+    step leaves those of before the step.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class DiagnosisWarning(UserWarning):
 
 
 class TrainingWarning(UserWarning):
-    """A fit ended in a model that is no use: its loss rose, or it gives all rows the same outputs."""
+    """A fit ended in a useless model: its loss rose, or it gives all rows the same outputs."""
 
 
 class ModelFileError(FastbackpropError, OSError):

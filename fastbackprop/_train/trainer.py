@@ -277,11 +277,7 @@ class Trainer:
             self._diagnose(data.rows, data.targets)
             for epoch in range(1, plan.epochs + 1):
                 bar.set_description_str(f"epoch {epoch}/{plan.epochs}", refresh=False)
-                if data.order is not None:
-                    # From the same start each time: two fits of one epoch are a fit of two.
-                    data.order[:] = np.arange(len(data.order))
-                    words = self._generator.random_raw(len(data.order))
-                    kernels(data.rows.dtype).shuffle(data.order, words)
+                self._shuffle(data.order)
                 self._epoch(data, epoch, best, bar.update, plan.validation)
                 best.note(epoch, history.loss[-1])
                 self._diagnose(data.rows, data.targets)
@@ -292,6 +288,15 @@ class Trainer:
             self._model, self._loss, data.rows, data.targets, history, data.batch_size
         )
         return history
+
+    def _shuffle(self, order: np.ndarray | None) -> None:
+        """Put the rows into a new order, from the same start each time.
+
+        So two fits of one epoch are a fit of two.
+        """
+        if order is not None:
+            order[:] = np.arange(len(order))
+            kernels(self._model.dtype).shuffle(order, self._generator.random_raw(len(order)))
 
     def _diagnose(self, rows: np.ndarray, targets: Targets) -> None:
         """Warn once of what is wrong, if that was asked for."""
@@ -343,8 +348,8 @@ class Trainer:
     ) -> _Sums:
         """All steps over the data, a few milliseconds to a call, in the model's lock.
 
-        ``undo`` has the weights and the velocity that are put back where a step goes wrong; an error
-        says that the model keeps ``kept``.
+        ``undo`` has the weights and the velocity that are put back where a step goes wrong; an
+        error says that the model keeps ``kept``.
         """
         n, size = len(data.rows), data.batch_size
         operations = self._operations(min(size, n))

@@ -1,4 +1,4 @@
-"""What stops being finite is named, and the last finite weights stay, to the bit."""
+"""What stops being finite is named, and the weights of the best epoch stay, to the bit."""
 
 import pickle
 
@@ -16,22 +16,27 @@ def weights(trainer):
 
 
 def divergence(trainer, X, y, epochs):
-    """The error of a fit in order, and a twin that made every step before the failing one."""
-    twin = pickle.loads(pickle.dumps(trainer))
+    """The error of a fit in order, and a twin that made the epochs up to the best one by steps."""
+    twin, other = (pickle.loads(pickle.dumps(trainer)) for _ in range(2))
     with pytest.raises(fb.DivergenceError) as caught:
         trainer.fit(X, y, epochs=epochs, shuffle=False)
     error, size = caught.value, trainer.batch_size
-    batches = range(0, len(X), size)
-    steps = [(X[i : i + size], y[i : i + size]) for _ in range(error.epoch) for i in batches]
-    n_good = (error.epoch - 1) * len(batches) + error.batch - 1
-    for step in steps[:n_good]:
+    losses = trainer.history.loss
+    n_kept = 1 + int(np.argmin(losses)) if losses else 0
+    batches = [(X[i : i + size], y[i : i + size]) for i in range(0, len(X), size)]
+    for step in batches * n_kept:
         twin.step(*step)
-    before = weights(twin)
-    with pytest.raises(fb.DivergenceError) as again:
-        twin.step(*steps[n_good])
-    assert weights(twin) == before
+    n_good = (error.epoch - 1) * len(batches) + error.batch - 1
+    for i in range(n_good):
+        other.step(*batches[i % len(batches)])
+    before = weights(other)
+    with pytest.raises(fb.DivergenceError, match="keeps the weights of before the step") as again:
+        other.step(*batches[n_good % len(batches)])
+    assert weights(other) == before
     assert again.value.layer == error.layer
     assert again.value.batch == n_good + 1
+    kept = f"of epoch {n_kept}, the best" if n_kept else "of before the fit"
+    assert f"; the model keeps the weights {kept}. " in str(error)
     return error, twin
 
 
@@ -47,7 +52,7 @@ DIVERGING = {
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("case", DIVERGING)
-def test_a_divergence_is_named_and_leaves_the_last_finite_weights(case, momentum):
+def test_a_divergence_is_named_and_leaves_the_weights_of_the_best_epoch(case, momentum):
     widths, activation, options, rows = DIVERGING[case]
     model = fb.mlp(widths, activation=activation, bias=len(widths) > 2, seed=0)
     trainer = fb.Trainer(
@@ -64,42 +69,45 @@ def test_a_divergence_is_named_and_leaves_the_last_finite_weights(case, momentum
         "weights": "would have made weights infinite or NaN",
     }
     assert said[case.split(",")[0]] in str(error)
-    where = (
-        f"in epoch {error.epoch}, batch {error.batch}, "
-        f"first in layer {error.layer} (model.layers[{error.layer}]"
-    )
+    where = f"in epoch {error.epoch}, batch {error.batch}, first in layers[{error.layer}] (Dense("
     assert where in str(error)
-    assert f"smaller learning rate than {options['learning_rate']:g}" in str(error)
+    if "weight_decay" in options:
+        assert "learning_rate * weight_decay must be below 1, got" in str(error)
+    else:
+        assert f"smaller learning rate than {options['learning_rate']:g}" in str(error)
     assert len(trainer.history) == error.epoch - 1
     assert (error.epoch > 1) == ("late" in case) or case == "loss, soon"
-    assert (weights(trainer) == start) == (error.epoch == error.batch == 1)
+    assert (weights(trainer) == start) == (error.epoch == 1)
     assert pickle.loads(pickle.dumps(error)).batch == error.batch
 
 
-def test_weights_diverge_in_a_later_batch_of_a_call_and_good_steps_before_it_stay():
-    # Only the 21st sample is too large: two batches of ten are learned, the third is undone.
+def test_a_divergence_in_the_first_epoch_leaves_the_weights_of_before_the_fit():
+    # Only the 21st sample is too large: two batches of ten are learned before it comes.
     trainer = fb.Trainer(
-        fb.mlp([6, 1], weight_init=0.0), "half_squared_error", fb.SGD(0.1), batch_size=10
+        fb.mlp([6, 1], seed=0), "half_squared_error", fb.SGD(0.1, momentum=0.5), batch_size=10
     )
+    trainer.step(X[:5], REAL[:5])
+    velocity = trainer.optimizer._velocity(trainer.model._parameters)
+    start, start_velocity = weights(trainer), velocity.copy()
     rows, y = X.copy(), REAL * np.float32(1e-6)
     rows[20], y[20] = 1e23, 1e18
-    error, twin = divergence(trainer, rows, y, epochs=1)
+    with pytest.raises(fb.DivergenceError, match="keeps the weights of before the fit") as caught:
+        trainer.fit(rows, y, shuffle=False)
+    error = caught.value
     assert (error.epoch, error.batch) == (1, 3)
-    assert "weights infinite" in str(error)
-    assert weights(trainer) == weights(twin)
-    assert trainer.model.layers[0].weight.any()
+    assert weights(trainer) == start
+    assert np.array_equal(velocity, start_velocity)
+    assert trainer._n_steps[0] == 3  # the one by itself, and the two before the wrong one
 
 
 def test_the_layer_that_overflows_first_is_named():
     model = fb.mlp([1, 1, 1, 1], weight_init=1.0)
     model.layers[1].weight = [[3e38]]
     trainer = fb.Trainer(model, "half_squared_error", fb.SGD(1e-3))
-    with pytest.raises(
-        fb.DivergenceError, match=r"first in layer 1 \(model.layers\[1\], Dense\(1, 1"
-    ) as caught:
+    with pytest.raises(fb.DivergenceError, match=r"first in layers\[1\] \(Dense\(1, 1") as caught:
         trainer.step([[10.0]], [[0.0]])
     assert (caught.value.epoch, caught.value.batch, caught.value.layer) == (1, 1, 1)
-    with pytest.raises(fb.DivergenceError, match="epoch 1, batch 1, first in layer 1"):
+    with pytest.raises(fb.DivergenceError, match=r"epoch 1, batch 1, first in layers\[1\]"):
         trainer.fit([[10.0]], [[0.0]])
 
 
@@ -113,3 +121,74 @@ def test_a_step_by_hand_that_diverges_is_undone():
     ):
         sgd.step(model)
     assert all((x.weight == w).all() for x, w in zip(model.layers, before, strict=True))
+
+
+# ---- the cause that the sentence names ------------------------------------------------------
+
+Z = np.random.default_rng(1).normal(size=(200, 5))
+HUGE_COLUMN = Z * [1, 1, 1, 1e6, 1]
+CAUSES = {
+    "one target of 3e19": (Z, np.r_[3e19, Z[1:, 0]], {}, "y reaches 3e+19 (the targets)"),
+    "targets of mean 150": (Z, 150 + 77 * Z[:, 0], {"learning_rate": 0.3}, "(the targets)"),
+    "a huge column": (HUGE_COLUMN, Z[:, 0], {}, "column 3 of X reaches"),
+    "decay": (
+        Z, Z[:, 0], {"learning_rate": 0.3, "weight_decay": 10.0},
+        "learning_rate * weight_decay must be below 1, got 3:",
+    ),
+    "the rate": (Z, Z[:, 0], {"learning_rate": 5.0}, "Try a smaller learning rate than 5."),
+    "the rate alone": (150 * Z, Z[:, 0], {"learning_rate": 1e30}, "Try a smaller learning rate"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CAUSES)
+def test_the_cause_of_a_divergence_is_named_and_no_other(case):
+    rows, y, options, words = CAUSES[case]
+    model = fb.mlp([5, 16, 1], activation="relu", seed=0)
+    trainer = fb.Trainer(model, "half_squared_error", fb.SGD(**options), seed=0)
+    with pytest.raises(fb.DivergenceError) as caught:
+        trainer.fit(rows, y, epochs=1000)
+    advice = str(caught.value).partition("; the model keeps")[2]
+    assert words in advice
+    marks = ("(the inputs)", "(the targets)", "weight_decay")
+    assert sum(mark in advice for mark in marks) == ("rate" not in case.split())
+
+
+def test_inputs_and_targets_are_both_named_the_larger_first():
+    trainer = fb.Trainer(fb.mlp([5, 1], seed=0), "half_squared_error", fb.SGD(0.1))
+    with pytest.raises(fb.DivergenceError, match=r"column 3 of X .* and y reaches"):
+        trainer.fit(HUGE_COLUMN, 1e3 * Z[:, 0], epochs=50)
+
+
+def test_not_a_number_that_was_let_in_is_the_cause():
+    rows = Z.copy()
+    rows[7, 2] = np.nan
+    trainer = fb.Trainer(fb.mlp([5, 1], seed=0), "half_squared_error")
+    with pytest.raises(fb.DivergenceError, match="column 2 of X reaches nan"):
+        trainer.fit(rows, Z[:, 0], check_finite=False)
+
+
+def test_huge_weights_to_begin_with_are_the_cause():
+    model = fb.mlp([5, 3, 1], seed=0)
+    model.layers[1].weight = model.layers[1].weight * 1e30
+    trainer = fb.Trainer(model, "half_squared_error", fb.SGD(1e-3))
+    with pytest.raises(fb.DivergenceError, match=r"the weights of layers\[1\] reach .*e\+"):
+        trainer.step(Z, Z[:, 0])
+
+
+def test_decay_is_the_cause_of_a_step_by_hand_too():
+    model, sgd = fb.mlp([2, 1], seed=0), fb.SGD(3e38, weight_decay=10)
+    model.forward([1, 2])
+    model.backward([1])
+    with pytest.raises(fb.DivergenceError, match=r"learning_rate \* weight_decay must be below 1"):
+        sgd.step(model)
+
+
+def test_weights_after_a_divergence_are_worth_keeping():
+    model = fb.mlp([5, 16, 1], activation="relu", seed=0)
+    trainer = fb.Trainer(model, "half_squared_error", fb.SGD(1.0, momentum=0.9), seed=0)
+    start = trainer.evaluate(Z, Z[:, 0])["loss"]
+    with pytest.raises(fb.DivergenceError):
+        for rate in (0.01, 100.0):
+            trainer.optimizer.learning_rate = rate
+            trainer.fit(Z, Z[:, 0], epochs=20)
+    assert trainer.evaluate(Z, Z[:, 0])["loss"] < start / 10
