@@ -187,9 +187,7 @@ extensions.append(
     )
 )
 extensions.append(
-    Extension(
-        "fastbackprop._core.lock", ["fastbackprop/_core/lock.pyx"], depends=[str(BUILT_FROM)]
-    )
+    Extension("fastbackprop._core.lock", ["fastbackprop/_core/lock.pyx"], depends=[str(BUILT_FROM)])
 )
 
 setup(
