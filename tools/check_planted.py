@@ -74,7 +74,7 @@ PLANTS = [
     ("softmax'', second", SECOND, "p[j] * (delta[j] - r_mean)", "p[j] * {r} * (delta[j] - r_mean)",
      TESTS),
     ("softmax'', mean", SECOND, "+ d[j] * rp[j]", "+ {r} * d[j] * rp[j]", TESTS),
-    ("loss''", SECOND, "r_last.a[i] * scale", "r_last.a[i] * scale * {r}", TESTS),
+    ("loss''", LOSSES, "r_a[j] * loss.gradient_scale", "r_a[j] * loss.gradient_scale * {r}", TESTS),
 ]  # fmt: skip
 PRELUDE = f"""
 import os as _os

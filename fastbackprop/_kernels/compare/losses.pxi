@@ -220,6 +220,40 @@ cdef void compare_rows(
         batch.costs[i] *= loss.cost_scale
 
 
+# The second derivative, along a direction: R{.} is how a number changes along it (run/hessian.pxi).
+# Each loss has its line in compare_rows_r, as it has one in compare_rows; what depends on the
+# outputs or the targets is in the batch and the loss.
+
+cdef inline void difference_row_r(
+    const Loss* loss,
+    const real* r_a,                             # IN (n,): R{a}
+    real* r_delta,                               # OUT (row,)
+    Py_ssize_t n, Py_ssize_t row,
+) noexcept nogil:
+    """R{(a - y) gradient_scale}: the same for all outputs and targets."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        r_delta[j] = r_a[j] * loss.gradient_scale
+    for j in range(n, row):
+        r_delta[j] = 0
+
+
+cdef void compare_rows_r(
+    const Loss* loss, const Batch* batch,        # the batch's delta and costs aren't touched
+    const real* r_a,                             # IN (n, row): R{a} of the last layer
+    real* r_delta,                               # OUT (n, row): R{dC/da}, or fused R{dC/dz}
+) noexcept nogil:
+    """What the gradient of each row's cost changes by; NaN for a loss that doesn't say."""
+    cdef Py_ssize_t i, j
+    for i in range(batch.n):
+        if loss.kind in (SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY):
+            difference_row_r(loss, r_a + i * batch.row, r_delta + i * batch.row, batch.n_out,
+                             batch.row)
+        else:
+            for j in range(batch.row):
+                r_delta[i * batch.row + j] = NAN
+
+
 cdef inline double sum_of_costs(const real* costs, Py_ssize_t n, double total) noexcept nogil:
     """The total, carried on sample by sample."""
     cdef Py_ssize_t i

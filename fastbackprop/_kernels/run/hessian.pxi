@@ -127,6 +127,25 @@ cdef void correct_r(const Plan* plan, const Plan* r_plan, real* out, real* spare
             add_rows_to(out + layer.offset, spare + layer.offset, layer.n_in * layer.row)
 
 
+cdef compare_last_r(
+    const Plan* plan, const Plan* r_plan, tuple loss_spec, const real[:, ::1] targets,
+    const int64_t[::1] labels, Py_ssize_t n, double scale,
+):
+    """R{delta} of the last layer, or R{dC/dy_hat} if loss and activation aren't fused."""
+    cdef const Layer* last = plan.layers + plan.n_layers - 1
+    cdef const Layer* r_last = r_plan.layers + plan.n_layers - 1
+    cdef Loss loss = loss_from(loss_spec, targets, labels)
+    cdef Mode caller
+    cdef Batch batch
+    batch.n, batch.n_out, batch.width, batch.row = n, last.n_out, last.width, last.row
+    batch.z, batch.a, batch.delta, batch.costs = last.z, last.a, NULL, NULL
+    with nogil:
+        caller = begin_mode()
+        loss.gradient_scale = rounded(scale)
+        compare_rows_r(&loss, &batch, r_last.a, r_last.delta)
+        end_mode(caller)
+
+
 def hessian_vector_product(
     Network network, Network direction, const real[:, ::1] X, const real[:, ::1] targets,
     const int64_t[::1] labels,
@@ -142,7 +161,7 @@ def hessian_vector_product(
     cdef const Plan* r_plan = &direction.plan
     cdef const Layer* last = plan.layers + plan.n_layers - 1
     cdef const Layer* r_last = r_plan.layers + plan.n_layers - 1
-    cdef Py_ssize_t i, k, n = X.shape[0]
+    cdef Py_ssize_t k, n = X.shape[0]
     cdef Py_ssize_t room = (scratch.shape[0] - out.shape[0]) // 2
     cdef real* spare = &scratch[0]
     cdef real* d_a = spare + room
@@ -163,14 +182,9 @@ def hessian_vector_product(
         forward_r(plan, r_plan, spare, n)
         end_mode(caller)
     compare_last(plan, loss_spec, targets, labels, n, scale)
+    compare_last_r(plan, r_plan, loss_spec, targets, labels, n, scale)
     with nogil:
         caller = begin_mode()
-        # R{dC/dy_hat}, or fused at once R{delta}: of (y_hat - y) scale.
-        for i in range(n * last.row):
-            r_last.delta[i] = r_last.a[i] * scale
-        for i in range(n):
-            for k in range(last.n_out, last.row):
-                r_last.delta[i * last.row + k] = 0
         if not fused:
             memcpy(d_a, last.delta, n * last.row * sizeof(real))
             if last.activation == SOFTMAX:

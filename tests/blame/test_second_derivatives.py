@@ -1,0 +1,89 @@
+"""The second derivative of each loss, read off a network that is nothing but its last layer.
+
+The bias of such a layer is z: so H v for the biases is d2C/dz2 v, which is known in closed form.
+"""
+
+import numpy as np
+import pytest
+
+import fastbackprop as fb
+from fastbackprop._compare.losses import LOSSES
+
+N_OUT = 3
+# d2c/dy_hat2 of one sample's cost, as a function of y_hat and y.
+BY_OUTPUT = {
+    "half_squared_error": lambda a, y: np.eye(N_OUT),
+    "mean_squared_error": lambda a, y: 2 / N_OUT * np.eye(N_OUT),
+    "cross_entropy": lambda a, y: np.diag(y / a**2),
+    "binary_cross_entropy": lambda a, y: np.diag(y / a**2 + (1 - y) / (1 - a) ** 2) / N_OUT,
+}
+# dc/dy_hat, which the second derivative of the activation is multiplied by.
+FIRST = {
+    "half_squared_error": lambda a, y: a - y,
+    "mean_squared_error": lambda a, y: 2 / N_OUT * (a - y),
+    "cross_entropy": lambda a, y: -y / a,
+    "binary_cross_entropy": lambda a, y: (a - y) / (a * (1 - a)) / N_OUT,
+}
+ACTIVATIONS = ("identity", "sigmoid", "tanh", "softmax")
+
+
+def first_and_second(activation, a):
+    """da_o/dz_i as [o, i], and d2a_o/dz_i dz_j as [o, i, j], from a."""
+    one = np.eye(len(a))
+    if activation == "softmax":
+        slopes = np.diag(a) - np.outer(a, a)
+        second = (
+            np.einsum("oi,oj->oij", slopes, one)
+            - np.einsum("oi,j->oij", slopes, a)
+            - np.einsum("o,ij->oij", a, slopes)
+        )
+        return slopes, second
+    slope, bend = {
+        "identity": (np.ones_like(a), 0 * a),
+        "sigmoid": (a * (1 - a), a * (1 - a) * (1 - 2 * a)),
+        "tanh": (1 - a**2, -2 * a * (1 - a**2)),
+    }[activation]
+    return np.diag(slope), np.einsum("o,oi,oj->oij", bend, one, one)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_loss_has_its_second_derivative(activation, loss, dtype, labels):
+    if LOSSES[loss].activation not in (None, activation) or (labels and loss != "cross_entropy"):
+        pytest.skip("they don't go together")
+    rng = np.random.default_rng(3)
+    n = 5
+    layer = fb.Dense(2, N_OUT, activation, weight_init=rng.normal(size=(2, N_OUT)))
+    model = fb.Sequential([layer], dtype=dtype)
+    X, y = rng.normal(size=(n, 2)), rng.dirichlet(np.ones(N_OUT), n)
+    if labels:
+        y = np.eye(N_OUT)[rng.integers(0, N_OUT, n)]
+    v = rng.normal(size=N_OUT)
+    given = y.argmax(axis=1) if labels else y
+    found = model.hessian_vector_product(X, given, loss, [(np.zeros((2, N_OUT)), v)])[0][1]
+    expected = np.zeros(N_OUT)
+    for a, target in zip(model.predict(X).astype(float), y, strict=True):
+        slopes, seconds = first_and_second(activation, a)
+        by_z = slopes.T @ BY_OUTPUT[loss](a, target) @ slopes
+        by_z += np.einsum("o,oij->ij", FIRST[loss](a, target), seconds)
+        expected += by_z @ v / n
+    np.testing.assert_allclose(found, expected, rtol=1e-4 if dtype == "float32" else 1e-10,
+                               atol=1e-6 if dtype == "float32" else 1e-12)  # fmt: skip
+
+
+def test_the_constants_of_a_loss_reach_its_second_derivative():
+    class Thrice(fb.MeanSquaredError):
+        def _spec(self, n_out):
+            kind, fused, gradient, cost = super()._spec(n_out)
+            return kind, fused, 3 * gradient, 3 * cost
+
+    model = fb.mlp([2, 4, 2], activation="tanh", seed=0, dtype="float64")
+    X, y = [[1, 2], [3, 4]], [[0, 1], [1, 0]]
+    v = [(np.ones_like(x.weight), np.ones_like(x.bias)) for x in model.layers]
+    once = model.hessian_vector_product(X, y, fb.MeanSquaredError(), v)
+    thrice = model.hessian_vector_product(X, y, Thrice(), v)
+    for pair, other in zip(once, thrice, strict=True):
+        for a, b in zip(pair, other, strict=True):
+            np.testing.assert_allclose(3 * a, b, rtol=1e-12)
