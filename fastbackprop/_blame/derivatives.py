@@ -12,6 +12,7 @@ import numpy as np
 from fastbackprop._compare.losses import Loss, Targets, as_loss
 from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.finite import check_weights
 from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.validation import (
     as_matrix,
@@ -66,7 +67,7 @@ class Derivatives:
         Raises
         ------
         ValueError, TypeError
-            If X or output has a wrong shape, or isn't finite.
+            If X or output has a wrong shape, or X, output or a weight isn't finite.
         RuntimeError
             If another thread trains the model.
         """
@@ -102,7 +103,7 @@ class Derivatives:
         Raises
         ------
         ValueError, TypeError
-            If X has a wrong shape, or isn't finite.
+            If X has a wrong shape, or X or a weight isn't finite.
         RuntimeError
             If another thread trains the model.
 
@@ -119,6 +120,7 @@ class Derivatives:
         """(n, combinations, n_in), or for one row without n; None takes each output by itself."""
         X = as_numeric("X", X)
         rows = self._as_input(X, True)
+        check_weights(self._parameters)
         each = self.n_out if combinations is None else len(combinations)
         result = np.empty((len(rows), each, self.n_in), self._dtype)
         size = max(1, ROWS // each)
@@ -165,7 +167,7 @@ class Derivatives:
         Raises
         ------
         ValueError, TypeError
-            If data doesn't fit.
+            If data doesn't fit, or a weight isn't finite.
         RuntimeError
             If another thread trains the model.
         """
@@ -217,7 +219,7 @@ class Derivatives:
         Raises
         ------
         ValueError, TypeError
-            If data or v doesn't fit.
+            If data or v doesn't fit, or a weight isn't finite.
         RuntimeError
             If another thread trains the model.
         """
@@ -262,6 +264,7 @@ class Derivatives:
         rows = self._as_input(X, True, may_be_row=False)
         targets = chosen._targets(y, self.n_out, self._dtype)
         same_length(rows, targets)
+        check_weights(self._parameters)
         return chosen, rows, targets
 
     def _as_direction(self, v: Sequence[tuple[Any, Any]]) -> np.ndarray:

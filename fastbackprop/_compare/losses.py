@@ -311,12 +311,14 @@ class CrossEntropy(Loss):
 
     def _output_gradient(self, y_hat: np.ndarray, targets: Targets, d_z: np.ndarray) -> np.ndarray:
         """-y / y_hat / n."""
-        y = (
-            np.eye(y_hat.shape[1], dtype=y_hat.dtype)[targets.labels]
-            if targets.values is None
-            else targets.values
-        )
-        return -y / np.maximum(y_hat, np.finfo(y_hat.dtype).tiny) / y_hat.dtype.type(len(y_hat))
+        divisors = np.maximum(y_hat, np.finfo(y_hat.dtype).tiny)
+        n = y_hat.dtype.type(len(y_hat))
+        if targets.values is not None:
+            return -targets.values / divisors / n
+        gradient = np.zeros_like(y_hat)
+        labelled = (np.arange(len(y_hat)), targets.labels)
+        gradient[labelled] = -1 / divisors[labelled] / n
+        return gradient
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ __all__ = [
     "as_numeric",
     "as_vector",
     "check_choice",
+    "check_held",
     "check_integer",
     "check_out",
     "check_real",
@@ -82,10 +83,32 @@ def check_real(
         bounds += f"{' and' if bounds else ''} below {below:g}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{what} must be a finite number{bounds}, got {value!r}.")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer or a fraction beyond the largest float
+        number = math.inf
     if not (math.isfinite(number) and above < number < below and number >= at_least):
         raise ValueError(f"{what} must be a finite number{bounds}, got {value!r}.")
     return number
+
+
+def check_held(what: str, number: float, dtype: np.dtype, *, below: float = math.inf) -> None:
+    """Refuse a setting that a model's dtype would round to 0, to infinity or up to its bound.
+
+    A number that is subnormal there has lost digits, and is refused too; 0 is fine.
+    """
+    smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
+    hint = "; use dtype='float64'" if dtype == np.float32 else ""
+    if 0 < abs(number) < smallest or abs(number) > largest:
+        raise ValueError(
+            f"{what} must be between {smallest:g} and {largest:g} in size for a model in "
+            f"{dtype}, got {number!r}{hint}."
+        )
+    if number < below <= dtype.type(number):
+        raise ValueError(
+            f"{what} must be below {below:g} for a model in {dtype}, got {number!r}, which it "
+            f"rounds to {below:g}{hint}."
+        )
 
 
 def check_true_false(what: str, value: object) -> bool:

@@ -9,7 +9,7 @@ from fastbackprop._core.buffers import aligned_zeros
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.lock import TrainingLock
-from fastbackprop._core.validation import check_choice, check_real, check_true_false
+from fastbackprop._core.validation import check_choice, check_held, check_real, check_true_false
 
 if TYPE_CHECKING:
     from fastbackprop._core.buffers import Parameters
@@ -89,8 +89,11 @@ class SGD:
         """How much of each weight is added to its gradient."""
         return self._weight_decay
 
-    def _spec(self) -> tuple[float, float, bool, float]:
-        """Return what the kernels want to know."""
+    def _spec(self, dtype: np.dtype) -> tuple[float, float, bool, float]:
+        """Return what the kernels want to know; refuse what numbers of this dtype can't hold."""
+        check_held("learning_rate", self._learning_rate, dtype)
+        check_held("momentum", self._momentum, dtype, below=1.0)
+        check_held("weight_decay", self._weight_decay, dtype)
         return self._learning_rate, self._momentum, self._nesterov, self._weight_decay
 
     def _velocity(self, parameters: "Parameters") -> np.ndarray | None:
@@ -118,6 +121,8 @@ class SGD:
             If there was no ``backward`` yet, or another thread trains the model.
         TypeError
             If model is not a Sequential.
+        ValueError
+            If the model's dtype can't hold the learning rate, momentum or weight decay.
         DivergenceError
             If a weight would stop being finite; then nothing has changed.
         """
@@ -137,7 +142,7 @@ class SGD:
             values,
             parameters.gradients,
             velocity,
-            self._spec(),
+            self._spec(values.dtype),
             parameters.snapshot,
         )
         if at >= 0:

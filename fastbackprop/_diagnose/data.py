@@ -22,14 +22,32 @@ DENSE = 0.5
 MOSTLY_DENSE = 0.8  # of the columns: these are measurements, not pixels or words
 STEADY = 30.0  # |mean| of a column by its standard deviation: it is nearly a constant
 PROPORTIONAL = 1 - 1e-7  # correlation of two columns
+LARGE_TARGET = 100.0  # root mean square of a column of y behind 'identity'
 RARE = 10.0  # the most frequent class by the rarest
 ROWS_PER_CLASS = 20  # so that the counts mean something
 
 
-def _columns(indices: np.ndarray) -> str:
-    """x[3], or x[3], x[5] and 7 more."""
-    names = ", ".join(f"x[{i}]" for i in indices[:3])
-    return names if len(indices) <= 3 else f"{names} and {len(indices) - 3:,} more"
+def _columns(
+    indices: np.ndarray, numbers: np.ndarray, *, letter: str = "x", smallest_first: bool = False
+) -> tuple[str, float]:
+    """Return the columns by the size of their numbers, and the number of the first.
+
+    One is ``x[3]``; several are ``x[3] (806), x[5] (33) and 7 more``.
+
+    Parameters
+    ----------
+    indices : ndarray
+        Of the columns, at least one.
+    numbers : ndarray
+        What was measured, of all columns.
+    """
+    sizes = abs(numbers[indices])
+    order = indices[np.argsort(sizes if smallest_first else -sizes, kind="stable")]
+    first = float(numbers[order[0]])
+    if len(order) == 1:
+        return f"{letter}[{order[0]}]", first
+    names = ", ".join(f"{letter}[{i}] ({numbers[i]:.3g})" for i in order[:3])
+    return names if len(order) <= 3 else f"{names} and {len(order) - 3:,} more", first
 
 
 def input_findings(x: np.ndarray) -> Iterator[Finding]:
@@ -40,8 +58,7 @@ def input_findings(x: np.ndarray) -> Iterator[Finding]:
     if len(large):
         yield Finding(
             "unscaled inputs",
-            _columns(large),
-            float(size.max()),
+            *_columns(large, size),
             "Divide it by about that, or standardise all inputs: weights begin for inputs of "
             "about 1.",
         )
@@ -61,28 +78,26 @@ def input_findings(x: np.ndarray) -> Iterator[Finding]:
     if len(constant):
         yield Finding(
             "constant inputs",
-            _columns(constant),
-            float(mean[constant[0]]),
+            *_columns(constant, mean),
             "Leave it out: it says the same of each sample, as the bias does already.",
         )
     with np.errstate(divide="ignore", invalid="ignore"):
-        steady = np.flatnonzero((abs(mean) / spread > STEADY) & (spread > 1e-7 * size))
+        ratio = abs(mean) / spread
+    steady = np.flatnonzero((ratio > STEADY) & (spread > 1e-7 * size))
     if len(steady):
-        ratio = float((abs(mean[steady]) / spread[steady]).max())
         yield Finding(
             "inputs that hardly vary",
-            _columns(steady),
-            ratio,
+            *_columns(steady, ratio),
             "Subtract its mean: what varies is so many times smaller than what doesn't.",
         )
     even = is_dense & (spread > 1e-7 * size) & (size <= LARGE_INPUT)
     even[steady] = False
-    narrow = np.flatnonzero(even & (spread * UNEVEN < spread[even].max(initial=0)))
+    widest = spread[even].max(initial=0)
+    narrow = np.flatnonzero(even & (spread * UNEVEN < widest))
     if len(narrow):
         yield Finding(
             "inputs of different scale",
-            _columns(narrow),
-            float(spread[narrow].min() / spread[even].max()),
+            *_columns(narrow, spread / widest, smallest_first=True),
             "Its values vary by that part of another column's, and its weights learn so much more "
             "slowly: "
             "standardise all inputs.",
@@ -117,16 +132,19 @@ RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "softmax": (0.0, 1.0), "re
 
 
 def target_findings(activation: str, y: np.ndarray, compare: Any) -> Iterator[Finding]:
-    """Targets that the last activation can't give, or only at infinity."""
+    """Targets (n, outputs) that the last activation can't give, or only at infinity."""
     low, high = RANGES.get(activation, (-np.inf, np.inf))
     if y.size == 0:
         return
+    size = np.sqrt((y**2).mean(axis=0))
     if y.max() > high or y.min() < low:
-        value, side, end = (y.max(), "above", high) if y.max() > high else (y.min(), "below", low)
+        is_above = bool(y.max() > high)
+        ends = y.max(axis=0) if is_above else y.min(axis=0)
+        beyond = np.flatnonzero(ends > high if is_above else ends < low)
+        side, end = ("above", high) if is_above else ("below", low)
         yield Finding(
             "unreachable targets",
-            "y",
-            float(value),
+            *_outputs(beyond, ends),
             f"Behind {activation!r} nothing {side} {end:g} can come out: scale the targets, or "
             f"end with 'identity'.",
         )
@@ -147,32 +165,43 @@ def target_findings(activation: str, y: np.ndarray, compare: Any) -> Iterator[Fi
                 f"That share of them {activation!r} reaches only with "
                 f"infinite weights, where it has no slope: take {better}.",
             )
-    elif activation == "identity" and np.sqrt((y**2).mean()) > 100:
+    elif activation == "identity" and size.max() > LARGE_TARGET:
         yield Finding(
             "unscaled targets",
-            "y",
-            float(np.sqrt((y**2).mean())),
+            *_outputs(np.flatnonzero(size > LARGE_TARGET), size),
             "Standardise the targets: gradients grow with them, and the first steps explode.",
         )
 
 
-def class_findings(y: np.ndarray, compare: Any) -> Iterator[Finding]:
-    """Classes of which there are few or no samples."""
+def _outputs(indices: np.ndarray, numbers: np.ndarray) -> tuple[str, float]:
+    """Return y for one output, else its columns, with the number of the first."""
+    where, number = _columns(indices, numbers, letter="y")
+    return ("y" if len(numbers) == 1 else where), number
+
+
+def class_findings(targets: np.ndarray, n_classes: int, compare: Any) -> Iterator[Finding]:
+    """Classes of which there are few or no samples; targets are labels (n,) or rows."""
     if not getattr(compare, "is_classification", False):
         return
-    counts = y.sum(axis=0) if y.shape[1] > 1 else np.array([len(y) - y.sum(), y.sum()])
-    if compare.activation == "sigmoid" and y.shape[1] > 1:
+    if compare.activation == "sigmoid" and n_classes > 1:
         return  # several yes-or-no questions, each rare in its own right
-    if len(y) < ROWS_PER_CLASS * len(counts):
+    n = len(targets)
+    if targets.ndim == 1:
+        counts = np.bincount(targets, minlength=n_classes).astype(np.float64)
+    elif n_classes > 1:
+        counts = targets.sum(axis=0, dtype=np.float64)
+    else:
+        counts = np.array([n - targets.sum(dtype=np.float64), targets.sum(dtype=np.float64)])
+    if n < ROWS_PER_CLASS * len(counts):
         return
     rarest = int(counts.argmin())
     if counts.max() > RARE * counts[rarest]:
         yield Finding(
             "imbalanced classes",
             f"class {rarest}",
-            float(counts[rarest] / len(y)),
+            float(counts[rarest] / n),
             "Show it more often "
             "(repeat its samples), or judge by each class's own accuracy: always guessing the "
             "largest class "
-            f"is right for {counts.max() / len(y):.0%}.",
+            f"is right for {counts.max() / n:.0%}.",
         )

@@ -12,12 +12,15 @@ import numpy as np
 
 from fastbackprop._compare.losses import Loss
 from fastbackprop._core.errors import DivergenceError
-from fastbackprop._core.validation import check_real
+from fastbackprop._core.validation import check_held, check_real
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._diagnose.data import LEAST_ROWS, class_findings, input_findings, target_findings
 from fastbackprop._diagnose.findings import Diagnosis, Finding
-from fastbackprop._explain.explain import LossFunction, data_of, layers_of, loss_of
+from fastbackprop._diagnose.overflow import blame_overflow, compare_overflow, predict_overflow
+from fastbackprop._diagnose.weights import equal_units, lost_weights
+from fastbackprop._explain.explain import LossFunction, Samples, data_of, layers_of, loss_of
 from fastbackprop._model.sequential import Sequential, copy_of
+from fastbackprop._predict.dense import Dense
 
 __all__ = ["diagnose"]
 
@@ -53,7 +56,8 @@ def diagnose(
 ) -> Diagnosis:
     """Look for what keeps a network from learning, in the data, the network, the learning rate.
 
-    Dead relu units, saturated units, gradients that vanish or explode; inputs that are unscaled,
+    Weights that are not finite, numbers that outgrow the dtype; dead relu units, saturated units,
+    units that are copies of each other, gradients that vanish or explode; inputs that are unscaled,
     uneven, constant or there twice; classes that are rare, targets that can't be reached; with a
     learning rate also updates that are too large or too small for a layer's weights, and steps that
     are too long or too short for this batch.
@@ -79,7 +83,7 @@ def diagnose(
     Raises
     ------
     ValueError, TypeError
-        If data or an argument doesn't fit.
+        If data or an argument doesn't fit, or the model's dtype can't hold the learning rate.
 
     Examples
     --------
@@ -92,45 +96,71 @@ def diagnose(
     if not isinstance(model, Sequential):
         raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
     rate = None if learning_rate is None else check_real("learning_rate", learning_rate, above=0.0)
+    if rate is not None:
+        check_held("learning_rate", rate, model.dtype)
     compare = loss_of(loss)
-    rows, each, shown = data_of(model, X, y, compare, "X")
-    return look(copy.deepcopy(model), rows, each, shown, compare, rate)
+    return look(copy.deepcopy(model), data_of(model, X, y, compare, "X"), compare, rate)
 
 
-def look(
-    own: Sequential,
-    rows: np.ndarray,
-    each: np.ndarray,
-    shown: np.ndarray,
-    compare: Any,
-    rate: float | None,
-) -> Diagnosis:
+def look(own: Sequential, samples: Samples, compare: Any, rate: float | None) -> Diagnosis:
     """Diagnose a copy of the model with checked data; ``own`` is spent afterwards."""
-    n = len(rows)
+    n = len(samples)
     if n > MOST_ROWS:
-        chosen = np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS])
-        rows, each, shown = (
-            np.ascontiguousarray(rows[chosen]),
-            np.ascontiguousarray(each[chosen]),
-            shown[chosen],
-        )
-    findings = [
-        *input_findings(rows.astype(np.float64)),
-        *target_findings(own.layers[-1].activation, shown.astype(np.float64), compare),
-        *class_findings(shown, compare),
-    ]
-    y_hat = own.forward(rows)
-    cost, d = compare(y_hat, each)
-    own.backward(d)
-    layers = layers_of(own, np.array(d, own.dtype))
+        samples = samples.take(np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS]))
+    findings = _data_findings(own, samples, compare)
+    broken, cost, layers = _predict_compare_blame(own, samples, compare)
+    if broken:
+        return Diagnosis(findings + broken, len(samples), n, [_unmeasured(x) for x in own.layers])
     findings += _units(layers, getattr(compare, "activation", None) is not None)
+    findings += equal_units(layers)
     measured = [_measure(layer, layers[-1], rate) for layer in layers]
     findings += _flow(layers, measured)
     if rate is not None:
-        steps = [*_steps(own, rows, each, compare, float(cost), layers, rate)]
-        learns = _slope(layers) > STILL_STEEP * float(cost)
+        steps = [*_steps(own, samples, compare, cost, layers, rate)]
+        learns = _slope(layers) > STILL_STEEP * cost
         findings += [*_updates(measured, learns and not steps and not findings), *steps]
-    return Diagnosis(findings, len(rows), n, measured)
+    return Diagnosis(findings, len(samples), n, measured)
+
+
+def _data_findings(own: Sequential, samples: Samples, compare: Any) -> list[Finding]:
+    """What can be said of the data alone. Labels can always be reached: they are probabilities."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        findings = [*input_findings(samples.rows.astype(np.float64))]
+        if not samples.are_labels:
+            shown = samples.shown_targets(own.n_out).astype(np.float64)
+            findings += target_findings(own.layers[-1].activation, shown, compare)
+    return [*findings, *class_findings(samples.targets, own.n_out, compare)]
+
+
+def _predict_compare_blame(
+    own: Sequential, samples: Samples, compare: Any
+) -> tuple[list[Finding], float, list[dict[str, Any]]]:
+    """Return what keeps the step from being done at all; if nothing, its cost and layers."""
+    if broken := [*lost_weights(own)]:
+        return broken, np.nan, []
+    y_hat = own.forward(samples.rows)
+    if not np.isfinite(y_hat).all():
+        return [*predict_overflow(own, len(samples))], np.nan, []
+    predicted = np.array(y_hat)  # before a loss of the user's own can change it
+    cost, d = compare(y_hat, samples.targets)
+    if broken := [*compare_overflow(own, predicted, cost, d)]:
+        return broken, np.nan, []
+    own.backward(d)
+    broken = [*blame_overflow(own)]
+    return broken, float(cost), [] if broken else layers_of(own, np.array(d, own.dtype))
+
+
+def _unmeasured(layer: Dense) -> dict[str, float | None]:
+    """What ``_measure`` returns where no blame can be measured."""
+    with np.errstate(all="ignore"):
+        weight = float(np.linalg.norm(layer.weight.astype(np.float64)))
+    return {
+        "weight_norm": weight if np.isfinite(weight) else None,
+        "gradient_norm": None,
+        "delta": None,
+        "delta_ratio": None,
+        "update_ratio": None,
+    }
 
 
 def _measure(
@@ -263,8 +293,7 @@ def _slope(layers: list[dict[str, Any]]) -> float:
 
 def _steps(
     own: Sequential,
-    rows: np.ndarray,
-    each: np.ndarray,
+    samples: Samples,
     compare: Any,
     cost: float,
     layers: list[dict[str, Any]],
@@ -274,7 +303,7 @@ def _steps(
     slope = _slope(layers)
     if rate * slope < 1e-6 * max(cost, 1e-12) and slope < 1e-8:
         return  # nothing to be learned from this batch any more
-    after = _cost_after(own, rows, each, compare, rate)
+    after = _cost_after(own, samples, compare, rate)
     if after > RISE * cost:
         yield Finding(
             "learning rate too high",
@@ -284,7 +313,7 @@ def _steps(
         )
         return
     far = MUCH_LONGER * rate
-    fall = cost - _cost_after(own, rows, each, compare, far)
+    fall = cost - _cost_after(own, samples, compare, far)
     # A net that has learned its data has a small straight slope for ever: that is no fault of the
     # rate.
     if slope > STILL_STEEP * cost and far * slope < cost and fall > STRAIGHT * far * slope:
@@ -298,17 +327,15 @@ def _steps(
         )
 
 
-def _cost_after(
-    own: Sequential, rows: np.ndarray, each: np.ndarray, compare: Any, rate: float
-) -> float:
+def _cost_after(own: Sequential, samples: Samples, compare: Any, rate: float) -> float:
     """The cost after one step of this length; inf where the step can't be done."""
     moved = copy_of(own, own.dtype.name)
-    _, d = compare(moved.forward(rows), each)
+    _, d = compare(moved.forward(samples.rows), samples.targets)
     moved.backward(d)
     try:
         SGD(rate).step(moved)
         with np.errstate(all="ignore"):
-            cost = float(compare(moved.forward(rows), each)[0])
+            cost = float(compare(moved.forward(samples.rows), samples.targets)[0])
     except (DivergenceError, ValueError):
         return np.inf
     return cost if np.isfinite(cost) else np.inf

@@ -33,14 +33,15 @@ class Diagnosis:
     Parameters
     ----------
     findings : list of Finding
-        Inputs first, then targets, units, gradients, steps.
+        Inputs first, then targets, weights, units, gradients, steps.
     n_rows, of_rows : int
         How many rows were looked at, of how many.
     layers : list of dict
         What was measured of each layer, first to last: ``weight_norm``; ``gradient_norm``, of its
         weights; ``delta``, the root mean square of its dC/dz; ``delta_ratio``, that by the last
         layer's; ``update_ratio``, how much of its weights one step changes (None without a learning
-        rate).
+        rate). Where numbers are not finite, so that no step can be done, all but ``weight_norm``
+        are None.
 
     Attributes
     ----------

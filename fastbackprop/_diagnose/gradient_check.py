@@ -12,7 +12,13 @@ import numpy as np
 from fastbackprop._compare.losses import Loss
 from fastbackprop._core.validation import check_integer, check_real, check_seed
 from fastbackprop._explain.chain import bias_name, name_of, weight_name
-from fastbackprop._explain.explain import LossFunction, data_of, loss_of
+from fastbackprop._explain.explain import (
+    LossFunction,
+    Samples,
+    data_of,
+    loss_of,
+    predict_and_compare,
+)
 from fastbackprop._model.sequential import Sequential, copy_of
 
 __all__ = ["CheckedPart", "GradientCheck", "WorstGradient", "gradient_check"]
@@ -22,6 +28,7 @@ __all__ = ["CheckedPart", "GradientCheck", "WorstGradient", "gradient_check"]
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 LOST = 1e-2  # of a gradient: more noise than that in the differences hides an error of 1 %
 SMALLEST = 1e-10  # gradients below that are 0 for all that a training would notice
+KINK_TOLERANCE = 1e-6  # of one-sided differences, which are less exact
 FLOAT32_TOLERANCE = 1e-3  # beyond what rounding weights and inputs to float32 does to the gradient
 
 
@@ -30,8 +37,10 @@ class CheckedPart(NamedTuple):
 
     ``checked`` of ``size`` were tried. ``kinks`` of these lie where the cost has a kink, and any
     slope between those of its two sides is right; ``lost`` are so small that the rounding of the
-    cost could hide an error of 1 %. ``error`` is the largest relative error, ``float32_error`` that
-    of the model's own float32 gradients, or None.
+    cost could hide an error of 1 %. ``error`` is the relative error as it was measured, of the
+    gradient where it is the largest part of what is allowed there; ``allowed`` is that: the
+    tolerance, and what the rounding of the cost can do. ``float32_error`` and ``float32_allowed``
+    are the same for the model's own float32 gradients, or None.
     """
 
     name: str
@@ -40,14 +49,22 @@ class CheckedPart(NamedTuple):
     kinks: int
     lost: int
     error: float
+    allowed: float
     float32_error: float | None
+    float32_allowed: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether no error is larger than what is allowed."""
+        single_passed = (self.float32_error or 0) <= (self.float32_allowed or 0)
+        return self.error <= self.allowed and single_passed
 
 
 class WorstGradient(NamedTuple):
-    """Where backward is farthest off, by its tolerance.
+    """Where backward is farthest off, by what is allowed there.
 
-    ``dtype`` "float32" is the model's own backward, and ``differences`` then what backward gives in
-    float64.
+    ``error`` and ``allowed`` are those of CheckedPart. ``dtype`` "float32" is the model's own
+    backward, and ``differences`` then what backward gives in float64.
     """
 
     name: str
@@ -55,6 +72,7 @@ class WorstGradient(NamedTuple):
     backward: float
     differences: float
     error: float
+    allowed: float
     dtype: str
 
 
@@ -68,21 +86,19 @@ class GradientCheck:
     worst : WorstGradient
         Of all.
     tolerance : float
-        For the relative error.
+        For the relative error, beyond what rounding can do.
 
     Attributes
     ----------
     passed : bool
-        Whether all errors are within the tolerance.
+        Whether no error is larger than what is allowed.
     """
 
     def __init__(self, parts: list[CheckedPart], worst: WorstGradient, tolerance: float) -> None:
         self.parts = parts
         self.worst = worst
         self.tolerance = tolerance
-        self.passed = all(
-            x.error <= tolerance and (x.float32_error or 0) <= FLOAT32_TOLERANCE for x in parts
-        )
+        self.passed = all(x.passed for x in parts)
 
     def __bool__(self) -> bool:
         return self.passed
@@ -103,24 +119,27 @@ class GradientCheck:
         }
 
     def __str__(self) -> str:
-        rows = [("", "checked", "at a kink", "lost in rounding", "largest error", "of float32")]
+        head = ("", "checked", "at a kink", "lost in rounding", "error", "allowed")
+        rows: list[tuple[str, ...]] = [(*head, "of float32", "allowed")]
         for x in self.parts:
-            single = "" if x.float32_error is None else f"{x.float32_error:.1e}"
             checked = f"{x.checked:,} of {x.size:,}"
-            rows.append((x.name, checked, str(x.kinks), str(x.lost), f"{x.error:.1e}", single))
-        widths = [max(len(row[i]) for row in rows) for i in range(6)]
+            errors = (x.error, x.allowed, x.float32_error, x.float32_allowed)
+            shown = ["" if error is None else f"{error:.1e}" for error in errors]
+            rows.append((x.name, checked, str(x.kinks), str(x.lost), *shown))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
+        if self.parts[0].float32_error is None:
+            lines[0] = lines[0].partition("  of float32")[0].rstrip()
         w, is_double = self.worst, self.worst.dtype == "float64"
-        limit = self.tolerance if is_double else FLOAT32_TOLERANCE
         lines.append(
             f"{'passed' if self.passed else 'FAILED'}: the worst is d{w.name}, by backward "
             f"{w.backward:.6g}"
             f"{'' if is_double else ' in float32'}, by "
             f"{'differences' if is_double else 'float64'} "
-            f"{w.differences:.6g}, error {w.error:.1e} (tolerance {limit:g})"
+            f"{w.differences:.6g}, error {w.error:.1e} (allowed {w.allowed:.1e})"
         )
         if lost := sum(x.lost for x in self.parts):
             lines.append(
@@ -186,27 +205,26 @@ def gradient_check(
     generator = np.random.default_rng(check_seed(seed))
     compare = loss_of(loss)
     own = copy_of(model, "float64")
-    rows, each, _ = data_of(own, X, y, compare, "X")
-    rows, each = rows.copy(), each.copy()
+    samples = data_of(own, X, y, compare, "X")
+    rows, targets = samples.rows.copy(), samples.targets.copy()
 
     def cost_of() -> float:
-        return float(compare(own.forward(rows), each)[0])
+        return float(compare(own.forward(rows), targets)[0])
 
-    first, again = cost_of(), cost_of()
-    if not np.isfinite(first):
-        raise ValueError(f"the cost must be finite, got {first}.")
+    first = predict_and_compare(own, Samples(rows, targets, samples.are_labels), compare)[1]
+    again = cost_of()
     if first != again:
         raise ValueError(
             f"loss must give the same cost for the same y_hat and y, got {first!r} and {again!r}."
         )
     cost = _Cost(cost_of, _noise(own, cost_of))
-    found = _gradients(own, rows, each, compare)
+    found = _gradients(own, rows, targets, compare)
     values = [x for layer in own.layers for x in (layer.weight, layer.bias)] + [rows]
     single, roundings = None, [0.0] * len(values)
     if model.dtype != own.dtype:
         narrow = copy_of(model, "float32")
-        single = _gradients(narrow, *data_of(narrow, X, y, compare)[:2], compare)
-        roundings = _roundings(own, rows, each, compare)
+        single = _single_gradients(narrow, data_of(narrow, X, y, compare, "X"), compare)
+        roundings = _roundings(own, rows, targets, compare)
     parts, worst = [], []
     for at, (value, gradient) in enumerate(zip(values, found, strict=True)):
         if value is None or gradient is None:
@@ -216,10 +234,17 @@ def gradient_check(
         tried = [
             _try(value, int(i), float(gradient.flat[i]), least, tolerance, cost) for i in chosen
         ]
-        i = int(np.argmax([x.error for x in tried]))
-        flat = int(chosen[i])
+        i = int(np.argmax([x.error / x.allowed for x in tried]))
+        flat, most_wrong = int(chosen[i]), tried[i]
         where = [
-            _Wrong("float64", flat, float(gradient.flat[flat]), tried[i].slope, tried[i].error)
+            _Wrong(
+                "float64",
+                flat,
+                float(gradient.flat[flat]),
+                most_wrong.slope,
+                most_wrong.error,
+                most_wrong.allowed,
+            )
         ]
         other = None if single is None else single[at]
         if other is not None:
@@ -227,48 +252,75 @@ def gradient_check(
         is_input = at == len(values) - 1
         part = "x" if is_input else f"layer {at // 2 + 1} {'weight' if at % 2 == 0 else 'bias'}"
         n_kinks, n_lost = sum(x.is_kink for x in tried), sum(x.is_lost for x in tried)
-        single_error = None if other is None else where[1].error
+        single_error, single_allowed = (
+            (None, None) if other is None else (where[1].error, where[1].allowed)
+        )
         parts.append(
             CheckedPart(
-                part, value.size, len(chosen), n_kinks, n_lost, where[0].error, single_error
+                part,
+                value.size,
+                len(chosen),
+                n_kinks,
+                n_lost,
+                most_wrong.error,
+                most_wrong.allowed,
+                single_error,
+                single_allowed,
             )
         )
         for x in where:
             index = tuple(int(i) for i in np.unravel_index(x.at, value.shape))
             name = f"C/d{_name(own, at, index, is_input)}"
             place = index if is_input else (at // 2, *index)
-            worst.append(WorstGradient(name, place, x.backward, x.reference, x.error, x.dtype))
-    limits = {"float64": tolerance, "float32": FLOAT32_TOLERANCE}
-    return GradientCheck(parts, max(worst, key=lambda x: x.error / limits[x.dtype]), tolerance)
+            worst.append(
+                WorstGradient(name, place, x.backward, x.reference, x.error, x.allowed, x.dtype)
+            )
+    return GradientCheck(parts, max(worst, key=lambda x: x.error / x.allowed), tolerance)
 
 
 class _Wrong(NamedTuple):
-    """The largest error of a part: of which backward, at which of its numbers, and against what."""
+    """The worst of a part: of which backward, at which of its numbers, and against what."""
 
     dtype: str
     at: int
     backward: float
     reference: float
     error: float
+    allowed: float
 
 
 def _worst_of_float32(
     single: np.ndarray, double: np.ndarray, rounding: float, least: float
 ) -> _Wrong:
-    """Find where float32's gradients are off by more than ten times what its rounding does."""
-    off = np.maximum(0.0, np.abs(single - double) - 10 * rounding)
-    off /= np.maximum(np.maximum(np.abs(single), np.abs(double)), max(least, SMALLEST))
-    at = int(off.argmax())
+    """Find where float32's gradients are farthest off, by what is allowed there.
+
+    That is FLOAT32_TOLERANCE, and ten times what rounding its weights and inputs does.
+    """
+    sizes = np.maximum(np.maximum(np.abs(single), np.abs(double)), max(least, SMALLEST))
+    errors = np.abs(single - double) / sizes
+    allowed = FLOAT32_TOLERANCE + 10 * rounding / sizes
+    at = int((errors / allowed).argmax())
     return _Wrong(
-        "float32", at, float(single.flat[at]), float(double.flat[at]), float(off.flat[at])
+        "float32",
+        at,
+        float(single.flat[at]),
+        float(double.flat[at]),
+        float(errors.flat[at]),
+        float(allowed.flat[at]),
     )
 
 
+def _single_gradients(model: Sequential, samples: Samples, compare: Any) -> list[np.ndarray | None]:
+    """What float32's backward gives; refuse a model whose numbers outgrow float32."""
+    predict_and_compare(model, samples, compare)
+    return _gradients(model, samples.rows, samples.targets, compare)
+
+
 def _gradients(
-    model: Sequential, rows: np.ndarray, each: np.ndarray, compare: Any
+    model: Sequential, rows: np.ndarray, targets: np.ndarray, compare: Any
 ) -> list[np.ndarray | None]:
     """Weight and bias of each layer, then dC/dx: what backward gives."""
-    _, d = compare(model.forward(rows), each)
+    _, d = compare(model.forward(rows), targets)
     d_x = model.backward(d)
     found = [x for layer in model.layers for x in (layer.weight_gradient, layer.bias_gradient)]
     return [None if x is None else x.astype(np.float64) for x in [*found, d_x]]
@@ -292,11 +344,13 @@ def _noise(own: Sequential, cost: Callable[[], float]) -> float:
 class _Tried(NamedTuple):
     """Describes a number that was turned a little.
 
-    It holds the slope of the cost, and how far backward is from it, in parts of it.
+    It holds the slope of the cost, how far backward is from it, in parts of it, and how far it may
+    be: the tolerance and the noise of the slope.
     """
 
     slope: float
     error: float
+    allowed: float
     is_kink: bool
     is_lost: bool
 
@@ -319,7 +373,7 @@ def _try(
         value[place] = before
         return found
 
-    best = _Tried(0.0, np.inf, False, False)
+    best = _Tried(0.0, np.inf, tolerance, False, False)
     for step in STEPS:
         h, noise = step * unit, 8 * cost.noise / (step * unit)
         slope = (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h)
@@ -327,11 +381,12 @@ def _try(
         is_lost = noise > LOST * size and slope != backward
         if step < STEPS[0] and is_lost:
             break
-        error = max(0.0, abs(slope - backward) - noise) / max(size, SMALLEST)
-        tried = _Tried(slope, error, False, is_lost)
-        best = min(best, tried, key=lambda x: x.error)
-        if best.error <= tolerance:
-            return best
+        size = max(size, SMALLEST)
+        error, allowed = abs(slope - backward) / size, tolerance + noise / size
+        tried = _Tried(slope, error, allowed, False, is_lost)
+        best = min(best, tried, key=lambda x: x.error - x.allowed)
+        if error <= allowed:
+            return tried
     # Sides that stay apart however near: a kink just here, where any slope between them is right.
     middle = moved(0.0)
     gaps, sides = [], [0.0, 0.0]
@@ -343,7 +398,7 @@ def _try(
     ) + 80 * cost.noise / (1e-5 * unit):
         nearest = min(max(backward, min(sides)), max(sides))
         error = abs(backward - nearest) / max(*map(abs, sides), abs(backward), least, SMALLEST)
-        return _Tried(nearest, error if error > 1e-6 else 0.0, True, False)
+        return _Tried(nearest, error, max(tolerance, KINK_TOLERANCE), True, False)
     return best
 
 
@@ -354,13 +409,15 @@ class _Cost(NamedTuple):
     noise: float
 
 
-def _roundings(model: Sequential, rows: np.ndarray, each: np.ndarray, compare: Any) -> list[float]:
+def _roundings(
+    model: Sequential, rows: np.ndarray, targets: np.ndarray, compare: Any
+) -> list[float]:
     """Return how far each part's gradients move if weights and inputs are rounded at random.
 
     They are rounded to float32.
     """
     generator = np.random.default_rng(0)
-    exact = _gradients(model, rows, each, compare)
+    exact = _gradients(model, rows, targets, compare)
     most = [0.0] * len(exact)
     for _ in range(3):
         near = copy_of(model, "float64")
@@ -372,7 +429,7 @@ def _roundings(model: Sequential, rows: np.ndarray, each: np.ndarray, compare: A
         ):
             x *= 1 + generator.choice([-1, 1], x.shape) * 2.0**-23
         moved = _gradients(
-            near, rows * (1 + generator.choice([-1, 1], rows.shape) * 2.0**-23), each, compare
+            near, rows * (1 + generator.choice([-1, 1], rows.shape) * 2.0**-23), targets, compare
         )
         for k, (own, other) in enumerate(zip(exact, moved, strict=True)):
             if own is not None and other is not None:

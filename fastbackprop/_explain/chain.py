@@ -132,10 +132,10 @@ def _derivative(e: Any, k: int, sample: int) -> np.ndarray:
     return np.asarray(e.layers[k].derivative[sample], np.float64)
 
 
-def softmax_derivative(e: Any, sample: int) -> np.ndarray:
-    """dy_hat[o]/dz[m] = y_hat[o] ((o == m) - y_hat[m])."""
+def softmax_derivative(e: Any, sample: int, outputs: Any, inputs: Any) -> np.ndarray:
+    """dy_hat[o]/dz[m] = y_hat[o] ((o == m) - y_hat[m]), for those o and m: never for all pairs."""
     p = e.y_hat[sample].astype(np.float64)
-    return np.asarray(np.diag(p) - np.outer(p, p))
+    return np.where(outputs == inputs, p[outputs], 0.0) - p[outputs] * p[inputs]
 
 
 def is_saturated(e: Any, sample: int) -> bool:
@@ -145,7 +145,8 @@ def is_saturated(e: Any, sample: int) -> bool:
     """
     last = e.layers[-1]
     if last.derivative is None:
-        product = softmax_derivative(e, sample).T @ e.d_y_hat[sample].astype(np.float64)
+        p, d = e.y_hat[sample].astype(np.float64), e.d_y_hat[sample].astype(np.float64)
+        product = p * (d - p @ d)
     else:
         product = e.d_y_hat[sample].astype(np.float64) * _derivative(e, -1, sample)
     delta = last.delta[sample].astype(np.float64)
@@ -173,8 +174,27 @@ def _at_last_layer(
         return e.layers[-1].delta[sample].astype(np.float64)[:, None], np.arange(n)[:, None, None]
     if e.layers[-1].derivative is not None:
         return (d_y_hat * _derivative(e, -1, sample))[:, None], np.arange(n)[:, None, None]
-    steps = (d_y_hat[:, None] * softmax_derivative(e, sample)).T  # [m, o]
-    return _keep_strongest(np.arange(n), steps[:, :, None], np.arange(n)[:, None, None], most)
+    return _through_softmax(e, sample, most)
+
+
+def _through_softmax(e: Any, sample: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each z[m] the strongest of its ways to an output o, and (o, m) of each.
+
+    For o other than m the product is -d[o] y_hat[o] y_hat[m]: so the strongest are, whatever m is,
+    among the same few outputs, and m itself.
+    """
+    p, d = e.y_hat[sample].astype(np.float64), e.d_y_hat[sample].astype(np.float64)
+    n = len(p)
+    m = np.arange(n)[:, None]
+    largest = np.sort(np.argsort(-abs(d * p), kind="stable")[: most + 1])
+    outputs = np.concatenate([np.broadcast_to(largest, (n, len(largest))), m], axis=1)
+    products = d[outputs] * softmax_derivative(e, sample, outputs, m)
+    sizes = abs(products)
+    sizes[np.isin(m[:, 0], largest), -1] = -1  # m is there already
+    best = np.argsort(-sizes, axis=1, kind="stable")[:, : min(most, n)]
+    chosen = np.take_along_axis(outputs, best, axis=1)
+    units = np.stack([chosen, np.broadcast_to(m, chosen.shape)], axis=2)
+    return np.take_along_axis(products, best, axis=1), units
 
 
 def _keep_strongest(
@@ -217,11 +237,10 @@ def _path(
             names, factors = [f"dC/d{z}"], [float(e.layers[-1].delta[sample, unit])]
             continue
         names.append(f"d{y_hat if k == last else a}/d{z}")
-        derived = (
-            softmax_derivative(e, sample)[output]
+        factors.append(
+            float(softmax_derivative(e, sample, output, unit))
             if k == last and is_softmax
-            else _derivative(e, k, sample)
+            else float(_derivative(e, k, sample)[unit])
         )
-        factors.append(float(derived[unit]))
     names.append(f"d{z}/d{name}")
     return Path(tuple(names), (*factors, a_prev))

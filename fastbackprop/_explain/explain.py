@@ -6,25 +6,72 @@ kernels that did it say what was inside (``inspect``).
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fastbackprop._compare.losses import Loss, as_loss
+from fastbackprop._compare.losses import Loss, Targets, as_loss
 from fastbackprop._core.buffers import aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.finite import check_weights
 from fastbackprop._core.validation import as_matrix, as_numeric, check_real, same_length
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.explanation import After, Explanation, LayerExplanation
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.dense import Dense
 
-__all__ = ["LossFunction", "data_of", "explain", "explain_step", "layers_of", "loss_of"]
+__all__ = [
+    "LossFunction",
+    "Samples",
+    "data_of",
+    "explain",
+    "explain_step",
+    "first_overflow",
+    "inspect_layer",
+    "layers_of",
+    "loss_of",
+    "one_hot",
+    "predict_and_compare",
+]
 
 LossFunction = Callable[[Any, Any], tuple[float, np.ndarray]]
 
 
-def _inspect(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
+@dataclass(frozen=True)
+class Samples:
+    """Rows of x, and the targets that the loss compares their predictions with.
+
+    Labels stay labels: whoever shows them chooses rows first, and makes rows of numbers of those.
+    """
+
+    rows: np.ndarray
+    targets: np.ndarray
+    are_labels: bool
+
+    @classmethod
+    def of(cls, rows: np.ndarray, targets: Targets) -> "Samples":
+        """Take what a Loss made of y."""
+        if targets.labels is not None:
+            return cls(rows, targets.labels, are_labels=True)
+        assert targets.values is not None
+        return cls(rows, targets.values, are_labels=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, chosen: slice | np.ndarray) -> "Samples":
+        """Return some of the samples; a slice copies nothing."""
+        return Samples(self.rows[chosen], self.targets[chosen], self.are_labels)
+
+    def shown_targets(self, n_out: int) -> np.ndarray:
+        """Return the targets as rows of numbers, labels as one-hot rows; never the array itself."""
+        if self.are_labels:
+            return one_hot(self.targets, n_out, self.rows.dtype)
+        return self.targets.reshape(len(self.targets), -1).copy()
+
+
+def inspect_layer(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
     """z, a, act'(z), dC/da and dC/dz of layer k, after forward and backward."""
     n_out = model.layers[k].n_out
     row = row_length(n_out, model.dtype)
@@ -49,7 +96,7 @@ def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
     """Every layer as it is between backward and the step."""
     found = []
     for k, layer in enumerate(model.layers):
-        z, a, derivative, d_a, delta = _inspect(model, k, len(d_y_hat))
+        z, a, derivative, d_a, delta = inspect_layer(model, k, len(d_y_hat))
         is_last = k == len(model.layers) - 1
         bias, d_bias = layer.bias, layer.bias_gradient
         found.append({
@@ -114,30 +161,27 @@ def explain(
         raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare = loss_of(loss)
+    samples = data_of(model, x, y, compare)
     own, optimizer = copy.deepcopy(model), SGD(rate)
-    return explain_step(
-        own, data_of(model, x, y, compare), compare, optimizer, lambda: optimizer.step(own)
-    )
+    return explain_step(own, samples, compare, optimizer, lambda: optimizer.step(own))
 
 
 def explain_step(
     own: Sequential,
-    data: tuple[np.ndarray, np.ndarray, np.ndarray],
+    samples: Samples,
     compare: Any,
     optimizer: SGD,
     correct: Callable[[], object],
 ) -> Explanation:
     """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""
-    rows, each, shown = data
-    y_hat = own.forward(rows)
-    predicted_y = np.array(y_hat)  # before a loss of the user's own can change it
-    cost, d = compare(y_hat, each)
-    rate, shown = optimizer.learning_rate, shown.copy()
+    rows, targets = samples.rows, samples.targets
+    predicted_y, cost, d = predict_and_compare(own, samples, compare)
+    rate, shown = optimizer.learning_rate, samples.shown_targets(own.n_out)
     d_x = own.backward(d)
     d_y_hat = np.array(d, own.dtype)
     layers = layers_of(own, d_y_hat)
     costs = np.array(
-        [compare(own.forward(rows[i : i + 1]), each[i : i + 1])[0] for i in range(len(rows))]
+        [compare(own.forward(rows[i : i + 1]), targets[i : i + 1])[0] for i in range(len(rows))]
     )
     correct()
     predicted = float(cost) + sum(
@@ -145,7 +189,7 @@ def explain_step(
     )
     new = own.forward(rows)
     # After a step that was far too long there is nothing to compare.
-    new_cost = float(compare(new, each)[0]) if np.isfinite(new).all() else np.inf
+    new_cost = float(compare(new, targets)[0]) if np.isfinite(new).all() else np.inf
     return Explanation(
         title=repr(own),
         dtype=own.dtype.name,
@@ -170,6 +214,38 @@ def explain_step(
             _verdict(float(cost), new_cost, predicted),
         ),
     )
+
+
+def predict_and_compare(
+    model: Sequential, samples: Samples, compare: Any
+) -> tuple[np.ndarray, float, Any]:
+    """Return y_hat, the cost and dC/dy_hat; refuse a model whose numbers aren't finite."""
+    check_weights(model._parameters)
+    y_hat = model.forward(samples.rows)
+    if not np.isfinite(y_hat).all():
+        row, column = np.argwhere(~np.isfinite(y_hat))[0]
+        first = first_overflow(model, len(samples))
+        raise ValueError(
+            f"model must give finite outputs, got {y_hat[row, column]} at row {row}, column "
+            f"{column}: numbers outgrow {model.dtype} in layers[{first}]; scale the inputs, or "
+            f"begin with smaller weights."
+        )
+    predicted = np.array(y_hat)  # before a loss of the user's own can change it
+    cost, d_y_hat = compare(y_hat, samples.targets)
+    if not np.isfinite(cost):
+        raise ValueError(
+            f"the cost must be finite, got {float(cost)} for outputs up to "
+            f"{np.abs(predicted).max():g}; scale the targets, or begin with smaller weights."
+        )
+    return predicted, float(cost), d_y_hat
+
+
+def first_overflow(model: Sequential, n_rows: int) -> int:
+    """Return the first layer whose z is not finite, after ``forward``; the last if none is."""
+    for k in range(len(model.layers) - 1):
+        if not np.isfinite(inspect_layer(model, k, n_rows)[0]).all():
+            return k
+    return len(model.layers) - 1
 
 
 def _verdict(cost: float, after: float, predicted: float) -> str:
@@ -206,10 +282,15 @@ def loss_of(loss: Any) -> Any:
     return compare
 
 
-def data_of(
-    model: Sequential, x: Any, y: Any, compare: Any, name: str = "x"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of x, what the loss compares them with, and that as rows of numbers to be shown."""
+def one_hot(labels: np.ndarray, n_classes: int, dtype: np.dtype) -> np.ndarray:
+    """Rows of zeros with a 1 at each label."""
+    rows = np.zeros((len(labels), n_classes), dtype)
+    rows[np.arange(len(labels)), labels] = 1
+    return rows
+
+
+def data_of(model: Sequential, x: Any, y: Any, compare: Any, name: str = "x") -> Samples:
+    """Check x and y, and bring them into the form of the model and the loss."""
     given = np.atleast_1d(as_numeric(name, x))
     one_row = given.ndim == 1
     rows = as_matrix(name, given, model.dtype, model.n_in, "the model's n_in", may_be_row=True)
@@ -219,14 +300,11 @@ def data_of(
         compare._check_fits(model.layers[-1].activation, model.n_out)
         targets = compare._targets(y, model.n_out, model.dtype, one_row=one_row)
         same_length(rows, targets, name)
-        if targets.labels is not None:
-            return rows, targets.labels, np.eye(model.n_out, dtype=model.dtype)[targets.labels]
-        assert targets.values is not None
-        return rows, targets.values, targets.values
-    each = np.atleast_1d(as_numeric("y", y))
-    if one_row and each.ndim == 1:
-        each = each[None]
-    elif each.ndim == 1 and model.n_out == 1:
-        each = each[:, None]
-    same_length(rows, each, name)
-    return rows, each, each.reshape(len(each), -1)
+        return Samples.of(rows, targets)
+    numbers = np.atleast_1d(as_numeric("y", y))
+    if one_row and numbers.ndim == 1:
+        numbers = numbers[None]
+    elif numbers.ndim == 1 and model.n_out == 1:
+        numbers = numbers[:, None]
+    same_length(rows, numbers, name)
+    return Samples(rows, numbers, are_labels=False)

@@ -201,7 +201,7 @@ def _delta(e: Any, k: int, j: int, s: int, n_out: int) -> tuple[str, ...]:
         why = f"{e.loss} and {layer.activation} taken together, since y_hat is at its end"
         return (f"  {delta} = dC/d{z}", f"= {number(layer.delta[s, j])}", why)
     if layer.derivative is None:
-        slopes = softmax_derivative(e, s)[:, j]
+        slopes = softmax_derivative(e, s, np.arange(n_out), j)
         terms = [
             (
                 f"dC/d{name_of('y_hat', n_out, o)} d{name_of('y_hat', n_out, o)}/d{z}",

@@ -7,7 +7,13 @@ import numpy as np
 
 from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.buffers import Parameters
-from fastbackprop._core.validation import as_matrix, as_vector, check_integer, check_true_false
+from fastbackprop._core.validation import (
+    as_matrix,
+    as_vector,
+    check_held,
+    check_integer,
+    check_true_false,
+)
 from fastbackprop._predict.activations import Activation, as_activation
 from fastbackprop._predict.initializers import Initializer, as_initializer
 
@@ -182,12 +188,14 @@ class Dense:
 
     def _initial(self, generator: "np.random.PCG64", dtype: np.dtype) -> WeightAndBias:
         """Draw the initial weight and bias; refuse what the dtype can't hold."""
+        check_held("slope", self.slope, dtype)
         arrays: list[np.ndarray] = []
         shapes = {"weight_init": (self._n_in, self._n_out), "bias_init": (self._n_out,)}
         for what, init in (("weight_init", self._weight_init), ("bias_init", self._bias_init)):
             if what == "bias_init" and not self._has_bias:
                 return arrays[0], None
             if isinstance(init, Initializer):
+                init._check_held(what, dtype)
                 with exact_mode():
                     init = init._draw(generator, shapes[what], self._n_in, self._n_out)
             arrays.append(self._checked(what, init, shapes[what], dtype))

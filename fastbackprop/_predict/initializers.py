@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fastbackprop._core.validation import check_choice, check_real
+from fastbackprop._core.validation import check_choice, check_held, check_real
 
 __all__ = [
     "INITIALIZERS",
@@ -122,6 +122,9 @@ class Initializer:
             f"{type(self).__name__} is a base class; use one of {', '.join(INITIALIZERS)}."
         )
 
+    def _check_held(self, what: str, dtype: np.dtype) -> None:
+        """Refuse settings that numbers of this dtype can't hold; here there are none."""
+
 
 @dataclass(frozen=True)
 class Zeros(Initializer):
@@ -155,6 +158,10 @@ class Constant(Initializer):
         """Return the constant."""
         return np.full(shape, self.value)
 
+    def _check_held(self, what: str, dtype: np.dtype) -> None:
+        """Refuse a value that numbers of this dtype can't hold."""
+        check_held(what, self.value, dtype)
+
 
 @dataclass(frozen=True)
 class Uniform(Initializer):
@@ -181,6 +188,16 @@ class Uniform(Initializer):
         """Return numbers between low and high."""
         u = uniform(generator, int(np.prod(shape))).reshape(shape)
         return self.low * (1 - u) + self.high * u
+
+    def _check_held(self, what: str, dtype: np.dtype) -> None:
+        """Refuse bounds that numbers of this dtype can't hold, or can't tell apart."""
+        check_held(f"low of {what}", self.low, dtype)
+        check_held(f"high of {what}", self.high, dtype)
+        if not dtype.type(self.low) < dtype.type(self.high):
+            raise ValueError(
+                f"low of {what} must be below high for a model in {dtype}, got {self.low!r} and "
+                f"{self.high!r}, which it rounds to one number."
+            )
 
 
 class _Scaled(Initializer):

@@ -124,28 +124,27 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     if not isinstance(trainer, Trainer):
         raise TypeError(f"trainer must be a Trainer, got {type(trainer).__name__}.")
     steps = check_integer("steps", steps)
-    rows, each, shown = data_of(trainer.model, X, y, trainer.loss, "X")
-    size = min(trainer.batch_size, len(rows))
-    found = []
+    samples = data_of(trainer.model, X, y, trainer.loss, "X")
+    size = min(trainer.batch_size, len(samples))
+    found: list[Explanation] = []
     start = 0
     for _ in range(steps):
-        batch = slice(start, start + size)
-        data = (rows[batch], each[batch], shown[batch])
+        batch = samples.take(slice(start, start + size))
         try:
             found.append(
                 explain_step(
                     trainer.model,
-                    data,
+                    batch,
                     trainer.loss,
                     trainer.optimizer,
-                    lambda: trainer.step(data[0], data[1]),  # noqa: B023
+                    lambda: trainer.step(batch.rows, batch.targets),  # noqa: B023
                 )
             )
-        except DivergenceError:
+        except (DivergenceError, ValueError):  # the data is fine: numbers have outgrown the dtype
             if not found:
                 raise
             break
         if not np.isfinite(found[-1].after.cost):
             break
-        start = start + size if start + 2 * size <= len(rows) else 0
+        start = start + size if start + 2 * size <= len(samples) else 0
     return TrainingExplanation(found)

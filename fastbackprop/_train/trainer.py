@@ -12,6 +12,7 @@ from fastbackprop._compare.losses import Loss, Targets, as_loss
 from fastbackprop._core.arithmetic import quotient
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DiagnosisWarning, DivergenceError
+from fastbackprop._core.finite import check_weights
 from fastbackprop._core.threads import OPERATIONS_PER_CALL, check_n_threads, run, share_of_work
 from fastbackprop._core.validation import (
     as_matrix,
@@ -98,7 +99,8 @@ class Trainer:
     Raises
     ------
     ValueError, TypeError
-        If the loss doesn't fit the model's last layer, or an argument is out of range.
+        If the loss doesn't fit the model's last layer, an argument is out of range, or the model's
+        dtype can't hold a setting of the optimizer.
 
     Examples
     --------
@@ -130,6 +132,7 @@ class Trainer:
         self._optimizer = as_optimizer(optimizer)
         self._batch_size = check_integer("batch_size", batch_size)
         self._loss._check_fits(model.layers[-1].activation, model.n_out)
+        self._optimizer._spec(model.dtype)
         # Keyed apart from the weights, which may well be drawn from the same seed.
         self._generator = np.random.PCG64(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
         self._n_threads = check_n_threads(n_threads)
@@ -302,16 +305,13 @@ class Trainer:
         """Warn once of what is wrong, if that was asked for."""
         if self._diagnoses_left == 0:
             return
-        from fastbackprop._diagnose.diagnose import (
-            look,
-        )  # for those who ask: the import takes its time
+        # For those who ask: the import takes its time.
+        from fastbackprop._diagnose.diagnose import look
+        from fastbackprop._explain.explain import Samples
 
-        each = targets.labels if targets.values is None else targets.values
-        assert each is not None
-        shown = each if targets.labels is None else np.eye(self._model.n_out)[targets.labels]
-        found = look(
-            copy.deepcopy(self._model), rows, each, shown, self._loss, self._optimizer.learning_rate
-        )
+        samples = Samples.of(rows, targets)
+        rate = self._optimizer.learning_rate
+        found = look(copy.deepcopy(self._model), samples, self._loss, rate)
         self._diagnoses_left = 0 if found.findings else self._diagnoses_left - 1
         if found.findings:
             warnings.warn(str(found), DiagnosisWarning, stacklevel=4)
@@ -355,7 +355,7 @@ class Trainer:
         operations = self._operations(min(size, n))
         per_call = size * max(1, int(OPERATIONS_PER_CALL / operations))
         # Once: the learning rate of an epoch is that of its start.
-        settings = self._optimizer._spec()
+        settings = self._optimizer._spec(self._model.dtype)
         velocity = self._optimizer._velocity(self._model._parameters)
         sums = _Sums(0.0, 0)
         self._model._begin(min(size, n))
@@ -478,14 +478,17 @@ class Trainer:
         -------
         dict
             ``loss``, the mean cost, and for classification ``accuracy``: the share of
-            samples (with binary cross entropy: of outputs) that were right.
+            samples (with binary cross entropy: of outputs) that were right. A loss that outgrows
+            the model's dtype is infinite or NaN.
 
         Raises
         ------
         ValueError, TypeError
-            As in ``fit``.
+            As in ``fit``, or if a weight isn't finite.
         """
-        return self._evaluate(*self._data(X, y, check_finite))
+        rows, targets = self._data(X, y, check_finite)
+        check_weights(self._model._parameters)
+        return self._evaluate(rows, targets)
 
     def _evaluate(self, rows: np.ndarray, targets: Targets) -> dict[str, float]:
         model, spec = self._model, self._loss._spec(self._model.n_out)

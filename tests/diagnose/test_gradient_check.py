@@ -157,7 +157,9 @@ def test_gradients_of_float32_alone_that_are_wrong_are_found_and_named():
     )
     assert check.to_dict()["worst"]["dtype"] == "float32"
     assert "FAILED: the worst is dC/dw2[3, 2], by backward" in str(check)
-    assert "(tolerance 0.001)" in str(check)
+    assert f"error {check.worst.error:.1e} (allowed {check.worst.allowed:.1e})" in str(check)
+    assert check.worst.error == pytest.approx(0.01, rel=0.05)
+    assert check.worst.allowed == pytest.approx(0.001, rel=0.05)
 
 
 def test_a_minimum_hides_gradients_and_it_says_so():
@@ -261,6 +263,34 @@ def test_large_nets_are_sampled_and_it_says_so():
     assert "20 of 5,000" in str(check)
     again = fb.gradient_check(model, X, [1, 2, 3], loss="cross_entropy", most=20)
     assert again.to_dict() == check.to_dict()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_report_shows_what_was_measured_and_what_is_allowed(dtype):
+    check = fb.gradient_check(
+        *example("tanh", "mean_squared_error", dtype), loss="mean_squared_error"
+    )
+    lines = str(check).splitlines()
+    assert ("of float32  allowed" in lines[0]) == (dtype == "float32")
+    for line, part in zip(lines[1:], check.parts, strict=False):
+        assert 0 < part.error < 1e-7  # differences are never exactly right
+        assert 1e-5 <= part.allowed < 1.1e-5
+        shown = f"{part.error:.1e}  {part.allowed:.1e}"
+        if dtype == "float32":
+            assert 0 < part.float32_error < part.float32_allowed
+            assert 1e-3 <= part.float32_allowed < 2e-3
+            shown += f"  {part.float32_error:.1e}     {part.float32_allowed:.1e}"
+        assert line.endswith(shown)
+        assert "0.0e+00" not in line
+    assert lines[-1].endswith(f"error {check.worst.error:.1e} (allowed {check.worst.allowed:.1e})")
+
+
+def test_noise_is_allowed_for_and_not_taken_off_the_error():
+    model, X, y = example("tanh", "half_squared_error")
+    check = fb.gradient_check(model, X, y + 1e6, loss="half_squared_error", tolerance=1e-13)
+    assert check
+    assert all(0 < x.error <= x.allowed for x in check.parts)
+    assert all(x.allowed > 1e-12 for x in check.parts)  # the tolerance, and the cost's rounding
 
 
 @pytest.mark.parametrize(

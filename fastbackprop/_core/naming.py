@@ -1,0 +1,18 @@
+"""How a layer is called.
+
+Code counts from 0, as Python does: ``layers[0].weight`` can be typed behind ``model.``, and errors
+say just that. Words count from 1, as the formulas do: w1, z1 and a1 belong to layer 1. Where both
+may be meant, the words carry the code with them.
+"""
+
+__all__ = ["layer_in_code", "layer_in_words"]
+
+
+def layer_in_code(index: int) -> str:
+    """Return ``layers[0]`` for the index 0 in ``model.layers``."""
+    return f"layers[{index}]"
+
+
+def layer_in_words(index: int) -> str:
+    """Return ``layer 1 (layers[0])`` for the index 0 in ``model.layers``."""
+    return f"layer {index + 1} ({layer_in_code(index)})"

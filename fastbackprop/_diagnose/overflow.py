@@ -1,0 +1,61 @@
+"""Finds where numbers of finite weights outgrow the model's dtype in predict, compare or blame."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._core.naming import layer_in_words
+from fastbackprop._diagnose.findings import Finding
+from fastbackprop._explain.explain import inspect_layer
+from fastbackprop._model.sequential import Sequential
+
+__all__ = ["blame_overflow", "compare_overflow", "predict_overflow"]
+
+
+def _remedy(model: Sequential) -> str:
+    wider = ", or take dtype='float64'" if model.dtype == np.float32 else ""
+    return f"scale inputs and targets, begin with smaller weights (weight_init='auto'){wider}"
+
+
+def predict_overflow(model: Sequential, n_rows: int) -> Iterator[Finding]:
+    """The first layer whose z is not finite, after ``forward``, with its largest weight."""
+    for k, layer in enumerate(model.layers):
+        if not np.isfinite(inspect_layer(model, k, n_rows)[0]).all():
+            arrays = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
+            yield Finding(
+                "overflow in predict",
+                layer_in_words(k),
+                max(float(abs(x).max()) for x in arrays),
+                f"Its weights reach that, and its sums are beyond {model.dtype}: {_remedy(model)}.",
+            )
+            return
+
+
+def compare_overflow(
+    model: Sequential, y_hat: np.ndarray, cost: float, d_y_hat: Any
+) -> Iterator[Finding]:
+    """A cost or dC/dy_hat that is not finite, with the largest output."""
+    if not (np.isfinite(cost) and np.isfinite(np.asarray(d_y_hat)).all()):
+        yield Finding(
+            "overflow in compare",
+            "y_hat",
+            float(abs(y_hat).max()),
+            f"Outputs reach that, and the loss or its gradient is not finite: {_remedy(model)}.",
+        )
+
+
+def blame_overflow(model: Sequential) -> Iterator[Finding]:
+    """The last layer with a gradient that is not finite, after ``backward``; how many are."""
+    for k in reversed(range(len(model.layers))):
+        layer = model.layers[k]
+        gradients = [x for x in (layer.weight_gradient, layer.bias_gradient) if x is not None]
+        n_lost = sum(int((~np.isfinite(x)).sum()) for x in gradients)
+        if n_lost:
+            yield Finding(
+                "overflow in blame",
+                layer_in_words(k),
+                float(n_lost),
+                f"So many of its gradients are beyond {model.dtype}: {_remedy(model)}.",
+            )
+            return
