@@ -13,6 +13,7 @@ from fastbackprop._core.arithmetic import exact_mode, quotient
 from fastbackprop._core.buffers import aligned_zeros, padded_rows
 from fastbackprop._core.dispatch import DTYPES, kernels
 from fastbackprop._core.validation import (
+    LABELS_ADVICE,
     as_labels,
     as_matrix,
     as_numeric,
@@ -108,7 +109,7 @@ class Loss:
         -------
         Targets
         """
-        y = as_numeric(name, y)
+        y = as_numeric(name, y, text_advice=LABELS_ADVICE)
         if one_row:
             y = np.atleast_1d(y)
         elif y.ndim == 1 < n_out:
@@ -275,7 +276,8 @@ class CrossEntropy(Loss):
         check_finite: bool = True,
     ) -> Targets:
         """Check y, integer labels or probabilities: see Loss._targets."""
-        array = as_numeric(name, y, f"hold integer labels from 0 to {n_out - 1}, or probabilities")
+        must = f"hold integer labels from 0 to {n_out - 1}, or probabilities"
+        array = as_numeric(name, y, must, text_advice=LABELS_ADVICE)
         # Of one sample: label or [label]; of many: (n,) or (n, 1).
         is_labels = array.size == 1 if one_row else array.ndim == 1 or array.shape[1:] == (1,)
         if is_labels:

@@ -6,6 +6,7 @@ zeros to 64 bytes, so that kernels have no tails in ``n_out``; rows whose length
 multiple of 1 KB get 64 bytes more, since the caches would keep only a few of them.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -16,24 +17,42 @@ __all__ = [
     "Place",
     "aligned_empty",
     "aligned_zeros",
+    "empty",
     "padded_rows",
     "places",
     "row_length",
 ]
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
-def aligned_empty(size: int, dtype: np.dtype) -> np.ndarray:
+def empty(what: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return an array, not set, or say in a MemoryError what was too large, and how large."""
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError, OverflowError):  # the latter two beyond what can be addressed
+        raise MemoryError(
+            f"{what} must fit into memory, got {_bytes_in_words(math.prod(shape) * dtype.itemsize)}."
+        ) from None
+
+
+def _bytes_in_words(size: int) -> str:
+    """Return a number of bytes as people read it: 16.0 GiB."""
+    steps = min(max(0, size.bit_length() - 1) // 10, len(UNITS) - 1)
+    return f"{size / 1024**steps:,.1f} {UNITS[steps]}" if steps else f"{size} bytes"
+
+
+def aligned_empty(size: int, dtype: np.dtype, what: str = "Arrays for the kernels") -> np.ndarray:
     """Return a 1-D array of ``size`` numbers, not set, that starts on a cache line."""
-    raw = np.empty(size * dtype.itemsize + ALIGNMENT, np.uint8)
+    raw = empty(what, (size * dtype.itemsize + ALIGNMENT,), np.dtype(np.uint8))
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size * dtype.itemsize].view(dtype)
 
 
-def aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:
+def aligned_zeros(size: int, dtype: np.dtype, what: str = "Arrays for the kernels") -> np.ndarray:
     """Return a 1-D array of ``size`` zeros that starts on a cache line."""
-    array = aligned_empty(size, dtype)
+    array = aligned_empty(size, dtype, what)
     array.fill(0)
     return array
 
@@ -105,7 +124,7 @@ class Parameters:
 
     def __init__(self, shapes: Iterable[tuple[int, int, bool]], dtype: np.dtype) -> None:
         self.places = tuple(places(shapes, dtype))
-        self.values = aligned_zeros(self.places[-1].end, dtype)
+        self.values = aligned_zeros(self.places[-1].end, dtype, "The model's parameters")
         self.has_blame = False  # whether a backward has filled the gradients
         self._others: dict[str, np.ndarray] = {}
 
@@ -116,6 +135,11 @@ class Parameters:
             # setdefault can't be interrupted: of several threads' buffers, all get the same.
             buffer = self._others.setdefault(name, aligned_zeros(size, self.values.dtype))
         return buffer
+
+    def views(self, buffer: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Each layer's weight and bias in the values, or in a buffer that is laid out as they."""
+        values = self.values if buffer is None else buffer
+        return [(place.weight(values), place.bias(values)) for place in self.places]
 
     @property
     def gradients(self) -> np.ndarray:

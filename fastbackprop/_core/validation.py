@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from fastbackprop._core.arithmetic import exact_mode
+from fastbackprop._core.arrays import LABELS_ADVICE, as_numeric
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.rows import Rows, as_rows, convert
 
 __all__ = [
+    "LABELS_ADVICE",
+    "Rows",
     "as_labels",
     "as_matrix",
     "as_numeric",
+    "as_rows",
     "as_vector",
     "check_choice",
     "check_held",
@@ -131,45 +135,6 @@ def same_length(X: Sized, y: Sized, x_name: str = "X", y_name: str = "y") -> Non
         )
 
 
-def as_numeric(what: str, value: Any, must: str = "be an array of real numbers") -> np.ndarray:
-    """An array of bool, integers or reals; anything else is refused by its kind."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError(
-            f"{what} must be an array with rows of one length, got rows of different lengths."
-        ) from None
-    if array.dtype.kind not in "buif" or array.dtype.itemsize > 16:
-        raise TypeError(f"{what} must {must}, got dtype {array.dtype}.")
-    return array
-
-
-def _check_finite(what: str, converted: np.ndarray, given: np.ndarray) -> None:
-    """Refuse NaN and infinity, naming the first; also what overflowed in conversion."""
-    at = kernels(converted.dtype).first_nonfinite(converted.reshape(-1))
-    if at < 0:
-        return
-    place = np.unravel_index(at, given.shape)
-    where = f"row {place[0]}, column {place[1]}" if given.ndim == 2 else f"index {place[0]}"
-    got = given[place]
-    if np.isfinite(got):
-        raise ValueError(
-            f"{what} must fit {converted.dtype}, got {got} at {where}; use dtype='float64' or "
-            f"scale it."
-        )
-    raise ValueError(f"{what} must be finite, got {got} at {where}.")
-
-
-def _plain(given: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """C-contiguous, of this dtype, and aligned to its numbers; no copy if it is that."""
-    if given.dtype == dtype:
-        array = np.ascontiguousarray(given)
-    else:
-        with exact_mode():
-            array = np.ascontiguousarray(given, dtype=dtype)
-    return array if array.flags.aligned else array.copy()
-
-
 def as_matrix(
     what: str,
     value: Any,
@@ -191,25 +156,17 @@ def as_matrix(
         Of shape (n, columns). With ``may_be_row`` also (columns,), one row; with
         ``may_be_column`` and one column also (n,).
     """
-    given = as_numeric(what, value)
-    shape = given.shape
-    if given.ndim == 1 and may_be_row:
-        given = given[np.newaxis]
-    elif given.ndim == 1 and may_be_column and columns == 1:
-        given = given[:, np.newaxis]
-    if given.ndim != 2 and not (given.ndim == 1 and may_be_column):
-        expected = f"(n, {columns})" + (f" or ({columns},)" if may_be_row else "")
-        raise ValueError(f"{what} must have shape {expected}, got {shape}.")
-    if given.ndim == 1 or given.shape[1] != columns:
-        got = shape[-1] if len(shape) == 2 or may_be_row else f"shape {shape}"
-        raise ValueError(
-            f"{what} must have {columns} column{'s' * (columns != 1)} ({meaning}), got {got}."
-        )
-    with np.errstate(over="ignore", invalid="ignore"):
-        array = _plain(given, dtype)
-    if check_finite:
-        _check_finite(what, array, given)
-    return array
+    rows, _ = as_rows(
+        what,
+        value,
+        dtype,
+        columns,
+        meaning,
+        may_be_row=may_be_row,
+        may_be_column=may_be_column,
+        check_finite=check_finite,
+    )
+    return rows.whole()
 
 
 def as_vector(what: str, value: Any, dtype: np.dtype, size: int) -> np.ndarray:
@@ -217,10 +174,7 @@ def as_vector(what: str, value: Any, dtype: np.dtype, size: int) -> np.ndarray:
     given = as_numeric(what, value)
     if given.shape != (size,):
         raise ValueError(f"{what} must have shape ({size},), got {given.shape}.")
-    with np.errstate(over="ignore", invalid="ignore"):
-        array = _plain(given, dtype)
-    _check_finite(what, array, given)
-    return array
+    return convert(what, given, dtype)
 
 
 def as_labels(what: str, value: np.ndarray, n_classes: int) -> np.ndarray:

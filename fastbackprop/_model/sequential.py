@@ -3,12 +3,20 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 
 from fastbackprop._blame.derivatives import Derivatives
-from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
+from fastbackprop._core.buffers import (
+    Parameters,
+    aligned_empty,
+    aligned_zeros,
+    empty,
+    row_length,
+)
+from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.dispatch import DTYPES, kernels
 from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.threads import (
@@ -18,8 +26,17 @@ from fastbackprop._core.threads import (
     run,
     share_of_work,
 )
-from fastbackprop._core.validation import as_matrix, as_numeric, check_choice, check_out, check_seed
+from fastbackprop._core.validation import (
+    Rows,
+    as_matrix,
+    as_numeric,
+    as_rows,
+    check_choice,
+    check_out,
+    check_seed,
+)
 from fastbackprop._model.files import write_model_file
+from fastbackprop._model.flat import flat_of, set_flat
 from fastbackprop._predict.dense import Dense, WeightAndBias
 from fastbackprop._predict.output import Output, OutputGradient
 
@@ -64,24 +81,24 @@ class Sequential(Derivatives):
     ) -> None:
         layers = check_layers(layers)
         seed = check_seed(seed)
-        dtype = check_choice("dtype", _dtype_name(dtype), DTYPES)
+        parameters = _room_for(layers, check_choice("dtype", _dtype_name(dtype), DTYPES))
         generator = np.random.PCG64(seed)
-        self._assemble(
-            layers, dtype, [layer._initial(generator, np.dtype(dtype)) for layer in layers]
-        )
+        for layer, (weight, bias) in zip(layers, parameters.views(), strict=True):
+            layer._initialize("weight_init", weight, generator)
+            if bias is not None:
+                layer._initialize("bias_init", bias, generator)
+        self._assemble(layers, parameters)
 
-    def _assemble(self, layers: Sequence[Dense], dtype: str, arrays: list[WeightAndBias]) -> None:
-        """Lay all parameters out in one buffer: what the constructor, pickle and load share."""
+    def _assemble(self, layers: Sequence[Dense], parameters: Parameters) -> None:
+        """Make a network of layers and parameters: what the constructor, copies and load share."""
+        attributes_before = set(self.__dict__) - getattr(self, "_internals", frozenset())
         self._layers = tuple(layers)
-        self._dtype = np.dtype(dtype)
-        self._parameters = Parameters(((x.n_in, x.n_out, x.has_bias) for x in layers), self._dtype)
+        self._dtype = parameters.values.dtype
+        self._parameters = parameters
         self._network = self._new_network(self._parameters.values)
-        self._quick = kernels(dtype).QuickPredictor(self._network).predict
+        self._quick = kernels(self._dtype).QuickPredictor(self._network).predict
         for index, layer in enumerate(layers):
             layer._attach(self._parameters, index)
-            layer.weight[...] = arrays[index][0]
-            if layer.bias is not None:
-                layer.bias[...] = arrays[index][1]
         self._n_parameters = sum(layer.n_parameters for layer in layers)
         self._capacity = 0
         self._forward_shape: tuple[int, ...] | None = None
@@ -89,6 +106,8 @@ class Sequential(Derivatives):
         self._forward_rows: np.ndarray | None = None
         self._backward_scratch: np.ndarray | None = None
         self._lock = TrainingLock()
+        # What copies make anew; all other attributes are the user's, and copied.
+        self._internals = frozenset([*self.__dict__, "_internals"]) - attributes_before
 
     def _new_network(self, parameters: np.ndarray) -> Any:
         """The layers as the kernels see them, with the weights in this buffer."""
@@ -125,8 +144,50 @@ class Sequential(Derivatives):
         """Number of all weights and biases."""
         return self._n_parameters
 
-    def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray:
-        return as_matrix(
+    def get_parameters(self) -> np.ndarray:
+        """Return all parameters as one vector: for genetic algorithms, L-BFGS, averages.
+
+        Returns
+        -------
+        ndarray of shape (n_parameters,)
+            A copy, of the model's dtype: layer after layer, first to last, each with its weight
+            of shape (n_in, n_out) row by row, then its bias.
+
+        See Also
+        --------
+        set_parameters : The way back.
+
+        Examples
+        --------
+        >>> import fastbackprop as fb
+        >>> model = fb.Sequential([fb.Dense(2, 1, weight_init=[[3], [4]], bias_init=[5])])
+        >>> model.get_parameters()
+        array([3., 4., 5.], dtype=float32)
+        """
+        return flat_of(self._parameters, self._copied_values())
+
+    def set_parameters(self, flat: Any) -> None:
+        """Set all parameters from one vector, in the order of ``get_parameters``.
+
+        Parameters
+        ----------
+        flat : array-like of shape (n_parameters,)
+            Finite numbers that the model's dtype can hold; copied.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If flat has a wrong shape or dtype or isn't finite; the model has not changed.
+
+        See Also
+        --------
+        get_parameters : The vector of the model as it is, and its order.
+        """
+        set_flat(self._parameters, flat)
+
+    def _as_rows(self, X: Any, check_finite: bool, may_be_row: bool = True) -> tuple[Rows, bool]:
+        """Return the rows of X, not converted yet, and whether X is one row by itself."""
+        return as_rows(
             "X",
             X,
             self._dtype,
@@ -135,6 +196,9 @@ class Sequential(Derivatives):
             may_be_row=may_be_row,
             check_finite=check_finite,
         )
+
+    def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray:
+        return self._as_rows(X, check_finite, may_be_row)[0].whole()
 
     def predict(
         self,
@@ -175,25 +239,25 @@ class Sequential(Derivatives):
             quick = self._quick(X, check_finite)
             if quick is not None:
                 return quick
-        X = as_numeric("X", X)
-        rows = self._as_input(X, check_finite)
-        shape: tuple[int, ...] = (len(rows), self.n_out)
-        if X.ndim == 1:
-            shape = (self.n_out,)
-        result = np.empty(shape, self._dtype) if out is None else check_out(out, shape, self._dtype)
-        if out is not None and np.may_share_memory(rows, result):
-            rows = rows.copy()
+        rows, is_row = self._as_rows(X, check_finite)
+        shape = (self.n_out,) if is_row else (len(rows), self.n_out)
+        if out is None:
+            result = empty("The predictions", shape, self._dtype)
+        else:
+            result = check_out(out, shape, self._dtype)
+            rows.check()  # now: what is in out stays there, where X is refused
+            if np.may_share_memory(rows.base, result):
+                rows = rows.copy()
         matrix = result.reshape(len(rows), self.n_out)
         per_call = max(1, int(OPERATIONS_PER_CALL / (2.0 * self.n_parameters) / 64)) * 64
         operations = 2.0 * min(per_call, len(rows)) * self.n_parameters
         threads, crowded = share_of_work(check_n_threads(n_threads), operations)
         with self._scratch(threads) as scratch:
-            for first in range(0, len(rows), per_call):
-                part = slice(first, first + per_call)
+            for first, part in rows.parts(per_call):
                 work = kernels(self._dtype).PredictionWork(
                     self._network,
-                    rows[part],
-                    matrix[part],
+                    part,
+                    matrix[first : first + len(part)],
                     scratch,
                     n_threads=threads,
                     crowded=crowded,
@@ -249,18 +313,19 @@ class Sequential(Derivatives):
         ValueError, TypeError
             If X has a wrong shape or dtype, isn't finite or has no rows.
         """
-        X = as_numeric("X", X)
-        rows = self._as_input(X, check_finite)
+        source, is_row = self._as_rows(X, check_finite)
+        rows = source.whole()
         if len(rows) == 0:
             raise ValueError("X must have at least one row, got 0.")
-        y_hat = np.empty((len(rows), self.n_out), self._dtype)
+        y_hat = empty("The predictions", (len(rows), self.n_out), self._dtype)
         z = np.empty_like(y_hat)
-        shape = (self.n_out,) if X.ndim == 1 else y_hat.shape
+        shape = (self.n_out,) if is_row else y_hat.shape
 
         def forward() -> None:
             self._begin(len(rows))
             # A copy: the caller may change X before backward reads it again.
-            self._forward_rows = rows.copy() if np.may_share_memory(rows, X) else rows
+            shares_memory = np.may_share_memory(rows, source.base)
+            self._forward_rows = rows.copy() if shares_memory else rows
             kernels(self._dtype).forward(self._network, self._forward_rows, y_hat, z)
             self._forward_shape = shape
 
@@ -416,6 +481,36 @@ class Sequential(Derivatives):
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return rebuild, _parts(self, self._dtype.name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The layers, which bring their weights with them, and the user's own attributes."""
+        own = own_attributes(self, self._internals)
+        return {**own, "_layers": self._layers, "_dtype": self._dtype.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become a model of the layers in ``state``, checked as ``load`` does."""
+        layers = check_layers(state.get("_layers"))
+        dtype = check_choice("dtype", state.get("_dtype"), DTYPES)
+        parameters = _room_for(layers, dtype)
+        for index, (layer, views) in enumerate(zip(layers, parameters.views(), strict=True)):
+            for view, init in zip(views, (layer._weight_init, layer._bias_init), strict=True):
+                if view is not None:
+                    if not isinstance(init, np.ndarray):
+                        raise ValueError(f"layers[{index}] of a copied model must have weights.")
+                    view[...] = init
+        self._assemble(layers, parameters)
+        set_own_attributes(self, state, self._internals)
+
+    def __copy__(self) -> Self:
+        """A model with weights of its own; what else it refers to is shared."""
+        state = self.__getstate__()
+        copies = {id(layer): copy(layer) for layer in self._layers}
+        # Attributes that are layers, such as `self.head = self.layers[-1]`, are the copy's layers.
+        state = {name: copies.get(id(value), value) for name, value in state.items()}
+        state["_layers"] = tuple(copies[id(layer)] for layer in self._layers)
+        other = type(self).__new__(type(self))
+        other.__setstate__(state)
+        return other
+
 
 def _dtype_name(dtype: Any) -> Any:
     """numpy.float32 and dtype("float32") as "float32"; what isn't a dtype as it is."""
@@ -425,35 +520,33 @@ def _dtype_name(dtype: Any) -> Any:
         return dtype
 
 
-def _detached(layer: Dense) -> Dense:
-    copy = Dense.__new__(Dense)
-    copy.__dict__.update(layer.__dict__, _parameters=None, _index=0)
-    return copy
-
-
-def _parts(
-    model: Sequential, dtype: str
-) -> tuple[type[Sequential], list[Dense], str, list[WeightAndBias]]:
-    """What ``rebuild`` makes a model of."""
-    values = model._copied_values()
-    arrays = [
-        (place.weight(values).copy(), None if (bias := place.bias(values)) is None else bias.copy())
-        for place in model._parameters.places
-    ]
-    return type(model), [_detached(x) for x in model.layers], dtype, arrays
+def _room_for(layers: Sequence[Dense], dtype: str) -> Parameters:
+    """Return zeros for all parameters of these layers."""
+    return Parameters(((x.n_in, x.n_out, x.has_bias) for x in layers), np.dtype(dtype))
 
 
 def copy_of(model: Sequential, dtype: str) -> Sequential:
-    """A copy with weights in this dtype."""
-    return rebuild(*_parts(model, dtype))
+    """Return a copy with weights in this dtype, without the user's own attributes."""
+    values = model._copied_values()
+    layers = []
+    for layer in model.layers:
+        layer_copy = type(layer).__new__(type(layer))
+        layer_copy.__dict__.update(layer.__dict__, _parameters=None, _index=0)
+        layers.append(layer_copy)
+    return rebuild(type(model), layers, dtype, model._parameters.views(values))
 
 
 def rebuild(
-    cls: type[Sequential], layers: list[Dense], dtype: str, arrays: list[WeightAndBias]
+    cls: type[Sequential], layers: list[Dense], dtype: str, arrays: Iterable[WeightAndBias]
 ) -> Sequential:
-    """The model of these layers with these weights: for pickle, deepcopy and load."""
+    """Return the model of these layers with these weights."""
+    parameters = _room_for(layers, dtype)
+    for views, numbers in zip(parameters.views(), arrays, strict=True):
+        for view, array in zip(views, numbers, strict=True):
+            if view is not None:
+                view[...] = array
     model = cls.__new__(cls)
-    model._assemble(layers, dtype, arrays)
+    model._assemble(layers, parameters)
     return model
 
 

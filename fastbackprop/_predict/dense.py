@@ -5,21 +5,32 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.buffers import Parameters
+from fastbackprop._core.copies import own_attributes, set_own_attributes
+from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.validation import (
     as_matrix,
     as_vector,
-    check_held,
     check_integer,
     check_true_false,
 )
 from fastbackprop._predict.activations import Activation, as_activation
-from fastbackprop._predict.initializers import Initializer, as_initializer
+from fastbackprop._predict.initializers import Initializer, Zeros, as_initializer
 
 __all__ = ["Dense", "WeightAndBias"]
 
 WeightAndBias: TypeAlias = tuple[np.ndarray, np.ndarray | None]
+
+
+def _is_same_view(value: Any, view: np.ndarray) -> bool:
+    """Whether these are the same numbers in the same places."""
+    return (
+        isinstance(value, np.ndarray)
+        and value.dtype == view.dtype
+        and value.shape == view.shape
+        and value.strides == view.strides
+        and value.ctypes.data == view.ctypes.data
+    )
 
 
 class Dense:
@@ -49,7 +60,18 @@ class Dense:
     Notes
     -----
     ``weight`` and ``bias`` exist once the layer is part of a Sequential: they are views
-    into the model's one buffer of parameters. Assigning copies numbers in, checked.
+    into the model's one buffer of parameters. Assigning an array copies its numbers in,
+    checked: of the right shape, finite, not too large for the dtype. What is written through
+    the view (``weight[0] = x``, ``weight *= x``) is not checked.
+
+    Rows of ``weight`` lie further apart in the buffer than they are long, unless n_out is a
+    multiple of 16 in float32 (8 in float64) and not of 256 (128): so ``weight.ravel()`` and
+    ``weight.reshape(-1)`` are copies at most widths, and what is written into them is lost.
+    Write through ``weight.flat``, or take all parameters as one vector by
+    ``model.get_parameters()`` and ``model.set_parameters(flat)``.
+
+    Attributes that were given to a layer, and its class where that is a subclass, are kept by
+    pickle and copy. A copy of a layer is on its own and begins with the same weights.
 
     Examples
     --------
@@ -74,8 +96,13 @@ class Dense:
         self._n_out = check_integer("n_out", n_out)
         self._activation = as_activation(activation)
         self._has_bias = check_true_false("bias", bias)
-        self._weight_init = self._initializer("weight_init", weight_init, (self._n_in, self._n_out))
-        self._bias_init = self._initializer("bias_init", bias_init, (self._n_out,))
+        # None once the layer is part of a model, which has the weights then.
+        self._weight_init: Initializer | np.ndarray | None = self._initializer(
+            "weight_init", weight_init, (self._n_in, self._n_out)
+        )
+        self._bias_init: Initializer | np.ndarray | None = self._initializer(
+            "bias_init", bias_init, (self._n_out,)
+        )
         self._parameters: Parameters | None = None
         self._index = 0
 
@@ -138,11 +165,17 @@ class Dense:
             raise ValueError(
                 f"{what} can be assigned to a layer with a bias only, got one made with bias=False."
             )
-        view[...] = self._checked(what, value, view.shape, view.dtype)
+        # `layer.weight *= 2` has been done in the view when Python assigns it: too late to refuse.
+        if not _is_same_view(value, view):
+            view[...] = self._checked(what, value, view.shape, view.dtype)
 
     @property
     def weight(self) -> np.ndarray:
-        """W of shape (n_in, n_out), a view; assigning copies in."""
+        """W of shape (n_in, n_out), a view with strides; assigning copies in, checked.
+
+        What is written through the view, ``weight *= 2`` too, is not checked; ``weight.ravel()`` is
+        a copy at most widths: see the notes of the class.
+        """
         own = self._own()
         return own.places[self._index].weight(own.values)
 
@@ -152,7 +185,10 @@ class Dense:
 
     @property
     def bias(self) -> np.ndarray | None:
-        """B of shape (n_out,), a view, or None without bias; assigning copies in."""
+        """B of shape (n_out,), a view, or None without bias; assigning copies in, checked.
+
+        What is written through the view, ``bias *= 2`` too, is not checked.
+        """
         own = self._own()
         return own.places[self._index].bias(own.values)
 
@@ -183,31 +219,44 @@ class Dense:
         self._own().has_blame = True
 
     def _attach(self, parameters: Parameters, index: int) -> None:
+        """Become part of a model, which has the initial weights now."""
         self._parameters = parameters
         self._index = index
+        self._weight_init = self._bias_init = None
 
-    def _initial(self, generator: "np.random.PCG64", dtype: np.dtype) -> WeightAndBias:
-        """Draw the initial weight and bias; refuse what the dtype can't hold."""
-        check_held("slope", self.slope, dtype)
-        arrays: list[np.ndarray] = []
-        shapes = {"weight_init": (self._n_in, self._n_out), "bias_init": (self._n_out,)}
-        for what, init in (("weight_init", self._weight_init), ("bias_init", self._bias_init)):
-            if what == "bias_init" and not self._has_bias:
-                return arrays[0], None
-            if isinstance(init, Initializer):
-                init._check_held(what, dtype)
-                with exact_mode():
-                    init = init._draw(generator, shapes[what], self._n_in, self._n_out)
-            arrays.append(self._checked(what, init, shapes[what], dtype))
-        return arrays[0], arrays[1]
+    def _initialize(self, what: str, out: np.ndarray, generator: "np.random.PCG64") -> None:
+        """Fill the weight or the bias of a new model; refuse what its dtype can't hold."""
+        init = self._weight_init if what == "weight_init" else self._bias_init
+        if isinstance(init, Initializer):
+            init._fill(what, out, generator, self._n_in, self._n_out)
+        else:
+            out[...] = self._checked(what, init, out.shape, out.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a layer is a layer on its own, which begins with the same weights."""
-        state = {**self.__dict__, "_parameters": None, "_index": 0}
+        state = {**own_attributes(self), "_parameters": None, "_index": 0}
         if self._parameters is not None:
-            state["_weight_init"] = self.weight.astype(np.float64)
-            state["_bias_init"] = None if self.bias is None else self.bias.astype(np.float64)
+            state["_weight_init"] = self.weight.copy()
+            state["_bias_init"] = None if self.bias is None else self.bias.copy()
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what ``__getstate__`` gave, checked as the constructor checks it."""
+        internals = {name: state.get(name) for name in INTERNALS}
+        Dense.__init__(
+            self,
+            internals["_n_in"],  # type: ignore[arg-type]
+            internals["_n_out"],  # type: ignore[arg-type]
+            internals["_activation"],  # type: ignore[arg-type]
+            bias=internals["_has_bias"],  # type: ignore[arg-type]
+        )
+        self._weight_init = _restored(
+            "weight_init", internals["_weight_init"], (self._n_in, self._n_out)
+        )
+        self._bias_init = _restored(
+            "bias_init", internals["_bias_init"] if self._has_bias else Zeros(), (self._n_out,)
+        )
+        set_own_attributes(self, state, INTERNALS)
 
     def __repr__(self) -> str:
         parts = [f"{self._n_in}, {self._n_out}"]
@@ -218,3 +267,30 @@ class Dense:
         if not self._has_bias:
             parts.append("bias=False")
         return f"Dense({', '.join(parts)})"
+
+
+INTERNALS = frozenset(
+    [
+        "_activation",
+        "_bias_init",
+        "_has_bias",
+        "_index",
+        "_n_in",
+        "_n_out",
+        "_parameters",
+        "_weight_init",
+    ]
+)
+
+
+def _restored(what: str, init: Any, shape: tuple[int, ...]) -> Initializer | np.ndarray:
+    """Return what is to fill a copied layer; weights as they are, be they finite or not."""
+    if isinstance(init, Initializer):
+        return init
+    if not isinstance(init, np.ndarray) or init.dtype.name not in DTYPES or init.shape != shape:
+        got = f"{init.dtype} of shape {init.shape}" if isinstance(init, np.ndarray) else repr(init)
+        raise ValueError(
+            f"{what} of a copied layer must be an initializer or an array of shape {shape} in "
+            f"{' or '.join(DTYPES)}, got {got}."
+        )
+    return init

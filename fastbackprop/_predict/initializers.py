@@ -9,11 +9,13 @@ from __future__ import annotations  # numpy.random takes 10 ms to import: not be
 
 import math
 import numbers
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from fastbackprop._core.rows import convert
 from fastbackprop._core.validation import check_choice, check_held, check_real
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "Zeros",
     "as_initializer",
 ]
+
+PART = 16384  # numbers that are drawn at a time
 
 
 def uniform(generator: np.random.PCG64, size: int) -> np.ndarray:
@@ -92,13 +96,7 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: np.ndar
 
 def normal(generator: np.random.PCG64, size: int) -> np.ndarray:
     """Float64 numbers of the standard normal distribution, by its quantile function."""
-    numbers = np.empty(size)
-    for first in range(
-        0, size, 16384
-    ):  # in pieces: a dozen arrays on the way, which so stay in the cache
-        piece = numbers[first : first + 16384]
-        piece[:] = _quantile(uniform(generator, len(piece)))
-    return numbers
+    return _quantile(uniform(generator, size))
 
 
 def _quantile(u: np.ndarray) -> np.ndarray:
@@ -110,14 +108,36 @@ def _quantile(u: np.ndarray) -> np.ndarray:
     return np.where(np.abs(q) <= 0.425, centre, np.copysign(tail, q))
 
 
+def parts_of(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Yield where each part of an array lies, in its order: some rows, or some of one row."""
+    n_rows, n_columns = shape if len(shape) == 2 else (1, shape[0])
+    height, width = max(1, PART // n_columns), min(n_columns, PART)
+    for i in range(0, n_rows, height):
+        for j in range(0, n_columns, width):
+            place = slice(i, i + height), slice(j, j + width)
+            yield place if len(shape) == 2 else place[1:]
+
+
 @dataclass(frozen=True)
 class Initializer:
     """Base of the objects that fill a new layer's weights or biases."""
 
-    def _draw(
-        self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int
-    ) -> np.ndarray:
-        """Return float64 numbers of this shape for a layer of n_in inputs, n_out outputs."""
+    def _fill(
+        self, what: str, out: np.ndarray, generator: np.random.PCG64, n_in: int, n_out: int
+    ) -> None:
+        """Fill a weight or a bias with numbers for a layer of n_in inputs and n_out outputs.
+
+        It is done in parts: the numbers are drawn in float64, and a dozen arrays on the way to
+        them stay in the cache so, instead of taking many times the memory of the weights.
+        """
+        for place in parts_of(out.shape):
+            part = out[place]
+            numbers = self._draw(generator, part.size, n_in, n_out).reshape(part.shape)
+            origin = tuple(x.start for x in place)
+            part[...] = convert(what, numbers, out.dtype, origin=origin)
+
+    def _draw(self, generator: np.random.PCG64, size: int, n_in: int, n_out: int) -> np.ndarray:
+        """Return the next ``size`` numbers, in float64."""
         raise TypeError(
             f"{type(self).__name__} is a base class; use one of {', '.join(INITIALIZERS)}."
         )
@@ -130,11 +150,9 @@ class Initializer:
 class Zeros(Initializer):
     """All zeros."""
 
-    def _draw(
-        self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int
-    ) -> np.ndarray:
+    def _draw(self, generator: np.random.PCG64, size: int, n_in: int, n_out: int) -> np.ndarray:
         """Return zeros."""
-        return np.zeros(shape)
+        return np.zeros(size)
 
 
 @dataclass(frozen=True)
@@ -152,11 +170,9 @@ class Constant(Initializer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", check_real("value", self.value))
 
-    def _draw(
-        self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int
-    ) -> np.ndarray:
+    def _draw(self, generator: np.random.PCG64, size: int, n_in: int, n_out: int) -> np.ndarray:
         """Return the constant."""
-        return np.full(shape, self.value)
+        return np.full(size, self.value)
 
     def _check_held(self, what: str, dtype: np.dtype) -> None:
         """Refuse a value that numbers of this dtype can't hold."""
@@ -182,11 +198,9 @@ class Uniform(Initializer):
         if not self.low < self.high:
             raise ValueError(f"low must be below high ({self.high:g}), got {self.low:g}.")
 
-    def _draw(
-        self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int
-    ) -> np.ndarray:
+    def _draw(self, generator: np.random.PCG64, size: int, n_in: int, n_out: int) -> np.ndarray:
         """Return numbers between low and high."""
-        u = uniform(generator, int(np.prod(shape))).reshape(shape)
+        u = uniform(generator, size)
         return self.low * (1 - u) + self.high * u
 
     def _check_held(self, what: str, dtype: np.dtype) -> None:
@@ -207,15 +221,12 @@ class _Scaled(Initializer):
     counts_outputs: ClassVar[bool]
     is_normal: ClassVar[bool]
 
-    def _draw(
-        self, generator: np.random.PCG64, shape: tuple[int, ...], n_in: int, n_out: int
-    ) -> np.ndarray:
+    def _draw(self, generator: np.random.PCG64, size: int, n_in: int, n_out: int) -> np.ndarray:
         """Return numbers of the distribution's variance."""
-        size = int(np.prod(shape))
         deviation = math.sqrt(self.gain / (n_in + n_out * self.counts_outputs))
         if self.is_normal:
-            return (normal(generator, size) * deviation).reshape(shape)
-        return ((2 * uniform(generator, size) - 1) * (deviation * math.sqrt(3))).reshape(shape)
+            return normal(generator, size) * deviation
+        return (2 * uniform(generator, size) - 1) * (deviation * math.sqrt(3))
 
 
 @dataclass(frozen=True)

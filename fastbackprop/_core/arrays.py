@@ -1,0 +1,197 @@
+"""Arrays of real numbers out of what users bring: arrays, lists, columns of frames.
+
+pandas, polars, pyarrow and scipy are never imported: their objects are known by what they offer.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+__all__ = ["LABELS_ADVICE", "as_numeric", "column_names", "place_words"]
+
+NUMBERS = "be an array of real numbers"
+# What complaints about text say where labels are expected.
+LABELS_ADVICE = (
+    "; turn labels into integers first, by classes, y = numpy.unique(labels, return_inverse=True)"
+)
+REAL_KINDS = "buif"  # of dtypes: bool, unsigned and signed integers, floats
+TEXT_KINDS = "UST"
+
+
+def as_numeric(what: str, value: Any, must: str = NUMBERS, *, text_advice: str = "") -> np.ndarray:
+    """Return an array of bool, integers or reals; anything else is refused by its kind.
+
+    Parameters
+    ----------
+    what : str
+        The argument's name, for the complaint.
+    value : object
+        An array, a list, a column or a frame of columns.
+    must : str
+        What the argument must do, for the complaint about a kind.
+    text_advice : str
+        What the complaint about text says at its end.
+    """
+    _refuse_masked(what, value)
+    _refuse_sparse(what, value, must)
+    if _is_pandas(value):
+        return _from_pandas(what, value, must, text_advice)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{what} must be an array with rows of one length, got rows of different lengths."
+        ) from None
+    if not _is_real(array.dtype):
+        names = column_names(value)
+        if names is not None and array.dtype.kind == "O":
+            _refuse_objects(what, array, must, text_advice, names)
+        advice = text_advice if _has_text(array) else ""
+        raise TypeError(f"{what} must {must}, got dtype {array.dtype}{advice}.")
+    return array
+
+
+def column_names(value: Any) -> list[Any] | None:
+    """Return the names of a frame's columns; None for what isn't a frame."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return None
+    for attribute in ("columns", "column_names"):  # pandas and polars; pyarrow
+        names = getattr(value, attribute, None)
+        if names is not None and not callable(names):
+            try:
+                return list(names)
+            except TypeError:
+                return None
+    return None
+
+
+def place_words(place: tuple[Any, ...], names: list[Any] | None = None) -> str:
+    """Return words for the place of an element; a column is called by its name if it has one."""
+    if len(place) != 2:
+        return f"index {place[0]}"
+    row, column = place
+    has_name = names is not None and column < len(names)
+    return f"row {row}, column {names[column]!r}" if has_name else f"row {row}, column {column}"
+
+
+def _is_real(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind in REAL_KINDS and dtype.itemsize <= 16
+
+
+def _has_text(array: np.ndarray) -> bool:
+    if array.dtype.kind in TEXT_KINDS:
+        return True
+    return array.dtype.kind == "O" and any(isinstance(x, str | bytes) for x in array.flat)
+
+
+def _refuse_masked(what: str, value: Any) -> None:
+    """Refuse masked elements: the number below a mask is no number of the user's."""
+    masked_arrays = sys.modules.get("numpy.ma")
+    if masked_arrays is None:
+        return
+    masked = masked_arrays.MaskedArray
+    if isinstance(value, masked):
+        mask = masked_arrays.getmask(value)
+        if value.dtype.names is None and mask.any():
+            place = tuple(int(i) for i in np.argwhere(mask)[0])
+            _complain_of_mask(what, place_words(place) if place else "index ()")
+    # By the set of types: a loop of Python's over a long list would take as long as its conversion.
+    elif isinstance(value, list | tuple) and any(
+        issubclass(x, masked) for x in set(map(type, value))
+    ):
+        for i, row in enumerate(value):
+            if isinstance(row, masked) and masked_arrays.getmask(row).any():
+                _complain_of_mask(what, f"index {i}" if row.ndim == 0 else f"row {i}")
+
+
+def _complain_of_mask(what: str, where: str) -> None:
+    raise ValueError(
+        f"{what} must have no masked elements, got one at {where}; fill it by .filled(number), or "
+        f"leave its row out."
+    )
+
+
+def _refuse_sparse(what: str, value: Any, must: str) -> None:
+    """Refuse scipy.sparse and its like, which NumPy takes for one object without shape."""
+    if hasattr(value, "nnz") and hasattr(value, "tocsr"):
+        raise TypeError(
+            f"{what} must {must}, got the sparse {type(value).__name__} of shape {value.shape}; "
+            f"pass it as a dense array, {what}.toarray(), or some of its rows at a time."
+        )
+
+
+def _is_pandas(value: Any) -> bool:
+    """Whether it is a frame, a column, an index or an array of pandas or of its like."""
+    return hasattr(value, "isna") and hasattr(value, "to_numpy") and hasattr(value, "shape")
+
+
+def _from_pandas(what: str, value: Any, must: str, text_advice: str) -> np.ndarray:
+    """Return the numbers of a frame or column, where each column has a dtype of its own."""
+    names = column_names(value)
+    if names is None:
+        return _column(what, value, must, text_advice, None)
+    dtypes = list(value.dtypes)
+    if all(map(_is_real, dtypes)) and len({x.kind == "b" for x in dtypes}) <= 1:
+        return np.asarray(value)  # NumPy has a dtype for all of them
+    columns = [
+        _column(what, value.iloc[:, j], must, text_advice, name) for j, name in enumerate(names)
+    ]
+    array = np.empty(value.shape, np.result_type(*(x.dtype for x in columns)))
+    for j, column in enumerate(columns):
+        array[:, j] = column
+    return array
+
+
+def _column(what: str, column: Any, must: str, text_advice: str, name: Any) -> np.ndarray:
+    """Return the numbers of one column, or a complaint that names it."""
+    # Int64, Float64, boolean and Arrow's kinds say which numbers they hold and what is missing.
+    dtype = getattr(column.dtype, "numpy_dtype", column.dtype)
+    if _is_real(dtype):
+        if dtype is column.dtype:
+            return np.asarray(column)
+        missing = np.flatnonzero(np.asarray(column.isna()))
+        if len(missing):
+            _complain_of_missing(what, int(missing[0]), name)
+        return np.asarray(column.to_numpy(dtype=dtype))
+    values = np.asarray(column)  # categories may be numbers
+    if _is_real(values.dtype):
+        return values
+    if values.dtype.kind == "O":
+        names = None if name is None else [name]
+        _refuse_objects(
+            what, values if name is None else values[:, np.newaxis], must, text_advice, names
+        )
+    got = f"dtype {column.dtype}" + ("" if name is None else f" in column {name!r}")
+    advice = text_advice if _has_text(values) else ""
+    raise TypeError(f"{what} must {must}, got {got}{advice}.")
+
+
+def _refuse_objects(
+    what: str, array: np.ndarray, must: str, text_advice: str, names: list[Any] | None
+) -> None:
+    """Raise a complaint of the first text or missing value among objects, if there is one."""
+    for place in np.ndindex(array.shape):
+        element = array[place]
+        if isinstance(element, str | bytes):
+            text = repr(element) if len(element) <= 30 else repr(element[:30]) + "..."
+            raise TypeError(
+                f"{what} must {must}, got the text {text} at {place_words(place, names)}"
+                f"{text_advice}."
+            )
+        if _is_missing(element):
+            _complain_of_missing(what, place[0], None if names is None else names[place[1]])
+
+
+def _is_missing(element: Any) -> bool:
+    # pandas.NA and NaT, which can't be compared without being imported.
+    if element is None or type(element).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(element, float) and element != element
+
+
+def _complain_of_missing(what: str, row: int, name: Any) -> None:
+    where = f"index {row}" if name is None else f"row {row}, column {name!r}"
+    raise ValueError(
+        f"{what} must have no missing values, got one at {where}; fill it, or leave its row out."
+    )

@@ -1,0 +1,206 @@
+"""Where rows of data come from: an array of any real dtype and layout, or a frame.
+
+The kernels read rows that are C-contiguous, aligned and of the model's dtype. ``Rows`` gives such
+rows where they lie, or converts so many at a time that the copy stays small.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._core.arrays import as_numeric, column_names, place_words
+from fastbackprop._core.dispatch import kernels
+
+__all__ = ["Rows", "as_rows", "convert"]
+
+PART = 16 * 2**20  # bytes of rows that are converted at a time
+GROUP = 64  # rows: parts are whole groups, as calls of the kernels are
+
+
+def convert(
+    what: str,
+    given: np.ndarray,
+    dtype: np.dtype,
+    *,
+    check_finite: bool = True,
+    names: list[Any] | None = None,
+    origin: tuple[int, ...] = (0, 0),
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the numbers C-contiguous, aligned and of this dtype; no copy if they are that.
+
+    Parameters
+    ----------
+    what, given, dtype
+        The argument's name for complaints, its numbers, and the dtype wanted.
+    check_finite : bool
+        Whether NaN, infinity and what overflows are refused.
+    names : list, optional
+        What complaints call the columns.
+    origin : tuple of int
+        The place of the first number in what the user has, of which this may be a part.
+    out : ndarray, optional
+        Room for the copy.
+    """
+    array = _converted(given, dtype, out)
+    if check_finite and given.dtype.kind == "f":  # integers are finite in each of our dtypes
+        _check_finite(what, array, given, names, origin)
+    return array
+
+
+def _converted(given: np.ndarray, dtype: np.dtype, out: np.ndarray | None) -> np.ndarray:
+    if given.dtype == dtype and given.flags.c_contiguous and given.flags.aligned:
+        return given
+    array = np.empty(given.shape, dtype) if out is None else out
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.copyto(array, given, casting="unsafe")
+    return array
+
+
+def _check_finite(
+    what: str,
+    converted: np.ndarray,
+    given: np.ndarray,
+    names: list[Any] | None,
+    origin: tuple[int, ...],
+) -> None:
+    """Refuse NaN and infinity, naming the first; also what overflowed in conversion."""
+    at = kernels(converted.dtype).first_nonfinite(converted.reshape(-1))
+    if at < 0:
+        return
+    place = np.unravel_index(at, given.shape)
+    where = place_words(tuple(map(sum, zip(place, origin, strict=False))), names)
+    got = given[place]
+    if np.isfinite(got):
+        raise ValueError(
+            f"{what} must fit {converted.dtype}, got {got} at {where}; use dtype='float64' or "
+            f"scale it."
+        )
+    raise ValueError(f"{what} must be finite, got {got} at {where}.")
+
+
+class Rows:
+    """Rows of data as the user has them, which become the kernels' rows when they are asked for.
+
+    Parameters
+    ----------
+    what : str
+        The argument's name, for complaints.
+    base : ndarray of shape (n, columns)
+        Real numbers of any dtype and layout; a file that is mapped into memory, for instance.
+    dtype : dtype
+        That of the rows wanted: float32 or float64.
+    names : list, optional
+        What complaints call the columns.
+    check_finite : bool, default=True
+        Whether NaN and infinity are refused, when their rows are asked for.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        base: np.ndarray,
+        dtype: np.dtype,
+        names: list[Any] | None = None,
+        check_finite: bool = True,
+    ) -> None:
+        self._what = what
+        self._names = names
+        self._check_finite = check_finite
+        self.base = base
+        self.dtype = dtype
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def whole(self) -> np.ndarray:
+        """Return all rows; no copy if they are as the kernels want them."""
+        return self._converted(0, len(self), None)
+
+    def parts(self, n_rows: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the number of a first row, and the rows from there on: ``n_rows`` or fewer.
+
+        Rows that must be converted lie in one buffer, which the next part overwrites.
+        """
+        buffer = None
+        if not self._is_ready:
+            n_rows = min(n_rows, self._rows_that_fit())
+            shape = (min(n_rows, len(self)), self.base.shape[1])
+            buffer = np.empty(shape, self.dtype)
+        for first in range(0, len(self), n_rows):
+            yield first, self._converted(first, min(first + n_rows, len(self)), buffer)
+
+    def check(self) -> None:
+        """Refuse rows that aren't finite, before anything is done with the first of them."""
+        if self._check_finite and self.base.dtype.kind == "f":
+            for _ in self.parts(self._rows_that_fit()):
+                pass
+
+    def copy(self) -> "Rows":
+        """Return the same rows in memory of their own."""
+        return Rows(self._what, self.base.copy(), self.dtype, self._names, self._check_finite)
+
+    @property
+    def _is_ready(self) -> bool:
+        flags = self.base.flags
+        return self.base.dtype == self.dtype and flags.c_contiguous and flags.aligned
+
+    def _rows_that_fit(self) -> int:
+        """Rows whose copy takes no more than a part: whole groups of them, if it is so many."""
+        n_rows = max(1, PART // max(1, self.base.shape[1] * self.dtype.itemsize))
+        return n_rows if n_rows < GROUP else n_rows // GROUP * GROUP
+
+    def _converted(self, first: int, last: int, buffer: np.ndarray | None) -> np.ndarray:
+        return convert(
+            self._what,
+            self.base[first:last],
+            self.dtype,
+            check_finite=self._check_finite,
+            names=self._names,
+            origin=(first, 0),
+            out=None if buffer is None else buffer[: last - first],
+        )
+
+
+def as_rows(
+    what: str,
+    value: Any,
+    dtype: np.dtype,
+    columns: int,
+    meaning: str,
+    *,
+    may_be_row: bool = False,
+    may_be_column: bool = False,
+    check_finite: bool = True,
+) -> tuple[Rows, bool]:
+    """Return the rows of an argument, and whether it was one row without the first axis.
+
+    Parameters
+    ----------
+    what, meaning : str
+        The argument's name, and what ``columns`` stands for, for the complaint.
+    value : array-like
+        Of shape (n, columns). With ``may_be_row`` also (columns,), one row; with
+        ``may_be_column`` and one column also (n,).
+    dtype : dtype
+        That of the rows wanted.
+    check_finite : bool
+        Whether NaN and infinity are refused, when their rows are asked for.
+    """
+    given = as_numeric(what, value)
+    shape = given.shape
+    is_row = given.ndim == 1 and may_be_row
+    if is_row:
+        given = given[np.newaxis]
+    elif given.ndim == 1 and may_be_column and columns == 1:
+        given = given[:, np.newaxis]
+    if given.ndim != 2 and not (given.ndim == 1 and may_be_column):
+        expected = f"(n, {columns})" + (f" or ({columns},)" if may_be_row else "")
+        raise ValueError(f"{what} must have shape {expected}, got {shape}.")
+    if given.ndim == 1 or given.shape[1] != columns:
+        got = shape[-1] if len(shape) == 2 or may_be_row else f"shape {shape}"
+        raise ValueError(
+            f"{what} must have {columns} column{'s' * (columns != 1)} ({meaning}), got {got}."
+        )
+    return Rows(what, given, dtype, column_names(value), check_finite), is_row
