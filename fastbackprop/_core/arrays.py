@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LABELS_ADVICE", "as_numeric", "column_names", "place_words"]
+__all__ = ["LABELS_ADVICE", "as_numeric", "column_names", "place_words", "refuse_masked"]
 
 NUMBERS = "be an array of real numbers"
 # What complaints about text say where labels are expected.
@@ -33,7 +33,7 @@ def as_numeric(what: str, value: Any, must: str = NUMBERS, *, text_advice: str =
     text_advice : str
         What the complaint about text says at its end.
     """
-    _refuse_masked(what, value)
+    refuse_masked(what, value)
     _refuse_sparse(what, value, must)
     if _is_pandas(value):
         return _from_pandas(what, value, must, text_advice)
@@ -85,7 +85,7 @@ def _has_text(array: np.ndarray) -> bool:
     return array.dtype.kind == "O" and any(isinstance(x, str | bytes) for x in array.flat)
 
 
-def _refuse_masked(what: str, value: Any) -> None:
+def refuse_masked(what: str, value: Any) -> None:
     """Refuse masked elements: the number below a mask is no number of the user's."""
     masked_arrays = sys.modules.get("numpy.ma")
     if masked_arrays is None:

@@ -32,9 +32,8 @@ def empty(what: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     try:
         return np.empty(shape, dtype)
     except (MemoryError, ValueError, OverflowError):  # the latter two beyond what can be addressed
-        raise MemoryError(
-            f"{what} must fit into memory, got {_bytes_in_words(math.prod(shape) * dtype.itemsize)}."
-        ) from None
+        size = _bytes_in_words(math.prod(shape) * dtype.itemsize)
+        raise MemoryError(f"{what} must fit into memory, got {size}.") from None
 
 
 def _bytes_in_words(size: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.arrays import as_numeric, column_names, place_words
 from fastbackprop._core.dispatch import kernels
 
@@ -53,7 +54,7 @@ def _converted(given: np.ndarray, dtype: np.dtype, out: np.ndarray | None) -> np
     if given.dtype == dtype and given.flags.c_contiguous and given.flags.aligned:
         return given
     array = np.empty(given.shape, dtype) if out is None else out
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"), exact_mode():
         np.copyto(array, given, casting="unsafe")
     return array
 
@@ -132,10 +133,16 @@ class Rows:
             yield first, self._converted(first, min(first + n_rows, len(self)), buffer)
 
     def check(self) -> None:
-        """Refuse rows that aren't finite, before anything is done with the first of them."""
-        if self._check_finite and self.base.dtype.kind == "f":
+        """Refuse rows that aren't finite now, instead of when they are asked for.
+
+        Rows that are one part are converted too, so that they are only once.
+        """
+        if len(self) <= self._rows_that_fit():
+            self.base = self.whole()
+        elif self._check_finite and self.base.dtype.kind == "f":
             for _ in self.parts(self._rows_that_fit()):
                 pass
+        self._check_finite = False
 
     def copy(self) -> "Rows":
         """Return the same rows in memory of their own."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbackprop._core.arrays import LABELS_ADVICE, as_numeric
+from fastbackprop._core.arrays import LABELS_ADVICE, as_numeric, refuse_masked
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.rows import Rows, as_rows, convert
 
@@ -207,6 +207,7 @@ def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarra
     """Return ``out`` if results can be written straight into it."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a numpy array, got {type(out).__name__}.")
+    refuse_masked("out", out)
     if out.shape != shape or out.dtype != dtype or not out.flags.carray:
         kind = "" if out.flags.c_contiguous else ", not C-contiguous"
         kind += "" if out.flags.aligned else ", not aligned"

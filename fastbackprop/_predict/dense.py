@@ -1,7 +1,7 @@
 """Dense: one layer, before and after it has become part of a model."""
 
 import numbers
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.validation import (
     as_matrix,
     as_vector,
+    check_held,
     check_integer,
     check_true_false,
 )
@@ -227,10 +228,21 @@ class Dense:
     def _initialize(self, what: str, out: np.ndarray, generator: "np.random.PCG64") -> None:
         """Fill the weight or the bias of a new model; refuse what its dtype can't hold."""
         init = self._weight_init if what == "weight_init" else self._bias_init
+        check_held("slope", self.slope, out.dtype)
         if isinstance(init, Initializer):
+            init._check_held(what, out.dtype)
             init._fill(what, out, generator, self._n_in, self._n_out)
         else:
             out[...] = self._checked(what, init, out.shape, out.dtype)
+
+    def _on_its_own(self, weight: np.ndarray, bias: np.ndarray | None) -> Self:
+        """Return a copy that is part of no model and begins with these weights."""
+        layer = type(self).__new__(type(self))
+        bias = None if bias is None else bias.copy()
+        inits = {"_parameters": None, "_weight_init": weight.copy(), "_bias_init": bias}
+        for name, value in {**own_attributes(self), **inits, "_index": 0}.items():
+            object.__setattr__(layer, name, value)
+        return layer
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a layer is a layer on its own, which begins with the same weights."""

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.rows import convert
 from fastbackprop._core.validation import check_choice, check_held, check_real
 
@@ -132,7 +133,8 @@ class Initializer:
         """
         for place in parts_of(out.shape):
             part = out[place]
-            numbers = self._draw(generator, part.size, n_in, n_out).reshape(part.shape)
+            with exact_mode():
+                numbers = self._draw(generator, part.size, n_in, n_out).reshape(part.shape)
             origin = tuple(x.start for x in place)
             part[...] = convert(what, numbers, out.dtype, origin=origin)
 

@@ -15,8 +15,8 @@ from fastbackprop._core.errors import DiagnosisWarning, DivergenceError
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.threads import OPERATIONS_PER_CALL, check_n_threads, run, share_of_work
 from fastbackprop._core.validation import (
-    as_matrix,
-    as_numeric,
+    Rows,
+    as_rows,
     check_integer,
     check_seed,
     check_true_false,
@@ -160,24 +160,24 @@ class Trainer:
         """Samples in a step of ``fit``."""
         return self._batch_size
 
-    def _data(
+    def _checked(
         self,
         X: Any,
         y: Any,
         check_finite: bool,
         *,
-        one_row: bool = False,
+        may_be_row: bool = False,
         names: tuple[str, str] = ("X", "y"),
-    ) -> tuple[np.ndarray, Targets]:
-        """X and y in the kernels' form, or a complaint; nothing has changed yet."""
+    ) -> tuple[Rows, Targets]:
+        """X, whose rows are converted when they are asked for, and y in the kernels' form."""
         model, (x_name, y_name) = self._model, names
-        rows = as_matrix(
+        rows, one_row = as_rows(
             x_name,
             X,
             model.dtype,
             model.n_in,
             "the model's n_in",
-            may_be_row=one_row,
+            may_be_row=may_be_row,
             check_finite=check_finite,
         )
         if len(rows) == 0:
@@ -188,13 +188,22 @@ class Trainer:
         same_length(rows, targets, x_name, y_name)
         return rows, targets
 
-    def _validation(self, pair: Any, check_finite: bool) -> tuple[np.ndarray, Targets]:
+    def _data(
+        self, X: Any, y: Any, check_finite: bool, *, may_be_row: bool = False
+    ) -> tuple[np.ndarray, Targets]:
+        """X and y in the kernels' form, or a complaint; nothing has changed yet."""
+        rows, targets = self._checked(X, y, check_finite, may_be_row=may_be_row)
+        return rows.whole(), targets
+
+    def _validation(self, pair: Any, check_finite: bool) -> tuple[Rows, Targets]:
         """validation_data in the kernels' form, or a complaint that names it."""
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             got = f"{len(pair)} items" if isinstance(pair, tuple | list) else type(pair).__name__
             raise TypeError(f"validation_data must be a tuple (X, y), got {got}.")
         X, y = pair
-        return self._data(X, y, check_finite, names=("validation X", "validation y"))
+        rows, targets = self._checked(X, y, check_finite, names=("validation X", "validation y"))
+        rows.check()
+        return rows, targets
 
     def fit(
         self,
@@ -322,7 +331,7 @@ class Trainer:
         epoch: int,
         best: BestWeights,
         done: Callable[[int], object],
-        validation: tuple[np.ndarray, Targets] | None,
+        validation: tuple[Rows, Targets] | None,
     ) -> None:
         """One pass over the data, with its line in the history."""
         start = time.perf_counter()
@@ -451,8 +460,7 @@ class Trainer:
         DivergenceError
             If loss or weights stop being finite; the step is undone.
         """
-        X = as_numeric("X", X)
-        rows, targets = self._data(X, y, check_finite, one_row=X.ndim == 1)
+        rows, targets = self._data(X, y, check_finite, may_be_row=True)
         return self._model._lock.run(self._step, _Data(rows, targets, None, len(rows)))
 
     def _step(self, data: _Data) -> float:
@@ -486,27 +494,27 @@ class Trainer:
         ValueError, TypeError
             As in ``fit``, or if a weight isn't finite.
         """
-        rows, targets = self._data(X, y, check_finite)
+        rows, targets = self._checked(X, y, check_finite)
         check_weights(self._model._parameters)
         return self._evaluate(rows, targets)
 
-    def _evaluate(self, rows: np.ndarray, targets: Targets) -> dict[str, float]:
+    def _evaluate(self, rows: Rows, targets: Targets) -> dict[str, float]:
         model, spec = self._model, self._loss._spec(self._model.n_out)
         per_call = max(1, int(OPERATIONS_PER_CALL / self._operations(64))) * 64
         n_threads, crowded = share_of_work(
             self._n_threads, 2.0 * min(per_call, len(rows)) * model.n_parameters
         )
-        costs = np.empty(min(per_call, len(rows)), rows.dtype)
+        room = np.empty(min(per_call, len(rows)), rows.dtype)
         cost, n_right, kernel = 0.0, 0, kernels(rows.dtype)
         with model._scratch(n_threads) as scratch:
-            for first in range(0, len(rows), per_call):
-                part, these = targets[first : first + per_call], costs[: len(rows) - first]
+            for first, part in rows.parts(per_call):
+                wanted, costs = targets[first : first + len(part)], room[: len(part)]
                 work = kernel.PredictionWork(
-                    model._network, rows[first : first + per_call], None, scratch,
-                    part.values, part.labels, spec, these, n_threads, crowded,
+                    model._network, part, None, scratch,
+                    wanted.values, wanted.labels, spec, costs, n_threads, crowded,
                 )  # fmt: skip
                 n_right += run(work, n_threads)
-                cost = kernel.sum_costs(these, cost)
+                cost = kernel.sum_costs(costs, cost)
         result = {"loss": quotient(cost, len(rows))}
         accuracy = self._accuracy(n_right, len(rows))
         if accuracy is not None:
