@@ -71,8 +71,8 @@ def place_words(place: tuple[Any, ...], names: list[Any] | None = None) -> str:
     if len(place) != 2:
         return f"index {place[0]}"
     row, column = place
-    has_name = names is not None and column < len(names)
-    return f"row {row}, column {names[column]!r}" if has_name else f"row {row}, column {column}"
+    name = repr(names[column]) if names is not None and column < len(names) else column
+    return f"row {row}, column {name}"
 
 
 def _is_real(dtype: Any) -> bool:

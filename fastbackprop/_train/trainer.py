@@ -61,7 +61,7 @@ class _Fit(NamedTuple):
 
     data: _Data
     epochs: int
-    validation: tuple[np.ndarray, Targets] | None
+    validation: tuple[Rows, Targets] | None
     shows_bar: bool
     on_epoch_end: Callable[[History], object] | None
 
