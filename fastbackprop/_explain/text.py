@@ -4,7 +4,7 @@ Layers count from 1 as in the formulas (w1, z1, a1 belong to ``model.layers[0]``
 in NumPy. Wide layers are folded to those most to blame.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,17 +81,16 @@ def _and_more(n: int, what: str) -> list[tuple[str, ...]]:
     return [(f"and {n:,} more {what}",)] if n else []
 
 
-def _sum(terms: list[tuple[str, str, float]]) -> tuple[str, str]:
+def _sum(left: np.ndarray, right: np.ndarray, letters_of: Callable[[int], str]) -> tuple[str, str]:
     """The letters and the numbers of a sum of products: the largest terms, and how many more."""
-    largest = (
-        sorted(terms, key=lambda x: -abs(x[2]))[:MOST_TERMS]
-        if len(terms) > MOST_TERMS + 1
-        else terms
-    )
-    letters, numbers = " + ".join(x[0] for x in largest), " + ".join(x[1] for x in largest)
-    if len(largest) < len(terms):
-        rest = sum(x[2] for x in terms) - sum(x[2] for x in largest)
-        more = len(terms) - len(largest)
+    products = left.astype(np.float64) * right.astype(np.float64)
+    largest: Sequence[int] = range(len(products))
+    if len(products) > MOST_TERMS + 1:
+        largest = np.argsort(-abs(products), kind="stable")[:MOST_TERMS].tolist()
+    letters = " + ".join(letters_of(i) for i in largest)
+    numbers = " + ".join(f"{number(left[i])} * {number(right[i])}" for i in largest)
+    if more := len(products) - len(largest):
+        rest = sum(products.tolist()) - sum(products[largest].tolist())
         return f"{letters} + {more:,} more", f"{numbers} + {number(rest)}"
     return letters, numbers
 
@@ -106,16 +105,12 @@ def _predict(e: Any, s: int) -> list[tuple[str, ...]]:
         rows.append((f"layer {k + 1}: {n_in} -> {n_out}, {layer.activation}",))
         shown, more = _shown(abs(layer.delta[s]))
         for j in shown:
-            terms = [
-                (
-                    f"{weight_name(layer.weight.shape, k, i, j)} "
-                    f"{name_of('x' if k == 0 else f'a{k}', n_in, i)}",
-                    f"{number(w)} * {number(x)}",
-                    float(w) * float(x),
-                )
-                for i, (w, x) in enumerate(zip(layer.weight[:, j], inputs, strict=True))
-            ]
-            letters, numbers = _sum(terms)
+            shape, a_prev = layer.weight.shape, "x" if k == 0 else f"a{k}"
+            letters, numbers = _sum(
+                layer.weight[:, j],
+                inputs,
+                lambda i: f"{weight_name(shape, k, i, j)} {name_of(a_prev, n_in, i)}",  # noqa: B023
+            )
             if layer.bias is not None:
                 letters, numbers = (
                     f"{letters} + {bias_name(layer.weight.shape, k, j)}",
@@ -202,15 +197,12 @@ def _delta(e: Any, k: int, j: int, s: int, n_out: int) -> tuple[str, ...]:
         return (f"  {delta} = dC/d{z}", f"= {number(layer.delta[s, j])}", why)
     if layer.derivative is None:
         slopes = softmax_derivative(e, s, np.arange(n_out), j)
-        terms = [
-            (
-                f"dC/d{name_of('y_hat', n_out, o)} d{name_of('y_hat', n_out, o)}/d{z}",
-                f"{number(d)} * {number(p)}",
-                float(d) * float(p),
-            )
-            for o, (d, p) in enumerate(zip(e.d_y_hat[s], slopes, strict=True))
-        ]
-        letters, numbers = _sum(terms)
+
+        def letters_of(output: int) -> str:
+            y_hat = name_of("y_hat", n_out, output)
+            return f"dC/d{y_hat} d{y_hat}/d{z}"
+
+        letters, numbers = _sum(e.d_y_hat[s], slopes, letters_of)
         return (f"  {delta} = {letters}", f"= {numbers} = {number(layer.delta[s, j])}")
     slope = f"sigma'({z})"
     if k == len(e.layers) - 1:
@@ -219,16 +211,12 @@ def _delta(e: Any, k: int, j: int, s: int, n_out: int) -> tuple[str, ...]:
     else:
         above = e.layers[k + 1]
         shape = above.weight.shape
-        terms = [
-            (
-                f"{weight_name(shape, k + 1, j, m)} {name_of(f'delta{k + 2}', shape[1], m)}",
-                f"{number(w)} * {number(d)}",
-                float(w) * float(d),
-            )
-            for m, (w, d) in enumerate(zip(above.weight[j], above.delta[s], strict=True))
-        ]
-        letters, numbers = _sum(terms)
-        if len(terms) > 1:
+        letters, numbers = _sum(
+            above.weight[j],
+            above.delta[s],
+            lambda m: f"{weight_name(shape, k + 1, j, m)} {name_of(f'delta{k + 2}', shape[1], m)}",
+        )
+        if shape[1] > 1:
             letters, numbers = f"({letters})", f"({numbers})"
         letters, numbers = f"{slope} {letters}", f"{number(layer.derivative[s, j])} * {numbers}"
     return (f"  {delta} = {letters}", f"= {numbers} = {number(layer.delta[s, j])}")
