@@ -1,0 +1,37 @@
+"""Model files of earlier versions are read, and predict what they predicted then."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastbackprop as fb
+
+CORPUS = Path(__file__).parent / "corpus"
+MODELS = sorted(CORPUS.glob("*/*.safetensors"))
+
+
+def test_the_corpus_is_there():
+    versions = {path.parent.name for path in MODELS}
+    assert "0.1.0" in versions
+    assert len(MODELS) >= 20
+    dtypes, activations = set(), set()
+    for path in MODELS:
+        model = fb.load(path)
+        dtypes.add(model.dtype.name)
+        activations |= {layer.activation for layer in model.layers}
+    assert dtypes == {"float32", "float64"}
+    assert activations >= {"identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax"}
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_model_of_an_earlier_version_predicts_the_same_bits(path):
+    model = fb.load(path)
+    with np.load(path.with_suffix(".npz")) as file:
+        X, y_hat = file["X"], file["y_hat"]
+    assert y_hat.dtype == model.dtype
+    if fb.kernel_info()["fma"]:  # the corpus was written with FMA
+        assert model.predict(X).tobytes() == y_hat.tobytes()
+    else:
+        tolerance = 1e-5 if model.dtype == np.float32 else 1e-13
+        np.testing.assert_allclose(model.predict(X), y_hat, rtol=tolerance, atol=tolerance)
