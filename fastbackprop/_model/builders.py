@@ -8,7 +8,7 @@ from typing import Any
 from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.validation import check_choice, check_integer
-from fastbackprop._model.files import read_model_file
+from fastbackprop._model.files import one_line, read_model_file
 from fastbackprop._model.sequential import Sequential, check_layers, rebuild
 from fastbackprop._predict.activations import Activation
 from fastbackprop._predict.dense import Dense
@@ -98,7 +98,12 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     FileNotFoundError
         If there is no such file.
     ModelFileError
-        If it isn't a model file, is damaged, or comes from a newer version.
+        If it isn't a model file, is damaged, comes from a newer version, or holds weights
+        that aren't finite, which no model could predict by.
+    OSError
+        If the file can't be opened.
+    MemoryError
+        If the model needs more memory than there is; the file may be as good as ever.
     """
     tensors, description = read_model_file(path)
     try:
@@ -118,7 +123,9 @@ def load(path: str | os.PathLike[str]) -> Sequential:
             raise ValueError(f"no layer for {', '.join(tensors)}")
         dtype = check_choice("dtype", description["dtype"], DTYPES)
         return rebuild(Sequential, check_layers(layers), dtype, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except MemoryError as error:
+        raise MemoryError(f"{path} needs more memory than there is.") from error
+    except Exception as error:  # a description says anything, so that anything may be raised
         raise ModelFileError(
-            f"{path} is damaged: its description and its weights don't fit ({error})."
+            f"{path} is damaged: its description and its weights don't fit ({one_line(error)})."
         ) from error

@@ -5,10 +5,13 @@ the header, ``format`` ("fastbackprop"), ``version``, ``model`` (JSON: dtype and
 layers) and ``sha256`` of that and all tensors, so that a flipped bit is noticed too.
 """
 
+import errno
 import hashlib
 import json
 import os
 import secrets
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,16 @@ import numpy as np
 
 from fastbackprop._core.errors import ModelFileError
 
-__all__ = ["FORMAT_VERSION", "read_model_file", "write_beside", "write_model_file"]
+__all__ = ["FORMAT_VERSION", "one_line", "read_model_file", "write_beside", "write_model_file"]
 
 FORMAT_VERSION = 1
+TENSOR_TYPES = {"float32": "F32", "float64": "F64"}  # names of dtypes in safetensors
+
+
+def one_line(text: object) -> str:
+    """Return the first line of a text or of what an error says, short enough for a sentence."""
+    lines = str(text).strip().splitlines() or [type(text).__name__]
+    return lines[0][:200].rstrip(".:")
 
 
 def _digest(tensors: dict[str, np.ndarray], model: str) -> str:
@@ -26,51 +36,144 @@ def _digest(tensors: dict[str, np.ndarray], model: str) -> str:
     for name in sorted(tensors):
         array = tensors[name]
         digest.update(f"{name}:{array.dtype.name}:{array.shape};".encode())
-        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
     return digest.hexdigest()
+
+
+def _not_finite(tensors: dict[str, np.ndarray]) -> str | None:
+    """Name the first number that isn't finite, as "nan in layers.0.weight[0, 1]"."""
+    for name, array in tensors.items():
+        is_finite = np.isfinite(array)
+        if not is_finite.all():
+            place = np.unravel_index(int(np.argmin(is_finite)), array.shape)
+            return f"{array[place]} in {name}[{', '.join(str(i) for i in place)}]"
+    return None
 
 
 def write_model_file(
     path: str | os.PathLike[str], tensors: dict[str, np.ndarray], model: dict[str, Any]
 ) -> None:
-    """Write a model, as ``write_beside`` does."""
-    from safetensors.numpy import save
+    """Write a model, as ``write_beside`` does.
 
+    Raises
+    ------
+    ValueError
+        If a weight isn't finite.
+    MemoryError
+        If there is no memory for a copy of the weights.
+    OSError
+        As ``write_beside``. After every error what is at ``path`` is as it was.
+    """
+    # One copy is digested and written, so that nobody changes the weights between the two.
+    tensors = {
+        name: np.array(array, array.dtype.newbyteorder("<"), order="C")
+        for name, array in tensors.items()
+    }
+    if number := _not_finite(tensors):
+        raise ValueError(f"A model must have finite weights to be saved, got {number}.")
     metadata = {
         "format": "fastbackprop",
         "version": str(FORMAT_VERSION),
         "model": json.dumps(model),
     }
     metadata["sha256"] = _digest(tensors, metadata["model"])
-    write_beside(
-        path, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
-    )
+    write_beside(path, _header(tensors, metadata), *(array.data for array in tensors.values()))
 
 
-def write_beside(path: str | os.PathLike[str], content: bytes) -> None:
+def _header(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
+    """Return what stands before the tensors in a safetensors file.
+
+    By hand, since ``safetensors.numpy.save`` makes two more copies of the model, and ends in a
+    panic (no Exception) or never where memory ends meanwhile.
+    """
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, array in tensors.items():
+        begin, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": TENSOR_TYPES[array.dtype.name],
+            "shape": array.shape,
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # the format wants the tensors aligned
+    return len(text).to_bytes(8, "little") + text
+
+
+def write_beside(path: str | os.PathLike[str], *chunks: bytes | memoryview) -> None:
     """Write beside the path, then rename: the file there is whole, or the old one.
+
+    A link stays, and what it points to is replaced. A file that is replaced hands down its
+    permissions, and its owner where the process may give files away.
 
     Raises
     ------
     OSError
-        If the folder can't be written; nothing at ``path`` has changed.
+        If the folder can't be written, or ``path`` is a folder, a device, a pipe or a socket;
+        nothing at ``path`` has changed.
     """
-    target = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
-    if target.is_dir():
-        raise IsADirectoryError(f"path must be a file, got the directory {str(path)!r}.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"path must be in a folder that is there, got {str(path)!r}.")
-    # Not by tempfile, which makes files that only their owner may read.
-    beside = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
+    target = Path(os.path.realpath(path))
+    replaced = _file_to_replace(path, target)
+    # Short, since the longest name that a folder takes may be the target's. Not by tempfile,
+    # which makes files that only their owner may read.
+    beside = target.parent / f".fastbackprop-{secrets.token_hex(8)}.tmp"
     try:
-        with open(beside, "xb") as file:
-            file.write(content)
+        # What is to be read by few is never written to where many can read it.
+        mode = 0o666 if replaced is None else 0o600
+        with open(beside, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            for chunk in chunks:
+                file.write(chunk)
             file.flush()
+            if replaced is not None:
+                _hand_down(replaced, beside)
             os.fsync(file.fileno())
         os.replace(beside, target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            # The user knows the path, not the file beside it.
+            raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
         raise
+    _sync_folder(target.parent)
+
+
+def _file_to_replace(path: str | os.PathLike[str], target: Path) -> os.stat_result | None:
+    """Return the status of the file that will be replaced, None for a new one, or refuse."""
+    try:
+        status = os.stat(path)  # not of the target: a pipe behind /dev/stdout has none
+    except (FileNotFoundError, NotADirectoryError):
+        status = None
+    if target.is_dir():
+        raise IsADirectoryError(f"path must be a file, got the directory {str(path)!r}.")
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        raise OSError(f"path must be a file, got {str(path)!r}, a device, a pipe or a socket.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"path must be in a folder that is there, got {str(path)!r}.")
+    return status
+
+
+def _hand_down(replaced: os.stat_result, path: Path) -> None:
+    """Give a new file the owner, the group and the permissions of the one that it replaces."""
+    if hasattr(os, "chown"):
+        with suppress(OSError):
+            os.chown(path, -1, replaced.st_gid)
+        with suppress(OSError):
+            os.chown(path, replaced.st_uid, -1)
+    os.chmod(path, stat.S_IMODE(replaced.st_mode))  # last, since chown takes away some of it
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the disk knows the new name, where the system can tell.
+
+    An error changes nothing: the file is whole under its name.
+    """
+    with suppress(OSError):  # Windows opens no folders, and some file systems don't sync them
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -78,28 +181,27 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If there is no such file, or it can't be opened.
     ModelFileError
-        If it isn't a model file of fastbackprop, is damaged, or is of a newer version.
+        If it isn't a model file of fastbackprop, is damaged, is of a newer version, or holds
+        weights that aren't finite.
+    MemoryError
+        If the model needs more memory than there is.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"path must be a model file, got the directory {str(path)!r}.")
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"path must be a model file, got {str(path)!r}, which is not there."
         )
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
-        raise ModelFileError(
-            f"{path} is not a safetensors file, or is damaged: {error}."
-        ) from error
+    if not path.is_file():
+        raise OSError(
+            f"path must be a model file, got {str(path)!r}, a device, a pipe or a socket."
+        )
+    path.open("rb").close()  # Python says better than safetensors why a file can't be opened
+    metadata, tensors = _read_safetensors(path)
     if metadata.get("format") != "fastbackprop":
         raise ModelFileError(f"{path} is a safetensors file, but not a model of fastbackprop.")
     version = metadata.get("version", "")
@@ -107,12 +209,45 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
         raise ModelFileError(
             f"{path} must have format version {FORMAT_VERSION}, got {version[:20]!r}."
         )
+    for name, array in tensors.items():
+        if array.dtype.name not in TENSOR_TYPES:
+            raise ModelFileError(
+                f"{path} is damaged: {one_line(name)} must be float32 or float64, "
+                f"got {array.dtype.name}."
+            )
     if metadata.get("sha256") != _digest(tensors, metadata.get("model", "")):
         raise ModelFileError(f"{path} is damaged: its checksum doesn't match.")
+    if number := _not_finite(tensors):
+        raise ModelFileError(f"{path} must hold finite weights, got {number}.")
     try:
         model = json.loads(metadata["model"])
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(
-            f"{path} is damaged: its description can't be read ({error})."
+            f"{path} is damaged: its description can't be read ({one_line(error)})."
         ) from error
     return tensors, model
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Return the metadata and the tensors of any safetensors file, or one of two errors.
+
+    Which errors safetensors raises differs from version to version: AttributeError for a type
+    that NumPy doesn't have (0.4.0), and a panic, which is no Exception, where memory ends.
+    """
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            np.empty(path.stat().st_size, np.uint8)  # raises MemoryError, before anything panics
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except BaseException as error:
+        is_panic = type(error).__name__ == "PanicException"  # pyo3's, which can't be imported
+        if is_panic or isinstance(error, MemoryError) or f"os error {errno.ENOMEM}" in str(error):
+            raise MemoryError(f"{path} needs more memory than there is.") from error
+        if not isinstance(error, Exception):
+            raise
+        raise ModelFileError(
+            f"{path} is not a safetensors file, or is damaged: {one_line(error)}."
+        ) from error
+    return metadata, tensors

@@ -444,16 +444,22 @@ class Sequential(Derivatives):
         Parameters
         ----------
         path : str or path-like
-            The file; replaced if it is there.
+            The file; replaced if it is there, with its permissions kept. A link is followed.
 
         Raises
         ------
+        ValueError
+            If a weight isn't finite: ``load`` would refuse the file. (A pickle or a deepcopy
+            keeps such a model, to look into.)
         OSError
-            If it can't be written; a file that was there is as it was.
+            If it can't be written, or is a folder, a device, a pipe or a socket.
+        MemoryError
+            If there is no memory for a copy of the weights.
 
         Notes
         -----
-        While another thread trains the model, what is saved are the weights of the end of a step.
+        After every error a file that was there is as it was. While another thread trains the
+        model, what is saved are the weights of the end of a step.
         """
         tensors, values = {}, self._copied_values()
         for i, place in enumerate(self._parameters.places):

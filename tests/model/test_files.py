@@ -291,9 +291,50 @@ def test_paths_that_cannot_be_written_are_named(tmp_path):
         fb.mlp([2, 1]).save(tmp_path)
 
 
-def test_weights_that_are_not_finite_are_kept_as_they_are(tmp_path):
-    model = fb.mlp([2, 1], seed=0)
-    model.layers[0].weight[0, 0] = np.nan
-    model.save(tmp_path / "m")
-    for other in (fb.load(tmp_path / "m"), copy.deepcopy(model)):
-        assert np.isnan(other.layers[0].weight[0, 0])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_not_saved(tmp_path, number):
+    path = tmp_path / "m"
+    model = fb.mlp([2, 3, 1], seed=0)
+    model.save(path)
+    before = path.read_bytes()
+    model.layers[1].weight[2, 0] = number
+    with pytest.raises(ValueError, match=rf"got {number} in layers\.1\.weight\[2, 0\]"):
+        model.save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["m"]
+    # Whoever wants to look into such a model has a copy.
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert np.array_equal(other.layers[1].weight[2, 0], number, equal_nan=True)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_file_with_weights_that_are_not_finite_is_refused(tmp_path, monkeypatch, number):
+    path = tmp_path / "m"
+    arrays = {**ARRAYS, "layers.0.bias": np.full(1, number, np.float32)}
+    with monkeypatch.context() as patch:  # as version 0.1 wrote it
+        patch.setattr(files, "_not_finite", lambda tensors: None)
+        files.write_model_file(path, arrays, layer())
+    with pytest.raises(fb.ModelFileError, match=rf"got {number} in layers\.0\.bias\[0\]"):
+        fb.load(path)
+
+
+def test_saving_twice_writes_the_same_bytes(tmp_path):
+    model = make()
+    model.save(tmp_path / "one")
+    model.save(tmp_path / "two")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_weights_that_change_while_they_are_written_are_written_as_they_were(tmp_path, monkeypatch):
+    model = make()
+    before = model.predict(X)
+    digest = files._digest
+
+    def digest_and_train(tensors, description):
+        model.layers[0].weight[:] += 1
+        return digest(tensors, description)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_digest", digest_and_train)
+        model.save(tmp_path / "m")
+    assert fb.load(tmp_path / "m").predict(X).tobytes() == before.tobytes()
