@@ -1,15 +1,13 @@
 """``fastbackprop explain``: who is to blame, from the command line."""
 
 import argparse
-import warnings
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import fastbackprop as fb
+from fastbackprop._cli.data import read_data
 from fastbackprop._compare.losses import LOSSES
 from fastbackprop._data.digits import load_digits
 
@@ -21,11 +19,11 @@ EXAMPLES = """
 examples:
   fastbackprop explain --demo -o blame.html
   fastbackprop explain digits.safetensors test.npz --row 3
+
+a .csv file has a sample in each line, separated by commas, semicolons or tabs (with decimal
+commas too, if commas don't separate); its first line is a header if it holds no numbers, or
+numbers that only count the columns: 0,1,2,3
 """
-
-
-# What NumPy raises of files that aren't what their names say.
-UNREADABLE = (ValueError, EOFError, IndexError, OSError, zipfile.BadZipFile, zlib.error)
 
 
 def add_explain(commands: Any) -> None:
@@ -122,50 +120,22 @@ def _demo() -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
 
 def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
     """The model and its data, or a complaint."""
-    model = fb.load(model_path)
-    path = Path(data_path)
-    if not path.is_file():
-        raise ValueError(f"DATA must be a file, got {data_path}, where there is none.")
-    suffix = path.suffix.lower()
-    if suffix not in (".npz", ".csv"):
-        raise ValueError(f"DATA must be a .npz or a .csv file, got {data_path}.")
     try:
-        with warnings.catch_warnings():  # of what is wrong with the file; that is said below
-            warnings.simplefilter("ignore")
-            found = (
-                _arrays(path) if suffix == ".npz" else np.genfromtxt(path, delimiter=",", ndmin=2)
-            )
-    except UNREADABLE as error:
-        what = str(error).splitlines()[0] if str(error) else "nothing in it"
-        raise ValueError(
-            f"DATA must be a {suffix} file that can be read, got {data_path}: {what}"
-        ) from None
-    if isinstance(found, dict):
-        if missing := [name for name in ("X", "y") if name not in found]:
+        model = fb.load(model_path)
+    except fb.ModelFileError:
+        if _is_model(data_path):
             raise ValueError(
-                f"DATA must have arrays X and y, got {', '.join(found) or 'none'}: no {missing[0]}."
-            )
-        return model, np.atleast_1d(found["X"]), np.atleast_1d(found["y"])
-    table = found
-    if table.size == 0:
-        raise ValueError(f"DATA must have at least one row, got none in {data_path}.")
-    if np.isnan(table[0]).all():  # names of columns
-        table = table[1:]
-    n_targets = table.shape[1] - model.n_in
-    if n_targets not in (1, model.n_out):
-        raise ValueError(
-            f"DATA must have {model.n_in} columns (the model's n_in) and behind them 1 or "
-            f"{model.n_out} of y, "
-            f"got {table.shape[1]}."
-        )
-    y = table[:, model.n_in :]
-    return model, table[:, : model.n_in], y[:, 0] if n_targets == 1 else y
+                f"MODEL must come before DATA, got them the other way round: type 'fastbackprop "
+                f"explain {data_path} {model_path}'."
+            ) from None
+        raise
+    return model, *read_data(Path(data_path), model.n_in, model.n_out)
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """What is in a .npz file."""
-    with path.open("rb") as opened:  # opened here: NumPy forgets to close a file that it can't read
-        file = np.load(opened, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise ValueError("a single array, as in .npy.")
-        return {name: file[name] for name in file}
+def _is_model(path: str) -> bool:
+    """Whether a file is a model that can be loaded."""
+    try:
+        fb.load(path)
+    except OSError:
+        return False
+    return True

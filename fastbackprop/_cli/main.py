@@ -19,6 +19,7 @@ from fastbackprop._data.digits import load_digits
 __all__ = ["main"]
 
 SHADES = " .:-=+*#%@"
+EXPECTED = (fb.FastbackpropError, ImportError, MemoryError, OSError, TypeError, ValueError)
 
 NEXT = """
 What to try next
@@ -190,8 +191,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output (head, say) has enough; nothing more may be flushed to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (fb.FastbackpropError, ImportError, OSError, TypeError, ValueError) as error:
-        print(f"fastbackprop: error: {error}", file=sys.stderr)
+    except EXPECTED as error:
+        what = str(error) or "there is not enough memory."  # Python's own MemoryError says nothing
+        print(f"fastbackprop: error: {what}", file=sys.stderr)
         try:
             sys.stdout.flush()
         except OSError:  # it is the output that can't be written

@@ -36,7 +36,7 @@ def _digest(tensors: dict[str, np.ndarray], model: str) -> str:
     for name in sorted(tensors):
         array = tensors[name]
         digest.update(f"{name}:{array.dtype.name}:{array.shape};".encode())
-        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
+        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
 
 

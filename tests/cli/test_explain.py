@@ -31,7 +31,6 @@ def files(tmp_path):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "text.npz").write_text("hello")
     (tmp_path / "ragged.csv").write_text("1,2,3,0\n1,2\n")
-    (tmp_path / "latin.csv").write_bytes("gr\xf6\xdfe,b,c,y\n1,2,3,0\n".encode("latin-1"))
     (tmp_path / "UP.CSV").write_bytes((tmp_path / "wide.csv").read_bytes())
     return tmp_path
 
@@ -96,6 +95,12 @@ def test_the_loss_is_the_one_that_goes_with_the_last_activation(last, loss, file
         (["--demo", "model.safetensors"], "--demo takes no MODEL"),
         (["nowhere.safetensors", "data.npz"], "path must be a model file"),
         (["data.npz", "data.npz"], "is not a safetensors file"),
+        (
+            ["data.npz", "model.safetensors"],
+            "MODEL must come before DATA, got them the other way round: type 'fastbackprop explain "
+            "model.safetensors data.npz'.",
+        ),
+        (["data.csv", "model.safetensors", "--row", "3"], "MODEL must come before DATA"),
         (["model.safetensors", "nowhere.npz"], "DATA must be a file"),
         (["model.safetensors", "no_y.npz"], "DATA must have arrays X and y, got X: no y."),
         (["model.safetensors", "data.txt"], "DATA must be a .npz or a .csv file"),
@@ -117,7 +122,6 @@ def test_the_loss_is_the_one_that_goes_with_the_last_activation(last, loss, file
                 "empty.npz",
                 "text.npz",
                 "ragged.csv",
-                "latin.csv",
             )
         ),
         (["model.safetensors", "empty.csv"], "empty.csv"),
