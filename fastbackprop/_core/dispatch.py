@@ -5,10 +5,9 @@ replaced by another, so that a test of a variant can't silently test something e
 """
 
 import importlib
-import importlib.machinery
+import importlib.util
 import os
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from fastbackprop._core.sources import PACKAGE, digest_of_sources
@@ -47,16 +46,16 @@ def missing_features(variant: str) -> list[str]:
 
 def built_variants() -> list[str]:
     """The variants that this installation has modules for, best first."""
-    folder = Path(__file__).parent.parent / "_kernels"
-    suffixes = importlib.machinery.EXTENSION_SUFFIXES
+    # Found as they will be imported: a frozen program has no files beside this one.
     return [
         variant
         for variant in VARIANTS
-        if all(
-            any((folder / f"{variant}_{dtype}{suffix}").exists() for suffix in suffixes)
-            for dtype in DTYPES
-        )
+        if all(importlib.util.find_spec(_module_name(variant, dtype)) for dtype in DTYPES)
     ]
+
+
+def _module_name(variant: str, dtype: object) -> str:
+    return f"fastbackprop._kernels.{variant}_{dtype}"
 
 
 def check_cpu() -> None:
@@ -94,6 +93,11 @@ def chosen_variant() -> str:
     if not forced:
         if usable:
             return usable[0]
+        if not built_variants():
+            raise ImportError(
+                "No kernels were found; a frozen program must hold them too, as it does by "
+                "'pyinstaller --collect-all fastbackprop'."
+            )
         raise ImportError("No kernels were built that run on this CPU.")
     if forced not in VARIANTS:
         raise ImportError(f"{ENVIRONMENT_VARIABLE} must be one of {valid}, got {forced!r}.")
@@ -111,7 +115,7 @@ def chosen_variant() -> str:
 @cache
 def kernels(dtype: object) -> Any:
     """The kernel module for float32 or float64, by name or as a dtype; imported on first use."""
-    module = importlib.import_module(f"fastbackprop._kernels.{chosen_variant()}_{dtype}")
+    module = importlib.import_module(_module_name(chosen_variant(), dtype))
     if digest_of_sources() not in (None, module.sources):
         raise ImportError(
             f"The kernels in {PACKAGE} were built from other sources than those beside them: "

@@ -6,7 +6,7 @@ the page is small enough to be mailed; what is left out is counted on the page.
 
 import html
 import json
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ AMOUNTS = [
 def render(data: dict[str, Any]) -> str:
     """The page for ``Explanation.to_dict()`` or ``TrainingExplanation.to_dict()``."""
     steps = data["steps"] if data.get("kind") == "training" else [data]
-    template = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+    template = (files("fastbackprop._explain") / "page.html").read_text(encoding="utf-8")
     page = ""
     for amount in AMOUNTS:
         shown = json.dumps(_folded(steps, *amount), separators=(",", ":"), allow_nan=False)
