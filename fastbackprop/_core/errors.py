@@ -64,4 +64,4 @@ class TrainingWarning(UserWarning):
 
 
 class ModelFileError(FastbackpropError, OSError):
-    """A file is not a model of fastbackprop, is damaged, or comes from a newer version."""
+    """A file is no model of fastbackprop, damaged, of a newer version, or not finite."""

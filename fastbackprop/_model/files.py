@@ -240,7 +240,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             np.empty(path.stat().st_size, np.uint8)  # raises MemoryError, before anything panics
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
     except BaseException as error:
         is_panic = type(error).__name__ == "PanicException"  # pyo3's, which can't be imported
         if is_panic or isinstance(error, MemoryError) or f"os error {errno.ENOMEM}" in str(error):
