@@ -185,7 +185,6 @@ def test_the_hessian_is_symmetric(name):
     )
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own
 @pytest.mark.parametrize("name", NETS)
 def test_torch_func_agrees(name):
     torch = pytest.importorskip("torch", reason="torch is not installed")
