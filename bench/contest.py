@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from peers import reason
 from peers.base import Predictor, Trainee, Unsupported
 from rounds import Entry, calibrate, clocked, interleave
 from workloads import Task, Weights, Workload
@@ -157,8 +158,12 @@ def measure(
         try:
             makers = module.training(task) if workload.kind == "train" else module.prediction(task)
             runners += [make() for make in makers]
-        except Unsupported as reason:
-            unsupported[module.LABEL] = str(reason)
+        except Unsupported as error:
+            unsupported[module.LABEL] = str(error)
+        except Exception as error:
+            if module is modules[0]:
+                raise  # ours must work
+            unsupported[module.LABEL] = f"it is {reason(error)}"
     checks = (
         check_training(task, runners) if workload.kind == "train" else check_prediction(runners)
     )

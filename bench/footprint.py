@@ -57,6 +57,11 @@ def import_seconds(name: str) -> list[float]:
     return [statistics.median(clock[i + 1] - clock[i] for clock in clocks) for i in range(2)]
 
 
+def normalized(name: str) -> str:
+    """Return a distribution's name as all spellings of it agree."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def installed(name: str) -> dict[str, int]:
     """Bytes of a distribution's files and of those it requires here, by name."""
     sizes: dict[str, int] = {}
@@ -66,7 +71,7 @@ def installed(name: str) -> dict[str, int]:
             package = distribution(name)
         except PackageNotFoundError:
             return  # required on other systems only
-        key = re.sub(r"[-_.]+", "-", package.name).lower()
+        key = normalized(package.name)
         if key in sizes:
             return
         paths = [Path(package.locate_file(file)) for file in package.files or []]
@@ -101,17 +106,16 @@ def measure(name: str) -> dict[str, Any]:
     """Measure one peer; sizes in MB."""
     module = find(name)
     sizes = installed(module.DISTRIBUTION)
-    own = sizes[module.DISTRIBUTION]
+    if name != "numpy":
+        sizes.pop("numpy", None)
+    key = normalized(module.DISTRIBUTION)
     trains = name != "onnxruntime"
     numpy_seconds, own_seconds = import_seconds(name)
     result = {
         "import_seconds": numpy_seconds + own_seconds,
         "import_seconds_after_numpy": own_seconds,
-        "size": own / MB,
-        "size_with_dependencies": (
-            sum(sizes.values()) - (0 if name == "numpy" else sizes.get("numpy", 0))
-        )
-        / MB,
+        "size": sizes[key] / MB if key in sizes else None,  # None: it has no metadata
+        "size_with_dependencies": sum(sizes.values()) / MB if key in sizes else None,
         "memory_imported": memory(name, "import"),
         "memory_training": memory(name, "train") if trains else None,
     }

@@ -23,6 +23,7 @@ for variable in (
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 import numpy as np  # noqa: E402 - the variables come first
+from peers import reason  # noqa: E402
 
 import fastbackprop as fb  # noqa: E402
 
@@ -183,9 +184,13 @@ def main() -> int:
         others = {}
         for peer, make in PEERS.items():
             try:
-                others[peer] = make(problem)
-            except ImportError:
+                calls = make(problem)
+                for call in calls.values():
+                    call()
+            except Exception as error:  # whatever a library does, it only leaves itself out
+                print(f"{peer}: {reason(error)}", file=sys.stderr)
                 continue
+            others[peer] = calls
         for what, call in own.items():
             for peer, calls in others.items():
                 if not agree(call(), calls[what]()):
@@ -199,7 +204,7 @@ def main() -> int:
                 for _ in range(rounds)
             ]
             columns = list(zip(*times, strict=True))
-            shown = dict.fromkeys(PEERS, "not installed")
+            shown = dict.fromkeys(PEERS, "-")
             for peer, column in zip(others, columns[1:], strict=True):
                 ratio = statistics.median(b / a for a, b in zip(columns[0], column, strict=True))
                 shown[peer] = f"{statistics.median(column):,.0f} ({ratio:.1f}x)"

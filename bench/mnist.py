@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import machine
+from peers import reason
 
 WIDTHS, BATCH, LEARNING_RATE, MOMENTUM = (784, 128, 10), 128, 0.1, 0.9
 GOAL = 0.975
@@ -147,9 +148,14 @@ def main() -> int:
     learners: dict[str, Learner] = {}
     for name, make in LEARNERS.items():
         try:
-            learners[name] = make(X, y, initial_weights(), options.threads)
-        except ImportError as error:
-            print(f"{name}: not installed ({error})")
+            learner = make(X, y, initial_weights(), options.threads)
+            learner.labels(X_test[:1])
+        except Exception as error:
+            if name == "fastbackprop":
+                raise
+            print(f"{name}: {reason(error)}")
+        else:
+            learners[name] = learner
     seconds: dict[str, list[float]] = {name: [] for name in learners}
     accuracy: dict[str, list[float]] = {name: [] for name in learners}
     print("Accuracy on the test set after each epoch, and the seconds the epoch took.\n")

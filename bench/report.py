@@ -96,18 +96,19 @@ def threads(results: dict[str, Any]) -> str:
     return f"Microseconds of fastbackprop with different numbers of threads.\n\n{table(head, rows)}"
 
 
+def _megabytes(size: float | None, digits: int) -> str:
+    return "-" if size is None else f"{size:,.{digits}f} MB"
+
+
 def footprint(results: dict[str, Any]) -> str:
     """Import time, size and memory of each library."""
     rows = []
     for name, x in results.get("footprint", {}).items():
-        memory = [
-            "-" if x[key] is None else f"{x[key]:,.0f} MB"
-            for key in ("memory_imported", "memory_training")
-        ]
+        memory = [_megabytes(x[key], 0) for key in ("memory_imported", "memory_training")]
         seconds = [
             f"{x[key] * 1000:,.0f} ms" for key in ("import_seconds", "import_seconds_after_numpy")
         ]
-        sizes = [f"{x[key]:,.1f} MB" for key in ("size", "size_with_dependencies")]
+        sizes = [_megabytes(x[key], 1) for key in ("size", "size_with_dependencies")]
         rows.append([name, *seconds, *sizes, *memory])
     if not rows:
         return ""
@@ -150,11 +151,9 @@ def notes(results: dict[str, Any]) -> str:
     lines += [f"- {name}: {x['absent']}." for name, x in results["peers"].items() if "absent" in x]
     limits = results["tolerances"]
     lines.append(
-        f"- Checked against fastbackprop: after an epoch from the same weights in the same order, "
-        f"the loss "
-        f"(in float64) to {limits['loss']:g} of its change and every weight to "
-        f"{limits['weights']:g} of the largest "
-        f"change; predictions to {limits['outputs']:g}."
+        "- Checked against fastbackprop: after an epoch from the same weights in the same order, "
+        f"the loss (in float64) to {limits['loss']:g} of its change and every weight to "
+        f"{limits['weights']:g} of the largest change; predictions to {limits['outputs']:g}."
     )
     lines += [f"- WRONG: {label} in {name}: {check}" for name, label, check in wrong(results)]
     return "\n".join(lines)

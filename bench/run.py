@@ -5,7 +5,6 @@ import json
 import math
 import sys
 import time
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -79,19 +78,20 @@ def words(text: str) -> list[str]:
 
 
 def load_peers(names: list[str]) -> tuple[list[ModuleType], dict[str, dict[str, str]]]:
-    """Import the peers, ours last but first in the list; also tell what came of each."""
+    """Import and try the peers, ours last but first in the list; also tell what came of each."""
     found = {name: peers.find(name) for name in names}
     machine.free_openmp_variable()
     ours = peers.find(peers.OURS)
     if isinstance(ours, str):
         complain(f"fastbackprop must be installed: pip install '.[bench]'; it is {ours}.")
-    modules, status = [ours], {peers.OURS: {"version": version(ours.DISTRIBUTION)}}
+    modules, status = [ours], {peers.OURS: {"version": peers.version(ours)}}
     for name, module in found.items():
-        if isinstance(module, str):
-            status[name] = {"absent": module}
+        absent = module if isinstance(module, str) else peers.try_out(module)
+        if absent:
+            status[name] = {"absent": absent}
         else:
             modules.append(module)
-            status[name] = {"version": version(module.DISTRIBUTION)}
+            status[name] = {"version": peers.version(module)}
     return modules, status
 
 
