@@ -14,6 +14,7 @@ from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros,
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.lock import TrainingLock
+from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.validation import (
     as_matrix,
     as_numeric,
@@ -283,7 +284,8 @@ class Derivatives:
                     f"v[{k}] must be a tuple (weight, bias), got {type(pair).__name__}."
                 )
             weight, own = pair[0], place.bias(buffer)
-            given = as_matrix(f"v[{k}][0]", weight, self._dtype, layer.n_out, "the layer's n_out")
+            name = layer_in_code(k)
+            given = as_matrix(f"v[{k}][0]", weight, self._dtype, layer.n_out, f"n_out of {name}")
             if len(given) != layer.n_in:
                 raise ValueError(
                     f"v[{k}][0] must have shape ({layer.n_in}, {layer.n_out}), got {given.shape}."
@@ -293,7 +295,7 @@ class Derivatives:
                 own[...] = as_vector(f"v[{k}][1]", pair[1], self._dtype, layer.n_out)
             elif pair[1] is not None:
                 raise ValueError(
-                    f"v[{k}][1] must be None, since the layer has no bias, got "
+                    f"v[{k}][1] must be None, since {name} has no bias, got "
                     f"{type(pair[1]).__name__}."
                 )
         return buffer

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastbackprop._compare.losses import Loss
 from fastbackprop._core.errors import DivergenceError
+from fastbackprop._core.naming import layer_in_words
 from fastbackprop._core.validation import check_held, check_real
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._diagnose.data import LEAST_ROWS, class_findings, input_findings, target_findings
@@ -194,7 +195,7 @@ def _units(layers: list[dict[str, Any]], is_fused: bool) -> Iterator[Finding]:
             if dead > DEAD * n_out:
                 yield Finding(
                     "dead relu units",
-                    f"layer {k + 1}, {dead} of {n_out} units",
+                    f"{layer_in_words(k)}, {dead} of {n_out} units",
                     dead / n_out,
                     "They are 0 for every sample and get no blame: lower the learning rate, "
                     "centre the inputs, "
@@ -210,7 +211,7 @@ def _units(layers: list[dict[str, Any]], is_fused: bool) -> Iterator[Finding]:
             if flat.sum() > SATURATED * n_out:
                 yield Finding(
                     "saturated units",
-                    f"layer {k + 1}, {int(flat.sum())} of {n_out} units",
+                    f"{layer_in_words(k)}, {int(flat.sum())} of {n_out} units",
                     float(flat.mean()),
                     f"They lie where {layer['activation']!r} is flat and pass hardly any blame "
                     f"on: scale the "
@@ -237,7 +238,7 @@ def _flow(
         k = int(alive.argmin())
         yield Finding(
             "vanishing gradients",
-            f"layer {dead + k + 2}",
+            layer_in_words(dead + 1 + k),
             float(alive[k]),
             "Its blame is that part of the last layer's: take 'relu' or fewer layers, or larger "
             "initial weights.",
@@ -246,7 +247,7 @@ def _flow(
     if ratios[k] > EXPLODING:
         yield Finding(
             "exploding gradients",
-            f"layer {k + 1}",
+            layer_in_words(k),
             float(ratios[k]),
             "Its blame is so many times the last "
             "layer's: begin with smaller weights (weight_init='auto'), or lower the learning "
@@ -264,7 +265,7 @@ def _updates(measured: list[dict[str, float | None]], may_be_small: bool) -> Ite
         if ratio is not None and ratio > LARGEST_UPDATE:
             yield Finding(
                 "large updates",
-                f"layer {k + 1}",
+                layer_in_words(k),
                 ratio,
                 "One step changes its weights by that part of them, where 0.001 is usual: lower "
                 "the learning rate.",
@@ -272,7 +273,7 @@ def _updates(measured: list[dict[str, float | None]], may_be_small: bool) -> Ite
         elif ratio is not None and ratio < SMALLEST_UPDATE and may_be_small:
             yield Finding(
                 "small updates",
-                f"layer {k + 1}",
+                layer_in_words(k),
                 ratio,
                 "One step changes its weights by that part of them, where 0.001 is usual: begin "
                 "with weights of the "

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from fastbackprop._core.naming import layer_in_words
 from fastbackprop._model.files import write_beside
 
 __all__ = ["Diagnosis", "Finding"]
@@ -105,8 +106,8 @@ class Diagnosis:
     def _layers_html(self) -> str:
         """What was measured, as a table."""
         rows = [
-            (str(k), *("-" if value is None else f"{value:.3g}" for value in x.values()))
-            for k, x in enumerate(self.layers, 1)
+            (layer_in_words(k), *("-" if value is None else f"{value:.3g}" for value in x.values()))
+            for k, x in enumerate(self.layers)
         ]
         return _table(
             (

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbackprop._compare.losses import Loss
+from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.validation import check_integer, check_real, check_seed
 from fastbackprop._explain.chain import bias_name, name_of, weight_name
 from fastbackprop._explain.explain import (
@@ -250,7 +251,7 @@ def gradient_check(
         if other is not None:
             where.append(_worst_of_float32(other, gradient, roundings[at], least))
         is_input = at == len(values) - 1
-        part = "x" if is_input else f"layer {at // 2 + 1} {'weight' if at % 2 == 0 else 'bias'}"
+        part = "x" if is_input else _parameters_name(at)
         n_kinks, n_lost = sum(x.is_kink for x in tried), sum(x.is_lost for x in tried)
         single_error, single_allowed = (
             (None, None) if other is None else (where[1].error, where[1].allowed)
@@ -440,6 +441,10 @@ def _roundings(
 def _least(gradient: np.ndarray) -> float:
     """Return what errors of smaller gradients are relative to: 1/100 of the largest of its kind."""
     return 1e-2 * float(np.abs(gradient).max(initial=0))
+
+
+def _parameters_name(at: int) -> str:
+    return f"{layer_in_code(at // 2)}.{'weight' if at % 2 == 0 else 'bias'}"
 
 
 def _name(model: Sequential, at: int, index: tuple[int, ...], is_input: bool) -> str:

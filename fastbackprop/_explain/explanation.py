@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastbackprop._core.naming import layer_in_words
 from fastbackprop._core.validation import check_choice, check_integer
 from fastbackprop._explain.chain import Chain, bias_name, name_of, strongest_paths, weight_name
 from fastbackprop._model.files import write_beside
@@ -346,7 +347,7 @@ def _candidates(e: Explanation, kind: str) -> Iterator[Blamed]:
             squares = (
                 float((x.astype(np.float64) ** 2).sum()) for x in (weight, bias) if x is not None
             )
-            yield Blamed(f"layer {k + 1}", (k,), float(e.blame.layers[k]), sum(squares) ** 0.5)
+            yield Blamed(layer_in_words(k), (k,), float(e.blame.layers[k]), sum(squares) ** 0.5)
         elif kind == "neurons":
             totals = layer.delta.sum(axis=0, dtype=np.float64)
             for j, share in enumerate(e.blame.neurons[k]):

@@ -1,7 +1,7 @@
 """An Explanation as text: the four steps with the formulas, and the numbers put in.
 
-Layers count from 1 as in the formulas (w1, z1, a1 belong to ``model.layers[0]``), neurons from 0 as
-in NumPy. Wide layers are folded to those most to blame.
+Layers are named by ``_core/naming.py`` and count from 1 as in the formulas, neurons from 0 as in
+NumPy. Wide layers are folded to those most to blame.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._core.naming import layer_in_words
 from fastbackprop._explain.chain import (
     bias_name,
     is_saturated,
@@ -44,7 +45,7 @@ def text(e: Any) -> str:
     if n > 1:
         lines.append(
             f"Predict, compare and blame show sample {sample}, the most costly of {n}; correct is "
-            f"for all."
+            "for all."
         )
     steps = {
         "predict": _predict(e, sample),
@@ -102,7 +103,7 @@ def _predict(e: Any, s: int) -> list[tuple[str, ...]]:
         n_in, n_out = layer.weight.shape
         is_last = k == len(e.layers) - 1
         inputs = (e.x if k == 0 else e.layers[k - 1].a)[s]
-        rows.append((f"layer {k + 1}: {n_in} -> {n_out}, {layer.activation}",))
+        rows.append((f"{layer_in_words(k)}: {n_in} -> {n_out}, {layer.activation}",))
         shown, more = _shown(abs(layer.delta[s]))
         for j in shown:
             shape, a_prev = layer.weight.shape, "x" if k == 0 else f"a{k}"
@@ -163,7 +164,7 @@ def _blame(e: Any, s: int) -> list[tuple[str, ...]]:
     for k in reversed(range(len(e.layers))):
         layer = e.layers[k]
         n_out = layer.weight.shape[1]
-        rows.append((f"layer {k + 1}",))
+        rows.append((layer_in_words(k),))
         shown, more = _shown(abs(layer.delta[s]))
         rows += [_delta(e, k, j, s, n_out) for j in shown]
         rows += _and_more(more, "neurons")
@@ -283,7 +284,7 @@ def _correct(e: Any) -> list[tuple[str, ...]]:
                     f"= {number(before[where])} {numbers} = {number(after[where])}",
                 )
             )
-        rows += _and_more(_left_out(layer), f"weights of layer {k + 1}")
+        rows += _and_more(_left_out(layer), f"weights of {layer_in_words(k)}")
     rows.append((f"C after the step: {number(e.after.cost)}, before: {number(e.cost)} "
         f"({e.after.verdict}); "
                  f"the gradient predicted {number(e.after.predicted_cost)}",))  # fmt: skip

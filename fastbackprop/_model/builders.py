@@ -7,6 +7,7 @@ from typing import Any
 
 from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.errors import ModelFileError
+from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.validation import check_choice, check_integer
 from fastbackprop._model.files import one_line, read_model_file
 from fastbackprop._model.sequential import Sequential, check_layers, rebuild
@@ -115,9 +116,9 @@ def load(path: str | os.PathLike[str]) -> Sequential:
             weight = tensors.pop(f"layers.{i}.weight")
             bias = tensors.pop(f"layers.{i}.bias") if x["bias"] else None
             if weight.shape != shape or (bias is not None and bias.shape != shape[1:]):
-                raise ValueError(f"layer {i} and its weights have different shapes")
+                raise ValueError(f"{layer_in_code(i)} and its weights have different shapes")
             if any(x is not None and x.dtype.name != description["dtype"] for x in (weight, bias)):
-                raise ValueError(f"layer {i} is not {description['dtype']}")
+                raise ValueError(f"{layer_in_code(i)} is not {description['dtype']}")
             arrays.append((weight, bias))
         if tensors:
             raise ValueError(f"no layer for {', '.join(tensors)}")

@@ -18,6 +18,7 @@ from fastbackprop._core.buffers import (
 from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.dispatch import DTYPES, kernels
 from fastbackprop._core.lock import TrainingLock
+from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.threads import (
     MOST_THREADS,
     OPERATIONS_PER_CALL,
@@ -406,7 +407,7 @@ class Sequential(Derivatives):
         head = ("layer", "shape", "activation", "bias", "parameters")
         rows = [
             (
-                f"{i} Dense",
+                f"{layer_in_code(i)} Dense",
                 f"{x.n_in:,} -> {x.n_out:,}",
                 x.activation + (f" {x.slope:g}" if x.activation == "leaky_relu" else ""),
                 "yes" if x.has_bias else "no",

@@ -64,7 +64,7 @@ def test_dead_relu_units():
     model = fb.mlp([6, 10, 3], output_activation="softmax", seed=0)
     model.layers[0].bias[:4] = -100
     (found,) = fb.diagnose(model, *data(), loss="cross_entropy").findings
-    assert (found.name, found.where) == ("dead relu units", "layer 1, 4 of 10 units")
+    assert (found.name, found.where) == ("dead relu units", "layer 1 (layers[0]), 4 of 10 units")
     assert found.value == pytest.approx(0.4)
 
 
@@ -75,7 +75,7 @@ def test_saturated_units(activation):
     found = fb.diagnose(model, *data(), loss="cross_entropy").findings[0]
     assert (found.name, found.where, found.value) == (
         "saturated units",
-        "layer 1, 5 of 10 units",
+        "layer 1 (layers[0]), 5 of 10 units",
         0.5,
     )
 
@@ -92,7 +92,7 @@ def test_vanishing_and_exploding_gradients():
     X, y = data(n_out=10)
     deep = fb.mlp([6, *[20] * 12, 10], activation="sigmoid", output_activation="softmax", seed=0)
     (found,) = fb.diagnose(deep, X, y, loss="cross_entropy").findings
-    assert (found.name, found.where) == ("vanishing gradients", "layer 1")
+    assert (found.name, found.where) == ("vanishing gradients", "layer 1 (layers[0])")
     assert found.value < 1e-4
     wild = fb.mlp(
         [6, *[30] * 6, 10], output_activation="softmax", weight_init=fb.Uniform(-2, 2), seed=0
@@ -152,7 +152,9 @@ def test_a_dead_layer_is_named_once():
     model = fb.mlp([6, 10, 10, 10, 3], output_activation="softmax", seed=0)
     model.layers[1].bias[:] = -100
     found = fb.diagnose(model, *data(), loss="cross_entropy", learning_rate=0.01).findings
-    assert [(x.name, x.where) for x in found] == [("dead relu units", "layer 2, 10 of 10 units")]
+    assert [(x.name, x.where) for x in found] == [
+        ("dead relu units", "layer 2 (layers[1]), 10 of 10 units")
+    ]
 
 
 def test_small_updates_of_one_layer():
@@ -163,7 +165,7 @@ def test_small_updates_of_one_layer():
     ].weight *= 300  # the same function, but the weights of layer 1 have hardly any slope
     model.layers[1].weight /= 300
     (found,) = fb.diagnose(model, X, y, loss="cross_entropy", learning_rate=1e-5).findings
-    assert (found.name, found.where) == ("small updates", "layer 1")
+    assert (found.name, found.where) == ("small updates", "layer 1 (layers[0])")
     assert 0 < found.value < 1e-7
 
 
@@ -268,7 +270,7 @@ def test_text_dict_and_html(tmp_path):
     assert "<td>constant inputs</td><td>x[2]</td><td>1</td>" in page
     assert found._repr_html_() in page
     assert '<th scope="col">update by weights</th>' in page
-    assert f"<td>1</td><td>{found.layers[0]['weight_norm']:.3g}</td>" in page
+    assert f"<td>layer 1 (layers[0])</td><td>{found.layers[0]['weight_norm']:.3g}</td>" in page
     assert list(tmp_path.iterdir()) == [tmp_path / "d.html"]
     assert "Nothing wrong" in fb.Diagnosis([], 3, 3, [])._repr_html_()
 

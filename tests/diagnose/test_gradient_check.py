@@ -36,7 +36,7 @@ def test_what_is_right_passes(hidden, loss, dtype):
     check = fb.gradient_check(model, X, y, loss=loss)
     assert check, str(check)
     assert check.passed
-    names = [f"layer {k} {what}" for k in (1, 2, 3) for what in ("weight", "bias")]
+    names = [f"layers[{k}].{what}" for k in range(3) for what in ("weight", "bias")]
     assert [x.name for x in check.parts] == [*names, "x"]
     assert [x.size for x in check.parts] == [36, 9, 45, 5, 15, 3, 24]
     assert all(x.checked == x.size and x.error <= 1e-5 for x in check.parts)
@@ -79,7 +79,7 @@ def test_a_derivative_of_a_hidden_activation_that_is_wrong_is_found(hidden, k, m
     )
     assert not check
     assert {x.name for x in check.parts if x.error > 1e-5} == {
-        "x", *(f"layer {i + 1} {what}" for i in range(k + 1) for what in ("weight", "bias"))
+        "x", *(f"layers[{i}].{what}" for i in range(k + 1) for what in ("weight", "bias"))
     }  # fmt: skip
     assert check.worst.error == pytest.approx(0.01, rel=0.02)
     assert check.worst.backward == pytest.approx(1.01 * check.worst.differences, rel=1e-3)

@@ -152,7 +152,7 @@ def test_what_is_left_out_is_counted(name):
     text = str(fb.explain(model, X, y, loss=loss))
     blame, correct = text.split("\nblame\n")[1].split("\ncorrect\n")
     for k, layer in enumerate(model.layers, 1):
-        own = blame.split(f"  layer {k}\n")[1].split("  layer ")[0]
+        own = blame.split(f"  layer {k} (layers[{k - 1}])\n")[1].split("  layer ")[0]
         n = layer.weight.size + layer.bias.size
         more = re.search(r"and ([\d,]+) more weights", own)
         shown = len(re.findall(rf"^ +dC/d[wb]{k}(?:\[\S+(?: \d+\])?)? = ", own, re.MULTILINE))
@@ -265,7 +265,7 @@ def test_shares_are_those_of_the_sizes_and_each_name_is_its_own(name):
     parts = [(x.weight_gradient, x.bias_gradient) for x in e.layers]
     sums = [abs(w).sum() + abs(b).sum() for w, b in parts]
     norms = [np.hypot(np.linalg.norm(w), np.linalg.norm(b)) for w, b in parts]
-    check("layers", sums, norms, [f"layer {k + 1}" for k in range(len(parts))])
+    check("layers", sums, norms, [f"layer {k + 1} (layers[{k}])" for k in range(len(parts))])
     flat = ravel(x for pair in parts for x in pair)
     names = []
     for k, (w, b) in enumerate(parts, 1):
@@ -364,7 +364,7 @@ def test_wide_layers_are_folded_and_all_is_counted():
     text = str(fb.explain(model, X, y, loss=loss))
     assert "and 34 more neurons" in text  # 40
     assert "and 11 more neurons" in text  # 17
-    assert f"and {20 * 40 + 40 - 6:,} more weights of layer 1" in text
+    assert f"and {20 * 40 + 40 - 6:,} more weights of layer 1 (layers[0])" in text
     assert max(map(len, text.splitlines())) < 250
 
 

@@ -103,7 +103,7 @@ def test_repr_and_summary_say_what_the_net_is():
     lines = model.summary().splitlines()
     assert lines[0].split() == ["layer", "shape", "activation", "bias", "parameters"]
     assert lines[2].split() == [
-        "0",
+        "layers[0]",
         "Dense",
         "1,000",
         "->",
@@ -113,7 +113,7 @@ def test_repr_and_summary_say_what_the_net_is():
         "yes",
         "30,030",
     ]
-    assert lines[3].split() == ["1", "Dense", "30", "->", "2", "softmax", "no", "60"]
+    assert lines[3].split() == ["layers[1]", "Dense", "30", "->", "2", "softmax", "no", "60"]
     assert lines[-1] == "30,090 parameters, float64, 240,720 bytes"
     assert len(repr(fb.mlp([3] * 200))) < 120
 
