@@ -153,9 +153,9 @@ def check_files(wheel: Path) -> None:
     }
     needed |= {
         "fastbackprop/py.typed",
-        "fastbackprop/data/digits.npz",
-        "fastbackprop/data/explanation.html",
-        "fastbackprop/data/README.md",
+        "fastbackprop/_data/digits.npz",
+        "fastbackprop/_explain/page.html",
+        "fastbackprop/_data/README.md",
     }
     missing = needed - files
     check("files missing", not missing, ", ".join(sorted(missing)) or "none")
