@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"fastbackprop {fb.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    help_demo = "train on 1,797 bundled handwritten digits: about a second"
+    help_demo = "train on 1,197 bundled handwritten digits: about a second"
     parser_demo = commands.add_parser("demo", help=help_demo, description=f"Demo: {help_demo}.")
     parser_demo.add_argument(
         "--epochs", type=_at_least(1), default=30, help="passes over the data (default: 30)"
