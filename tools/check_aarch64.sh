@@ -148,12 +148,13 @@ cat "$temporary/aarch64"
 echo "all the same, to the last bit"
 
 # qemu 7.2 ends itself by an assertion in a child that was forked from a process with threads.
-threads=tests/core/test_threads.py
+threads=tests/threads
 no_forks=(
-    --deselect "$threads::test_a_hundred_forks_train_in_parent_and_child"
-    --deselect "$threads::test_a_model_forked_in_the_middle_of_a_fit_can_be_trained_in_the_child"
+    --deselect "$threads/test_processes.py::test_a_hundred_forks_train_in_parent_and_child"
+    --deselect "$threads/test_processes.py::test_a_model_forked_in_the_middle_of_a_fit_can_be_trained_in_the_child"
 )
-tests=(tests/kernels/test_{kernels,golden,math,bits}.py tests/blame "$threads")
+tests=(tests/kernels/test_{kernels,golden,math,bits}.py tests/blame)
+tests+=("$threads"/test_{callers,helpers,how_many,idle,processes,same_bits}.py)
 for cpu in $cpus; do
     step "tests on aarch64, $cpu: ${tests[*]}"
     QEMU_CPU=$cpu "$arm" -m pytest -q -p no:cacheprovider "${no_forks[@]}" "${tests[@]}"

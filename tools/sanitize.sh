@@ -160,7 +160,7 @@ P
         test_processes_of_joblib                          # likewise
         test_ctrl_c_ends_a_fit_with_threads               # TSan delays a signal to a call of libc
     )
-    run_tests tsan tests/core/test_threads.py -k "$(without "${not_here[@]}")"
+    run_tests tsan tests/threads --ignore tests/threads/test_interrupt.py -k "$(without "${not_here[@]}")"
     run_tests tsan tests/predict/test_predict.py -k eight_threads
 }
 

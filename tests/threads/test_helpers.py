@@ -1,0 +1,128 @@
+"""It does not matter when helpers come, or whether: and they are parked threads."""
+
+import random
+import threading
+import time
+
+import numpy as np
+import pytest
+import reference
+from reference import DTYPES, VARIANTS, Kernels
+from test_same_bits import RULES, trained
+from threads_shared import fit_with_threads, random_layers, sha256, weights
+
+import fastbackprop as fb
+from fastbackprop._core import threads as _threads
+from fastbackprop._model import sequential as _model
+from fastbackprop._train import trainer as _trainer
+
+
+def helper_first(work, n_threads):
+    for _ in range(n_threads):
+        work.help()  # the first does everything
+    return work.run()
+
+
+def helpers_too_late(work, n_threads):
+    result = work.run()
+    for _ in range(n_threads):
+        work.help()
+    return result
+
+
+def helpers_at_any_time(work, n_threads):
+    def come():
+        time.sleep(random.uniform(0, 0.002))
+        work.help()
+
+    helpers = [threading.Thread(target=come) for _ in range(n_threads + 2)]  # more than are wanted
+    for helper in helpers:
+        helper.start()
+    time.sleep(random.uniform(0, 0.002))
+    result = work.run()
+    for helper in helpers:
+        helper.join()
+    return result
+
+
+@pytest.mark.parametrize("come", [helper_first, helpers_too_late, helpers_at_any_time])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_it_does_not_matter_when_helpers_come(come, dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    layers = random_layers(rng, [60, 256, 100, 5], ["tanh", "relu", "softmax"])
+    X, y = rng.normal(size=(1000, 60)), rng.integers(0, 5, 1000)
+    training = {
+        "loss": "cross_entropy",
+        "optimizer": RULES[2],
+        "X": X,
+        "y": y,
+        "order": None,
+        "batch_size": 90,
+    }
+    net = Kernels(VARIANTS[-1], dtype, layers)
+
+    def results(n):
+        judged = net.evaluate("cross_entropy", X, y, n)
+        return trained(VARIANTS[-1], dtype, layers, training, n), judged, sha256(net.predict(X, n))
+
+    expected = results(1)
+    monkeypatch.setattr(reference, "run", come)
+    for n_threads in (2, 3, 7) * 3:
+        assert results(n_threads) == expected
+
+
+def test_calls_that_are_over_neither_hang_nor_change_bits(monkeypatch):
+    over, original = [], _threads.run
+    monkeypatch.setattr(
+        _trainer, "run", lambda work, n_threads: over.append(work) or original(work, n_threads)
+    )
+    expected = weights(fit_with_threads())
+    for work in over * 500:
+        _threads._workers.calls.put(work)
+    assert weights(fit_with_threads()) == expected
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_work_runs_once(n_threads, monkeypatch):
+    works, original, model = [], _threads.run, fb.mlp([3, 2], seed=0)
+    monkeypatch.setattr(
+        _model, "run", lambda work, n_threads: works.append(work) or original(work, n_threads)
+    )
+    model.predict(np.ones((100, 3)), n_threads=n_threads)
+    with pytest.raises(RuntimeError, match=r"^a Work runs once$"):
+        works[0].run()
+
+
+class Call:
+    """Like a Work of the kernels, but its run waits for help."""
+
+    def __init__(self):
+        self.helped, self.helper = threading.Event(), None
+
+    def help(self):
+        self.helper = threading.current_thread()
+        self.helped.set()
+
+    def run(self, call):
+        call(self)
+        return self.helped.wait(20)
+
+
+def test_helpers_are_called_and_are_parked_daemon_threads():
+    call = Call()
+    assert _threads.run(call, 2)
+    assert call.helper.name.startswith("fastbackprop-")
+    assert call.helper.daemon
+    assert call.helper.is_alive()
+    n_started = _threads._workers.n_started
+    assert _threads.run(Call(), 2)
+    assert _threads._workers.n_started == n_started
+
+
+def test_a_fit_calls_as_many_helpers_as_it_was_told():
+    fit_with_threads(n_threads=5)
+    assert _threads._workers.n_started >= 4
+    assert (
+        sum(x.name.startswith("fastbackprop-") for x in threading.enumerate())
+        == _threads._workers.n_started
+    )
