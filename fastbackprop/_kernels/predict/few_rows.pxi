@@ -2,9 +2,25 @@
 # take longer than the network: X is looked at as the NumPy array that it is, and only
 # the result is allocated.
 
+import os
+
 cimport numpy as cnp
 
 cnp.import_array()
+
+# Which of the forked processes this is, counted from 1. A thread that uses scratch marks it by this
+# number, so that the mark of a thread that a fork left behind means nothing in the child.
+cdef int64_t this_process = 1
+
+
+def count_fork():
+    """Make the marks of threads that aren't in this process void; a forked child calls it."""
+    global this_process
+    this_process += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=count_fork)
 
 cdef enum:
     QUICK_PRODUCTS = 200000      # multiply-adds: a few microseconds, for which the GIL is kept
@@ -20,7 +36,7 @@ cdef class QuickPredictor:
     """
 
     cdef Network network
-    cdef int64_t busy            # 1 while a thread uses the scratch: there may be no GIL
+    cdef int64_t busy            # this_process while a thread uses the scratch: there may be no GIL
     cdef void* memory
     cdef real* scratch
 
@@ -35,6 +51,11 @@ cdef class QuickPredictor:
 
     def __dealloc__(self):
         free(self.memory)
+
+    cdef bint take_scratch(self) noexcept:
+        """Whether the scratch was free, and is now the caller's until ``busy`` is 0 again."""
+        cdef int64_t busy = atomic_load(&self.busy)
+        return busy != this_process and atomic_replace(&self.busy, busy, this_process)
 
     def predict(self, X, bint check_finite):
         """The outputs for X, or None for what isn't simple: the long way knows more."""
@@ -62,7 +83,7 @@ cdef class QuickPredictor:
         shape[0], shape[n_dims - 1] = n, last.n_out
         result = cnp.PyArray_EMPTY(n_dims, shape, REAL_TYPE, 0)
         out = <real*>cnp.PyArray_DATA(result)
-        if not atomic_replace(&self.busy, 0, 1):                 # nothing from here on can raise
+        if not self.take_scratch():                              # nothing from here on can raise
             return None
         caller = begin_mode()
         if n * self.network.parameters.shape[0] <= QUICK_PRODUCTS:

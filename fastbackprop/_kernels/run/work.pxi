@@ -1,14 +1,18 @@
 # The calls of the kernels that threads share; training steps (predictions: prediction.pxi).
 
+from cpython.time cimport perf_counter
+
 cdef class Work:
     """A call of the kernels that threads may share: the one that asks runs it, others help."""
 
     cdef Team team
     cdef object kept             # alive as long as the threads need it
+    cdef readonly double waited  # seconds that the one who asked waited for the GIL afterwards
 
     cdef share(self, call):
         """Call helpers and lead them, whatever happens: nobody may be left at work alone."""
         cdef int64_t i
+        cdef double end = 0
         if atomic_load(&self.team.members[0]) >= CLOSED:
             raise RuntimeError("a Work runs once")
         try:
@@ -19,6 +23,8 @@ cdef class Work:
         finally:
             with nogil:
                 lead(&self.team)
+                end = perf_counter()
+            self.waited = perf_counter() - end
 
     def help(self):
         """Take a share, if the work isn't over yet; for any thread but the one in ``run``."""
@@ -96,6 +102,7 @@ cdef class TrainingWork(Work):
         """
         cdef Progress* progress = &self.job.progress
         cdef Mode caller
+        cdef double end = 0
         try:
             if self.team.most > 0:
                 self.share(call)
@@ -107,6 +114,8 @@ cdef class TrainingWork(Work):
                     else:
                         train_alone(&self.job)
                     end_mode(caller)
+                    end = perf_counter()
+                self.waited = perf_counter() - end
         finally:
             self.end()
         return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer
