@@ -13,7 +13,7 @@ import numpy as np
 
 import fastbackprop as fb
 from fastbackprop._cli.explain import add_explain, explain
-from fastbackprop._core.threads import available_cpus, check_n_threads
+from fastbackprop._core.threads import most_threads
 from fastbackprop._data.digits import load_digits
 
 __all__ = ["main"]
@@ -117,7 +117,7 @@ def info(as_json: bool) -> None:
         "built": kernels["built"],
         "debug": kernels["debug"],
         "cpu_features": kernels["features"],
-        "threads": check_n_threads(None) or available_cpus(),
+        "threads": most_threads(),
         "numpy": np.__version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.machine()}",

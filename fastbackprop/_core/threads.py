@@ -2,13 +2,16 @@
 
 Workers are Python threads that wait in a queue, without spinning, for work of the
 kernels; they enter it once per call, without the GIL. Nobody depends on them: work
-whose helpers come late is done by the thread that asked for it (see _kernels/run/team.pxi). They
-belong to the process that started them: a forked child starts its own.
+whose helpers come late, or can't be started, is done by the thread that asked for it (see
+_kernels/run/team.pxi). They leave before a fork; parent and child start new ones when they need
+them.
 """
 
+import _thread
 import math
 import os
 import threading
+import time
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,9 +21,9 @@ from fastbackprop._core.validation import check_integer
 
 __all__ = [
     "MOST_THREADS",
-    "OPERATIONS_PER_CALL",
     "available_cpus",
     "check_n_threads",
+    "most_threads",
     "run",
     "share_of_work",
 ]
@@ -31,13 +34,17 @@ ENVIRONMENT_VARIABLES = ("FASTBACKPROP_NUM_THREADS", "OMP_NUM_THREADS")
 # 30 microseconds of work near the peak of a core, ten times what meeting takes.
 OPERATIONS_PER_THREAD = 3e6
 
-# Between two visits to Python (for Ctrl-C, for the progress bar) the kernels do at
-# most about this many operations: 10 ms near the peak of a core, 0.2 s far below it.
-OPERATIONS_PER_CALL = 1e9
-
 CGROUPS_OF_PROCESS, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 MOST_THREADS = 1024  # more is a mistake: each has scratch and a stack of its own
+
+IDLE, AT_WORK, LEAVING = "idle", "at work", "leaving"  # what a helper may be
+TASKS = Path("/proc/self/task")  # this process's threads, where the system is Linux
+PATIENCE = 1.0  # seconds that a fork waits for idle helpers, which leave in less than 1 ms
+
+# Seconds that the last call of any thread waited until it had Python's lock (the GIL) again: who
+# else computes is the same for all threads.
+last_wait = 0.0
 
 
 def _quota_of(folder: Path) -> float:
@@ -88,9 +95,18 @@ def available_cpus() -> int:
 
 
 def check_n_threads(n_threads: object) -> int | None:
-    """Return the number that argument or environment asks for; None leaves it to the work."""
+    """Return the number of threads that the argument orders, None if it leaves that to us.
+
+    An environment variable of ours that is no number of threads is refused where it would count.
+    """
     if n_threads is not None:
         return _at_most("n_threads", check_integer("n_threads", n_threads))
+    _limit_of_environment()
+    return None
+
+
+def _limit_of_environment() -> int:
+    """The most threads that the environment allows; MOST_THREADS where it says nothing."""
     ours, common = (os.environ.get(name, "").strip() for name in ENVIRONMENT_VARIABLES)
     if ours:
         if not ours.isdecimal() or len(ours) > 9 or int(ours) < 1:
@@ -100,7 +116,9 @@ def check_n_threads(n_threads: object) -> int | None:
         return _at_most(ENVIRONMENT_VARIABLES[0], int(ours))
     # OpenMP allows a list, for nested levels; what it would ignore is ignored.
     first = common.split(",")[0].strip()
-    return min(int(first[:9]), MOST_THREADS) if first.isdecimal() and int(first[:9]) > 0 else None
+    if first.isdecimal() and int(first[:9]) > 0:
+        return min(int(first[:9]), MOST_THREADS)
+    return MOST_THREADS
 
 
 def _at_most(what: str, n_threads: int) -> int:
@@ -109,22 +127,26 @@ def _at_most(what: str, n_threads: int) -> int:
     return n_threads
 
 
+def most_threads() -> int:
+    """The most threads that work gets unless ``n_threads`` orders more."""
+    return min(available_cpus(), _limit_of_environment())
+
+
 def share_of_work(n_threads: int | None, operations: float) -> tuple[int, bool]:
     """Return how many threads to use, and whether they are more than CPUs.
 
     Parameters
     ----------
     n_threads : int or None
-        What ``check_n_threads`` returned.
+        What ``check_n_threads`` returned: an order, or None for as many as the work is worth,
+        within ``most_threads``.
     operations : float
         Floating-point operations between two meetings of the threads.
     """
-    if n_threads == 1 or (n_threads is None and operations < 2 * OPERATIONS_PER_THREAD):
-        return 1, False
-    cpus = available_cpus()
-    if n_threads is None:
-        return max(1, min(cpus, int(operations / OPERATIONS_PER_THREAD))), False
-    return n_threads, n_threads > cpus
+    if n_threads is not None:
+        return n_threads, n_threads > 1 and n_threads > available_cpus()
+    worth = int(operations / OPERATIONS_PER_THREAD)
+    return (1 if worth < 2 else min(worth, most_threads())), False
 
 
 class _Workers:
@@ -134,27 +156,72 @@ class _Workers:
         self.calls: SimpleQueue[Any] = SimpleQueue()
         self.n_started = 0
         self.starting = threading.Lock()
+        self.states: dict[int, str] = {}  # of each that has come, by the system's number
 
     def start(self, n_helpers: int) -> None:
-        """Have at least so many."""
-        if self.n_started < n_helpers:
-            with self.starting:
-                while self.n_started < n_helpers:
-                    name = f"fastbackprop-{self.n_started + 1}"
-                    threading.Thread(
-                        target=_serve, args=(self.calls,), name=name, daemon=True
-                    ).start()
-                    self.n_started += 1
+        """Have at least so many, as far as the system lets threads start."""
+        if self.n_started >= n_helpers:
+            return
+        with self.starting:
+            while self.n_started < n_helpers:
+                try:
+                    # threading.Thread.start() waits until the thread says that it has begun: for
+                    # ever, if memory ends there.
+                    _thread.start_new_thread(self.serve, ())
+                except (RuntimeError, MemoryError):
+                    return  # a limit of threads, or Python is ending: helpers aren't needed
+                self.n_started += 1
 
+    def serve(self) -> None:
+        """Wait for calls and help with them, in a thread of its own, until one is None."""
+        number = threading.get_native_id()
+        while True:
+            self.states[number] = IDLE
+            work = self.calls.get()
+            if work is None:
+                self.calls.put(None)  # for the other helpers
+                break
+            self.states[number] = AT_WORK
+            work.help()
+            del work  # or the arrays of the last call would live as long as the worker waits
+        self.states[number] = LEAVING
 
-def _serve(calls: "SimpleQueue[Any]") -> None:
-    while True:
-        work = calls.get()
-        work.help()
-        del work  # or the arrays of the last call would live as long as the worker waits
+    def can_come(self) -> bool:
+        """Whether there is somebody to call.
+
+        Calls that nobody takes (a thread may have died of want of memory) must not pile up, since
+        they keep arrays alive.
+        """
+        return self.n_started > 0 and self.calls.qsize() <= MOST_THREADS
+
+    def send_away(self) -> None:
+        """Let all leave, and wait until those who were idle have left."""
+        if self.n_started == 0:
+            return
+        self.calls.put(None)
+        end = time.monotonic() + PATIENCE
+        while self._someone_idle_is_here() and time.monotonic() < end:
+            time.sleep(0.0001)
+
+    def _someone_idle_is_here(self) -> bool:
+        states = list(self.states.items())
+        if len(states) < self.n_started:
+            return True  # started, and not there yet
+        if TASKS.exists():  # a thread is there for a moment after its last line of Python
+            return any(
+                state != AT_WORK and (TASKS / str(number)).exists() for number, state in states
+            )
+        return any(state == IDLE for _, state in states)
 
 
 _workers = _Workers()
+
+
+def _send_workers_away() -> None:
+    """Before a fork: Python 3.12 and later warn of a fork where there are other threads."""
+    global _workers
+    workers, _workers = _workers, _Workers()
+    workers.send_away()
 
 
 def _forget_workers() -> None:
@@ -164,14 +231,19 @@ def _forget_workers() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_workers)
+    os.register_at_fork(before=_send_workers_away, after_in_child=_forget_workers)
 
 
 def run(work: Any, n_threads: int) -> Any:
     """Do a Work of the kernels with this many threads; returns what its ``run`` returns."""
-    if n_threads == 1:
-        return work.run()
-    _workers.start(n_threads - 1)
+    global last_wait
+    call = None
+    if n_threads > 1:
+        workers = _workers  # a fork puts others in their place
+        workers.start(n_threads - 1)
+        call = workers.calls.put if workers.can_come() else None
     # The kernels call the helpers themselves, and put is C: no Ctrl-C can come between that and the
     # work.
-    return work.run(_workers.calls.put)
+    result = work.run(call)
+    last_wait = work.waited
+    return result

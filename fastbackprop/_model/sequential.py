@@ -21,7 +21,6 @@ from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.threads import (
     MOST_THREADS,
-    OPERATIONS_PER_CALL,
     check_n_threads,
     run,
     share_of_work,
@@ -35,6 +34,7 @@ from fastbackprop._core.validation import (
     check_out,
     check_seed,
 )
+from fastbackprop._core.visits import Visits
 from fastbackprop._model.files import write_model_file
 from fastbackprop._model.flat import flat_of, set_flat
 from fastbackprop._predict.dense import Dense, WeightAndBias
@@ -219,9 +219,10 @@ class Sequential(Derivatives):
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in X.
         n_threads : int, optional
-            How many threads share the rows. None takes FASTBACKPROP_NUM_THREADS or
-            OMP_NUM_THREADS, else as many as the work is worth; the result is the same.
-            1,024 at most; a few rows are one thread's in any case.
+            How many threads share the rows; 1,024 at most. None takes as many as the work is
+            worth, at most the CPUs that the process may use, and at most what
+            FASTBACKPROP_NUM_THREADS or else OMP_NUM_THREADS says. The result is the same; a
+            few rows are one thread's in any case.
 
         Returns
         -------
@@ -249,11 +250,10 @@ class Sequential(Derivatives):
             if np.may_share_memory(rows.base, result):
                 rows = rows.copy()
         matrix = result.reshape(len(rows), self.n_out)
-        per_call = max(1, int(OPERATIONS_PER_CALL / (2.0 * self.n_parameters) / 64)) * 64
-        operations = 2.0 * min(per_call, len(rows)) * self.n_parameters
-        threads, crowded = share_of_work(check_n_threads(n_threads), operations)
+        operations = 2.0 * self.n_parameters  # of one row
+        threads, crowded = share_of_work(check_n_threads(n_threads), operations * len(rows))
         with self._scratch(threads) as scratch:
-            for first, part in rows.parts(per_call):
+            for first, part in Visits().parts_of(rows, 64, 64 * operations):
                 work = kernels(self._dtype).PredictionWork(
                     self._network,
                     part,

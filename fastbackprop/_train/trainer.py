@@ -13,7 +13,8 @@ from fastbackprop._core.arithmetic import quotient
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DiagnosisWarning, DivergenceError
 from fastbackprop._core.finite import check_weights
-from fastbackprop._core.threads import OPERATIONS_PER_CALL, check_n_threads, run, share_of_work
+from fastbackprop._core.random import RawWords
+from fastbackprop._core.threads import check_n_threads, run, share_of_work
 from fastbackprop._core.validation import (
     Rows,
     as_rows,
@@ -22,6 +23,7 @@ from fastbackprop._core.validation import (
     check_true_false,
     same_length,
 )
+from fastbackprop._core.visits import Visits
 from fastbackprop._correct.optimizers import SGD, as_optimizer
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.best import BestWeights
@@ -83,9 +85,10 @@ class Trainer:
     seed : int or None, default=None
         Of the shuffling; None takes one from the operating system.
     n_threads : int or None, default=None
-        How many threads share the work. None takes FASTBACKPROP_NUM_THREADS or
-        OMP_NUM_THREADS, else as many as a batch is worth, at most the CPUs that the
-        process may use; 1,024 at most. The weights come out the same to the last bit.
+        How many threads share the work; 1,024 at most. None takes as many as a batch is
+        worth, at most the CPUs that the process may use, and at most what
+        FASTBACKPROP_NUM_THREADS or else OMP_NUM_THREADS says. The weights come out the
+        same to the last bit.
     diagnose : bool, default=False
         Whether the first fit looks for what is wrong (see ``diagnose``), before it begins and again
         after the first epoch, and warns of it once by a DiagnosisWarning. The weights come out the
@@ -134,8 +137,9 @@ class Trainer:
         self._loss._check_fits(model.layers[-1].activation, model.n_out)
         self._optimizer._spec(model.dtype)
         # Keyed apart from the weights, which may well be drawn from the same seed.
-        self._generator = np.random.PCG64(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
+        self._generator = RawWords(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
         self._n_threads = check_n_threads(n_threads)
+        self._visits = Visits()
         self._n_steps = np.zeros(1, np.int64)  # counted by the kernels, which do them
         self._diagnoses_left = 2 if check_true_false("diagnose", diagnose) else 0
         self.history = History()
@@ -362,14 +366,12 @@ class Trainer:
         """
         n, size = len(data.rows), data.batch_size
         operations = self._operations(min(size, n))
-        per_call = size * max(1, int(OPERATIONS_PER_CALL / operations))
         # Once: the learning rate of an epoch is that of its start.
         settings = self._optimizer._spec(self._model.dtype)
         velocity = self._optimizer._velocity(self._model._parameters)
         sums = _Sums(0.0, 0)
         self._model._begin(min(size, n))
-        for first in range(0, n, per_call):
-            last = min(first + per_call, n)
+        for first, last in self._visits.parts(n, size, operations):
             outcome, cost, n_right, start, layer = self._call(
                 data, first, last, settings, velocity, sums, undo
             )
@@ -500,15 +502,12 @@ class Trainer:
 
     def _evaluate(self, rows: Rows, targets: Targets) -> dict[str, float]:
         model, spec = self._model, self._loss._spec(self._model.n_out)
-        per_call = max(1, int(OPERATIONS_PER_CALL / self._operations(64))) * 64
-        n_threads, crowded = share_of_work(
-            self._n_threads, 2.0 * min(per_call, len(rows)) * model.n_parameters
-        )
-        room = np.empty(min(per_call, len(rows)), rows.dtype)
+        n_threads, crowded = share_of_work(self._n_threads, 2.0 * len(rows) * model.n_parameters)
         cost, n_right, kernel = 0.0, 0, kernels(rows.dtype)
         with model._scratch(n_threads) as scratch:
-            for first, part in rows.parts(per_call):
-                wanted, costs = targets[first : first + len(part)], room[: len(part)]
+            for first, part in Visits().parts_of(rows, 64, self._operations(64)):
+                wanted = targets[first : first + len(part)]
+                costs = np.empty(len(part), rows.dtype)
                 work = kernel.PredictionWork(
                     model._network, part, None, scratch,
                     wanted.values, wanted.labels, spec, costs, n_threads, crowded,

@@ -12,6 +12,7 @@ import pytest
 
 import fastbackprop as fb
 from fastbackprop._cli.main import main
+from fastbackprop._core import threads
 from fastbackprop._data.digits import load_digits
 
 
@@ -152,9 +153,11 @@ def test_a_disk_that_is_full_is_an_error_in_one_sentence(arguments):
 
 
 def test_info_shows_the_threads_that_would_be_used(capsys, monkeypatch):
-    monkeypatch.setenv("FASTBACKPROP_NUM_THREADS", "3")
-    assert main(["info", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["threads"] == 3
+    for said, used in [("3", 3), ("16", 8)]:
+        monkeypatch.setattr(threads, "available_cpus", lambda: 8)
+        monkeypatch.setenv("FASTBACKPROP_NUM_THREADS", said)
+        assert main(["info", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["threads"] == used
     monkeypatch.setenv("FASTBACKPROP_NUM_THREADS", "many")
     assert main(["info"]) == 2
     assert "FASTBACKPROP_NUM_THREADS must be" in capsys.readouterr().err

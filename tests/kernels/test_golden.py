@@ -29,13 +29,13 @@ def digest(model):
     return hashlib.sha256(b"".join(p.tobytes() for p in parameters(model))).hexdigest()
 
 
-def train(dtype, widths, activation, output, loss, sgd, epochs=10, n=50):
+def train(dtype, widths, activation, output, loss, sgd, epochs=10, n=50, n_threads=None):
     """A little training by the public names: its losses, digest and some predictions."""
     model = fb.mlp(widths, activation=activation, output_activation=output, seed=0, dtype=dtype)
     X, y = integer_data(n, widths[0], dtype), integer_data(n, widths[-1], dtype)
     if loss == "cross_entropy":
         y = y.argmax(axis=1)
-    trainer = fb.Trainer(model, loss, fb.SGD(**sgd), batch_size=8, seed=0)
+    trainer = fb.Trainer(model, loss, fb.SGD(**sgd), batch_size=8, seed=0, n_threads=n_threads)
     losses = trainer.fit(X, y, epochs=epochs).loss
     return {
         "losses": losses,

@@ -20,8 +20,7 @@ import pytest
 from reference import VARIANTS
 
 import fastbackprop as fb
-from fastbackprop._core import threads
-from fastbackprop._train import trainer as trainer_module
+from fastbackprop._core import threads, visits
 
 RNG = np.random.default_rng(0)
 WIDE = RNG.normal(size=(20_000, 200)).astype("f4")  # 16 MB
@@ -72,7 +71,7 @@ def let_helpers_finish():
     "per_call", [1e9, 1e7]
 )  # operations: one call of the kernels for an epoch, or many
 def test_memory_does_not_grow_with_batches_or_epochs(n_threads, per_call, monkeypatch):
-    monkeypatch.setattr(trainer_module, "OPERATIONS_PER_CALL", per_call)
+    monkeypatch.setattr(visits, "OPERATIONS_PER_CALL", per_call)
     X, y = WIDE[:, :60].copy(), WIDE[:, :1].copy()
 
     def measure(n_batches, epochs):
@@ -193,6 +192,7 @@ import ctypes, sys
 import numpy as np
 import fastbackprop as fb
 from fastbackprop._core import threads as _threads
+from fastbackprop._core import visits as _visits
 from fastbackprop._model import sequential as _model
 from fastbackprop._train import trainer as _trainer
 
@@ -208,7 +208,7 @@ def run(work, n_threads):
     return result
 
 _trainer.run = _model.run = run
-_trainer.OPERATIONS_PER_CALL = 1e12  # all steps in one call
+_visits.OPERATIONS_PER_CALL = 1e12  # all steps in one call
 model = fb.mlp([60, 100, 1], activation="tanh", output_activation="sigmoid", seed=0)
 sgd = fb.SGD(1e-4, momentum=0.9, weight_decay=1e-4)
 trainer = fb.Trainer(model, "binary_cross_entropy", sgd, batch_size=16, seed=0, n_threads=n_threads)

@@ -102,21 +102,26 @@ def test_the_quota_of_a_control_group_is_found(name, tmp_path, monkeypatch):
     assert _threads._cgroup_quota.__wrapped__() == expected
 
 
-# argument, FASTBACKPROP_NUM_THREADS, OMP_NUM_THREADS, used
+# argument, FASTBACKPROP_NUM_THREADS, OMP_NUM_THREADS, used by large work on 8 CPUs, by small work
 SAID = [
-    (None, None, None, None),
-    (2, "3", "4", 2),
-    (2, "abc", "abc", 2),
-    (None, "3", "4", 3),
-    (None, " 3 ", "", 3),
-    (None, "", "4", 4),
-    (None, None, "4,2", 4),
-    (None, None, " 4 , 2", 4),
-    (None, None, "0", None),
-    (None, None, "abc", None),
-    (None, None, "-2", None),
-    (None, None, "9" * 5000, 1024),
-    (None, None, ",", None),
+    (None, None, None, 8, 1),
+    (2, "3", "4", 2, 2),
+    (12, "3", "4", 12, 12),
+    (2, "abc", "abc", 2, 2),
+    (None, "3", "4", 3, 1),
+    (None, "4", "3", 4, 1),
+    (None, "16", None, 8, 1),
+    (None, " 3 ", "", 3, 1),
+    (None, "", "4", 4, 1),
+    (None, None, "16", 8, 1),
+    (None, None, "1", 1, 1),
+    (None, None, "4,2", 4, 1),
+    (None, None, " 4 , 2", 4, 1),
+    (None, None, "0", 8, 1),
+    (None, None, "abc", 8, 1),
+    (None, None, "-2", 8, 1),
+    (None, None, "9" * 5000, 8, 1),
+    (None, None, ",", 8, 1),
 ]
 
 
@@ -128,12 +133,17 @@ def set_environment(monkeypatch, ours, common):
             monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize(("argument", "ours", "common", "used"), SAID)
-def test_the_argument_beats_our_variable_and_that_beats_the_common_one(
-    argument, ours, common, used, monkeypatch
+@pytest.mark.parametrize(("argument", "ours", "common", "large", "small"), SAID)
+def test_an_argument_is_an_order_and_variables_are_limits_ours_before_the_common_one(
+    argument, ours, common, large, small, monkeypatch
 ):
     set_environment(monkeypatch, ours, common)
-    assert _threads.check_n_threads(argument) == used
+    monkeypatch.setattr(_threads, "available_cpus", lambda: 8)
+    n_threads = _threads.check_n_threads(argument)
+    assert _threads.share_of_work(n_threads, 1e9) == (large, large > 8)
+    assert _threads.share_of_work(n_threads, 1e6) == (small, small > 8)
+    if argument is None:
+        assert _threads.most_threads() == large
 
 
 def test_trainer_and_predict_use_the_number_that_was_said(monkeypatch):
@@ -147,7 +157,7 @@ def test_trainer_and_predict_use_the_number_that_was_said(monkeypatch):
     monkeypatch.setattr(_model, "run", run)
     set_environment(monkeypatch, None, None)
     model, X = fb.mlp([2, 1], seed=0), [[1, 2]] * 70
-    for argument, ours, used in [(None, None, 1), (5, "3", 5), (None, "3", 3), (1, "3", 1)]:
+    for argument, ours, used in [(None, None, 1), (5, "3", 5), (None, "3", 1), (1, "3", 1)]:
         set_environment(monkeypatch, ours, None)
         trainer = fb.Trainer(model, "half_squared_error", n_threads=argument)
         for use in [

@@ -17,11 +17,12 @@ import fastbackprop as fb
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 widths, n, batch_size = eval(sys.argv[1])
+n_threads = int(sys.argv[2]) if len(sys.argv) > 2 else None
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(n, widths[0])).astype("f4"), rng.normal(size=(n, widths[-1])).astype("f4")
 model = fb.mlp(widths, activation="tanh", seed=0)
 trainer = fb.Trainer(model, "half_squared_error", fb.SGD(1e-4, momentum=0.9),
-                     batch_size=batch_size, seed=0)
+                     batch_size=batch_size, seed=0, n_threads=n_threads)
 sent = []
 
 def interrupt():

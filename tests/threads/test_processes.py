@@ -1,13 +1,15 @@
 """Forked, spawned and joblib's processes train with threads too."""
 
+import copy
 import os
+import pickle
 import threading
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
 from test_golden import train
-from threads_shared import START, run_script
+from threads_shared import START, run_script, weights
 
 import fastbackprop as fb
 
@@ -23,7 +25,7 @@ for _ in range(100):
     child = os.fork()
     if child == 0:
         signal.alarm(20)  # a child that hangs ends by this
-        os._exit(0 if fit(2) == expected and len(helpers()) == 1 else 3)
+        os._exit(0 if fit(2) == expected and n_helpers() == 1 else 3)
     right = fit(2) == expected
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert right and status == 0, (right, status)
@@ -44,15 +46,15 @@ JOB = (
     "half_squared_error",
     {"learning_rate": 0.01},
     2,
+    50,
 )
 
 
-def test_a_spawned_process_trains_with_threads_to_the_same_bits(monkeypatch):
+def test_a_spawned_process_trains_with_threads_to_the_same_bits():
     expected = train(*JOB)
-    monkeypatch.setenv("FASTBACKPROP_NUM_THREADS", "2")
-    assert train(*JOB) == expected
+    assert train(*JOB, 2) == expected
     with get_context("spawn").Pool(1) as pool:
-        assert pool.apply_async(train, JOB).get(timeout=60) == expected
+        assert pool.apply_async(train, (*JOB, 2)).get(timeout=60) == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="This system does not fork.")
@@ -83,13 +85,96 @@ def test_a_model_forked_in_the_middle_of_a_fit_can_be_trained_in_the_child():
     assert status == 0
 
 
-def test_processes_of_joblib_train_with_threads_to_the_same_bits(monkeypatch):
+def test_processes_of_joblib_train_with_threads_to_the_same_bits():
     joblib = pytest.importorskip("joblib", reason="joblib isn't installed.")
     loky = pytest.importorskip("joblib.externals.loky")
     expected = train(*JOB)
-    monkeypatch.setenv("FASTBACKPROP_NUM_THREADS", "2")
     try:
-        jobs = [joblib.delayed(train)(*JOB) for _ in range(4)]
+        jobs = [joblib.delayed(train)(*JOB, 2) for _ in range(4)]
         assert joblib.Parallel(n_jobs=2, backend="loky", timeout=60)(jobs) == [expected] * 4
     finally:
         loky.get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+# Before the package is imported, so that it runs after the package's own.
+COUNT_THREADS = """
+import os, sys, warnings
+counts = []
+os.register_at_fork(before=lambda: counts.append(len(os.listdir("/proc/self/task"))))
+import numpy
+n_before = len(os.listdir("/proc/self/task"))
+"""
+FORK_WHEN_IDLE = """
+warnings.simplefilter("error")  # Python 3.12 warns of forks where there are threads
+expected = fit(1)
+for _ in range(20):
+    assert fit(3) == expected
+    assert n_helpers() == 2
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if fit(3) == expected and n_helpers() == 2 else 3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert n_helpers() == 0
+assert set(counts) == {n_before}, (counts, n_before)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs Linux's list of threads")
+def test_idle_helpers_have_left_at_a_fork():
+    run_script(COUNT_THREADS + START + FORK_WHEN_IDLE, OPENBLAS_NUM_THREADS="1")
+
+
+FORK_IN_A_DRAW = """
+signal.alarm(60)
+trainer, other = new(1), new(1)
+trainer.fit(X, X[:, :1])
+other.fit(X, X[:, :1], epochs=2)
+generator = trainer._generator
+getattr(generator, "_generator", generator).lock.acquire()  # as another thread does while it draws
+child = os.fork()
+if child == 0:
+    signal.alarm(10)
+    trainer.fit(X, X[:, :1])
+    same = (trainer.model._parameters.values == other.model._parameters.values).all()
+    os._exit(0 if same else 3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="This system does not fork.")
+def test_a_child_forked_while_another_thread_draws_words_goes_on_from_the_last_draw():
+    run_script(START + FORK_IN_A_DRAW)
+
+
+@pytest.mark.parametrize("copy_of", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
+def test_a_copy_of_a_trainer_shuffles_alike(copy_of):
+    trainer, X = fb.Trainer(fb.mlp([3, 2], seed=0), "half_squared_error", seed=0), np.eye(50, 3)
+    trainer.fit(X, X[:, :2])
+    twin = copy_of(trainer)
+    assert trainer.fit(X, X[:, :2]).loss == twin.fit(X, X[:, :2]).loss
+    assert weights(trainer) == weights(twin)
+
+
+FORK_IN_PREDICT = """
+warnings.simplefilter("ignore", DeprecationWarning)
+signal.alarm(60)
+model, rows = fb.mlp([500, 1000, 500], seed=0), np.ones((64, 500), "f4")
+
+def predict():
+    while True:
+        model.predict(rows)
+
+threading.Thread(target=predict, daemon=True).start()
+for _ in range(20):
+    time.sleep(0.001)
+    child = os.fork()
+    if child == 0:
+        quick = model._quick(rows, True) is not None and model._quick(rows, True) is not None
+        os._exit(0 if quick else 3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="This system does not fork.")
+def test_a_child_forked_while_another_thread_predicts_predicts_as_fast():
+    run_script(START + FORK_IN_PREDICT)

@@ -12,7 +12,7 @@ from threads_shared import MANY, THREADS, random_layers, random_targets, sha256
 
 import fastbackprop as fb
 from fastbackprop._core import threads as _threads
-from fastbackprop._train import trainer as _trainer
+from fastbackprop._core import visits as _visits
 
 RULES = [
     (1e-4, 0.0, False, 0.0),
@@ -170,7 +170,7 @@ def test_threads_diverge_with_the_same_words_and_leave_the_same_weights(
     results = set()
     # An epoch is one call of the kernels, or some: then good steps of several calls are repeated.
     for n_threads, operations in product((1, 2, 4, 7), (1e9, 1e7)):
-        monkeypatch.setattr(_trainer, "OPERATIONS_PER_CALL", operations)
+        monkeypatch.setattr(_visits, "OPERATIONS_PER_CALL", operations)
         model = fb.mlp([100, 100, 1], activation=activation, bias=bias, seed=0)
         for layer in model.layers:
             layer.weight = np.sign(layer.weight) * np.float32(
