@@ -4,8 +4,9 @@
 #     g <- g + weight_decay w        v <- momentum v + g
 #     step = g + momentum v (Nesterov), else v
 #
-# A velocity below the smallest normal number becomes 0: where an input is lit once, momentum would
-# else leave a subnormal one for ever, since it rounds to itself; sums with it are slow on some CPUs.
+# A velocity below the smallest normal number becomes 0: where an input is lit once, momentum
+# would else leave a subnormal one for ever, since it rounds to itself; sums with it are slow on
+# some CPUs.
 
 cdef inline vec corrected(
     const Update* update, vec w, vec g,

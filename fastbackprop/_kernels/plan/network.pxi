@@ -34,7 +34,7 @@ cdef inline Py_ssize_t row_length(Py_ssize_t n) noexcept nogil:
 cdef inline real rounded(double x) noexcept nogil:
     """A number from Python as a real, rounded to nearest whatever the caller's mode."""
     cdef Mode caller = begin_mode()
-    cdef real nearest = <real>quotient(x, 1)
+    cdef real nearest = quotient(x, 1)
     end_mode(caller)
     return nearest
 

@@ -174,7 +174,7 @@ def hessian_vector_product(
     fbp_assert(room >= n * network.widest)
     with nogil:
         caller = begin_mode()
-        scale = <real>quotient(factor, <double>n)
+        scale = quotient(factor, <double>n)
         begin_forward(plan, &X[0, 0], n)
         for k in range(1, plan.n_layers):
             pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)

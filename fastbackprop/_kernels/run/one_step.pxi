@@ -86,7 +86,7 @@ def compare(
     batch.z, batch.a, batch.delta, batch.costs = &z[0, 0], &a[0, 0], &delta[0, 0], &costs[0]
     fbp_assert(costs.shape[0] >= batch.n + LANES)
     caller = begin_mode()
-    loss.gradient_scale = <real>quotient(factor, <double>batch.n)
+    loss.gradient_scale = quotient(factor, <double>batch.n)
     compare_rows(&loss, &batch, NULL, 0, &n_right)
     total = sum_of_costs(batch.costs, batch.n, 0)
     end_mode(caller)

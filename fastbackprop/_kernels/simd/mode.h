@@ -8,7 +8,7 @@
 
    Compilers know nothing of such registers. They don't move loads and stores across
    begin and end; but arithmetic on locals they may, so that what is made of
-   arguments alone goes through fbp_quotient.                                        */
+   arguments alone goes through fbp_quotient of simd.h.                              */
 
 #ifndef FBP_MODE_H
 #define FBP_MODE_H
@@ -81,12 +81,5 @@ FBP_MODE_FN void fbp_mode_end(fbp_mode caller) {
     FBP_NO_MOVES();
 }
 #endif
-
-/* numerator / denominator, computed where it stands. */
-FBP_MODE_FN double fbp_quotient(double numerator, double denominator) {
-    volatile double n = numerator, d = denominator;
-    volatile double x = n / d;
-    return x;
-}
 
 #endif

@@ -521,6 +521,14 @@ FBP_FN vec v_mantissa(vec x) {
     return v_or(fraction, v_set1((real)1));
 }
 
+/* numerator / denominator as a real, computed and rounded where it stands, between fbp_mode_begin
+   and fbp_mode_end: nothing that is volatile moves across them. */
+FBP_FN real fbp_quotient(double numerator, double denominator) {
+    volatile double n = numerator, d = denominator;
+    volatile real x = (real)(n / d);
+    return x;
+}
+
 FBP_FN real v_get_first(vec x) { real y; memcpy(&y, &x, sizeof y); return y; }
 /* Anywhere: the arrays of kernels on the stack have no alignment of their own. */
 FBP_FN void v_store_any(real *p, vec x) { memcpy(p, &x, sizeof x); }

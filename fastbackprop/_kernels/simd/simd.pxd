@@ -68,6 +68,7 @@ cdef extern from "built_from.h" nogil:
     vec v_pow2(vec n) noexcept
     vec v_biased_exponent(vec x) noexcept
     vec v_mantissa(vec x) noexcept
+    real quotient "fbp_quotient"(double numerator, double denominator) noexcept
     real v_get_first(vec x) noexcept
     void v_store_any(real* p, vec x) noexcept        # any address
     vec v_load_any(const real* p) noexcept
@@ -78,4 +79,3 @@ cdef extern from "mode.h" nogil:
     bint mode_is_set "fbp_mode_is_set"() noexcept
     Mode begin_mode "fbp_mode_begin"() noexcept      # before any arithmetic, on each thread
     void end_mode "fbp_mode_end"(Mode caller) noexcept
-    double quotient "fbp_quotient"(double numerator, double denominator) noexcept
