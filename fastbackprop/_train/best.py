@@ -1,12 +1,18 @@
 """The weights that a fit goes back to where it diverges."""
 
 import math
+from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
 from fastbackprop._core.buffers import Parameters, aligned_empty
 
 __all__ = ["BestWeights"]
+
+# An epoch's loss is measured before its steps, so the last of them may have spoilt the weights
+# already: then those of the start are the better ones.
+MUCH_WORSE = 10.0
 
 
 class BestWeights:
@@ -23,15 +29,29 @@ class BestWeights:
     def __init__(self, parameters: Parameters, state: np.ndarray | None) -> None:
         self._parameters, self._state = parameters, state
         size = parameters.values.size * (1 if state is None else 2)
-        self.room = aligned_empty(size, parameters.values.dtype)
-        self.loss, self.epoch = math.inf, 0
-        parameters.save(state, self.room)
+        self._start = aligned_empty(size, parameters.values.dtype)
+        parameters.save(state, self._start)
+        self.room = self._start
+        self.loss, self.first_loss, self.epoch = math.inf, math.inf, 0
 
     def note(self, epoch: int, loss: float) -> None:
         """Copy what is there at the end of an epoch, if its loss is the lowest so far."""
-        if loss < self.loss:
+        if epoch == 1:
+            self.room = aligned_empty(self._start.size, self._start.dtype)
+            self.first_loss = loss
+        if loss < self.loss or epoch == 1:
             self._parameters.save(self._state, self.room)
             self.loss, self.epoch = loss, epoch
+
+    def settle(self, loss_now: Callable[[], float]) -> None:
+        """Go back to the start where the weights of the best epoch, already there, are no good."""
+        if self.epoch and not loss_now() <= MUCH_WORSE * self.first_loss:
+            size = self._parameters.values.size
+            buffers = [self._parameters.values] + ([] if self._state is None else [self._state])
+            copies = [self._start[:size], self._start[size:]]
+            # One call of C, which nothing can interrupt: weights and state belong together.
+            deque(map(np.copyto, buffers, copies), maxlen=0)
+            self.epoch = 0
 
     def __str__(self) -> str:
         return f"of epoch {self.epoch}, the best" if self.epoch else "of before the fit"

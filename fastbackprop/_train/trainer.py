@@ -258,7 +258,8 @@ class Trainer:
             If data or an argument doesn't fit; the model has not changed.
         DivergenceError
             If loss or weights stop being finite; weights and optimizer go back to the end of the
-            epoch with the lowest loss so far (in the first epoch: to the start).
+            epoch with the lowest loss so far (to the start in the first epoch, or where that epoch
+            itself left weights whose loss is more than ten times that of the first).
         RuntimeError
             If another thread trains the model.
         KeyboardInterrupt
@@ -292,12 +293,14 @@ class Trainer:
         with show_progress(plan.shows_bar, plan.epochs * len(data.rows)) as bar:
             self._diagnose(data.rows, data.targets)
             for epoch in range(1, plan.epochs + 1):
-                bar.set_description_str(f"epoch {epoch}/{plan.epochs}", refresh=False)
+                if plan.shows_bar:
+                    bar.set_description_str(f"epoch {epoch}/{plan.epochs}", refresh=False)
                 self._shuffle(data.order)
                 self._epoch(data, epoch, best, bar.update, plan.validation)
                 best.note(epoch, history.loss[-1])
                 self._diagnose(data.rows, data.targets)
-                bar.set_postfix_str(figures_of(history), refresh=False)
+                if plan.shows_bar:
+                    bar.set_postfix_str(figures_of(history), refresh=False)
                 if plan.on_epoch_end is not None:
                     plan.on_epoch_end(history)
         warn_of_useless_fit(
@@ -340,7 +343,7 @@ class Trainer:
         """One pass over the data, with its line in the history."""
         start = time.perf_counter()
         n = len(data.rows)
-        sums = self._steps(data, epoch, best.room, f"the weights {best}", done)
+        sums = self._steps(data, epoch, best, done)
         seconds = time.perf_counter() - start
         figures = {"loss": quotient(sums.cost, n)}
         accuracy = self._accuracy(sums.n_right, n)
@@ -355,21 +358,23 @@ class Trainer:
         self,
         data: _Data,
         epoch: int | None,
-        undo: np.ndarray,
-        kept: str,
+        best: BestWeights | None,
         done: Callable[[int], object] | None = None,
     ) -> _Sums:
         """All steps over the data, a few milliseconds to a call, in the model's lock.
 
-        ``undo`` has the weights and the velocity that are put back where a step goes wrong; an
-        error says that the model keeps ``kept``.
+        ``best`` has what is put back where a step goes wrong; None stands for what was there before
+        a single step.
         """
         n, size = len(data.rows), data.batch_size
         operations = self._operations(min(size, n))
         # Once: the learning rate of an epoch is that of its start.
         settings = self._optimizer._spec(self._model.dtype)
         velocity = self._optimizer._velocity(self._model._parameters)
-        sums = _Sums(0.0, 0)
+        parameters, sums = self._model._parameters, _Sums(0.0, 0)
+        if best is None:
+            parameters.save(velocity, parameters.snapshot)
+        undo = parameters.snapshot if best is None else best.room
         self._model._begin(min(size, n))
         for first, last in self._visits.parts(n, size, operations):
             outcome, cost, n_right, start, layer = self._call(
@@ -377,6 +382,10 @@ class Trainer:
             )
             if outcome:
                 batch = start // size + 1 if epoch is not None else int(self._n_steps[0]) + 1
+                kept = "of before the step"
+                if best is not None:
+                    best.settle(lambda: self._evaluate(data.rows, data.targets)["loss"])
+                    kept = str(best)
                 is_loss = outcome != WEIGHTS_NOT_FINITE
                 raise self._divergence(data, is_loss, epoch, batch, layer, kept)
             sums = _Sums(cost, n_right)
@@ -420,7 +429,7 @@ class Trainer:
         )
         return DivergenceError(
             f"{what} in {when}, first in layers[{layer}] ({self._model.layers[layer]!r}); "
-            f"the model keeps {kept}. {advice}",
+            f"the model keeps the weights {kept}. {advice}",
             epoch or 1,
             batch,
             layer,
@@ -463,15 +472,9 @@ class Trainer:
             If loss or weights stop being finite; the step is undone.
         """
         rows, targets = self._data(X, y, check_finite, may_be_row=True)
-        return self._model._lock.run(self._step, _Data(rows, targets, None, len(rows)))
-
-    def _step(self, data: _Data) -> float:
-        """Do it, in the model's lock."""
-        parameters = self._model._parameters
-        parameters.save(self._optimizer._velocity(parameters), parameters.snapshot)
-        kept = "the weights of before the step"
-        sums = self._steps(data, None, parameters.snapshot, kept)
-        return quotient(sums.cost, len(data.rows))
+        data = _Data(rows, targets, None, len(rows))
+        sums = self._model._lock.run(self._steps, data, None, None)
+        return quotient(sums.cost, len(rows))
 
     def evaluate(self, X: Any, y: Any, *, check_finite: bool = True) -> dict[str, float]:
         """Compare the model's predictions with y, without training.

@@ -318,7 +318,7 @@ def peak_and_plan(n_threads, momentum, batch_size, shuffle=True):
     )  # imports, helpers
     parameters = model._parameters.values
     velocity = parameters.nbytes if momentum else 0
-    best = parameters.nbytes + velocity
+    best = 2 * (parameters.nbytes + velocity)  # of the start, of the best epoch
     scratch = model._network.scratch_size(min(batch_size, n)) * parameters.itemsize
     return traced(fit)[0], best + velocity + scratch + (16 * n if shuffle else 0)
 

@@ -196,3 +196,19 @@ def test_weights_after_a_divergence_are_worth_keeping():
     with pytest.raises(fb.DivergenceError, match="the best"):
         trainer.fit(Z, Z[:, 0], epochs=40, on_epoch_end=spoil)
     assert trainer.evaluate(Z, Z[:, 0])["loss"] < start / 10
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("rate", [1e3, 1e15, 1e30])
+def test_a_first_epoch_of_one_step_that_spoils_the_weights_is_not_the_best(rate, momentum):
+    model = fb.mlp([5, 16, 1], activation="tanh", seed=0)
+    trainer = fb.Trainer(
+        model, "half_squared_error", fb.SGD(rate, momentum=momentum), batch_size=200
+    )
+    start = weights(trainer)
+    with pytest.raises(fb.DivergenceError, match="keeps the weights of before the fit") as caught:
+        trainer.fit(Z, Z[:, 0], epochs=1000)
+    assert caught.value.epoch > 1
+    assert weights(trainer) == start
+    if momentum:
+        assert not trainer.optimizer._velocity(model._parameters).any()
