@@ -105,13 +105,13 @@ def check_held(what: str, number: float, dtype: np.dtype, *, below: float = math
     hint = "; use dtype='float64'" if dtype == np.float32 else ""
     if 0 < abs(number) < smallest or abs(number) > largest:
         raise ValueError(
-            f"{what} must be between {smallest:g} and {largest:g} in size for a model in "
-            f"{dtype}, got {number!r}{hint}."
+            f"{what} must fit {dtype}, got {number!r}, which is not from {smallest:g} to "
+            f"{largest:g} in size{hint}."
         )
     if number < below <= dtype.type(number):
         raise ValueError(
-            f"{what} must be below {below:g} for a model in {dtype}, got {number!r}, which it "
-            f"rounds to {below:g}{hint}."
+            f"{what} must be below {below:g} in {dtype}, got {number!r}, which rounds to "
+            f"{below:g}{hint}."
         )
 
 

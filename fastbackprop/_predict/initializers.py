@@ -211,8 +211,8 @@ class Uniform(Initializer):
         check_held(f"high of {what}", self.high, dtype)
         if not dtype.type(self.low) < dtype.type(self.high):
             raise ValueError(
-                f"low of {what} must be below high for a model in {dtype}, got {self.low!r} and "
-                f"{self.high!r}, which it rounds to one number."
+                f"low of {what} must be below high in {dtype}, got {self.low!r} and "
+                f"{self.high!r}, which round to one number."
             )
 
 
