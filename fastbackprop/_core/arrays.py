@@ -33,6 +33,8 @@ def as_numeric(what: str, value: Any, must: str = NUMBERS, *, text_advice: str =
     text_advice : str
         What the complaint about text says at its end.
     """
+    if type(value) is np.ndarray and _is_real(value.dtype):
+        return value
     refuse_masked(what, value)
     _refuse_sparse(what, value, must)
     if _is_pandas(value):

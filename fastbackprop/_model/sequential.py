@@ -569,6 +569,12 @@ def check_layers(layers: Any) -> list[Dense]:
     for i, layer in enumerate(layers):
         if not isinstance(layer, Dense):
             raise TypeError(f"layers[{i}] must be a Dense, got {layer!r}.")
+        if not hasattr(layer, "_parameters"):
+            raise TypeError(
+                f"layers[{i}] must be made by Dense.__init__, got an unfinished "
+                f"{type(layer).__name__}; a layer that refers to its model can be copied only "
+                f"with it: copy the model."
+            )
         if layer._parameters is not None:
             raise ValueError(
                 f"layers[{i}] must be a new layer, got {layer!r}, which is part of a model already."

@@ -198,7 +198,9 @@ class TestPandas:
         for call in (network().predict, lambda X: network().predict(X, check_finite=False)):
             with pytest.raises(ValueError, match=words):
                 call(self.frame(count=column))
-        with pytest.raises(ValueError, match=r"^y must have no missing values, got one at index 3;"):
+        with pytest.raises(
+            ValueError, match=r"^y must have no missing values, got one at index 3;"
+        ):
             fb.Trainer(network(), "half_squared_error").fit(NUMBERS, column)
 
     @pytest.mark.parametrize("entry", ["predict", "forward", "fit", "step", "evaluate"])
@@ -244,7 +246,7 @@ class TestPandas:
 
     def test_frames_without_rows_or_columns_are_no_accident(self):
         assert network().predict(self.frame().iloc[:0]).shape == (0, 1)
-        with pytest.raises(ValueError, match="X must have 3 columns .*got 0"):
+        with pytest.raises(ValueError, match=r"X must have 3 columns .*got 0"):
             network().predict(self.frame()[[]])
         twice = self.pd.concat([self.frame(), self.frame(count=self.missing("Int64"))], axis=1)
         with pytest.raises(ValueError, match=r"row 3, column 'count'"):

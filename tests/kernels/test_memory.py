@@ -326,7 +326,9 @@ def peak_and_plan(n_threads, momentum, batch_size, shuffle=True):
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("batch_size", [1, 32, 1000, 10**6])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_a_fit_holds_its_best_weights_state_one_batch_and_the_order_of_rows(momentum, batch_size, shuffle):
+def test_a_fit_holds_its_best_weights_state_one_batch_and_the_order_of_rows(
+    momentum, batch_size, shuffle
+):
     peak, plan = peak_and_plan(1, momentum, batch_size, shuffle)
     assert 0.95 * plan - 20 * KB < peak < plan + 20 * KB
     with_threads, _ = peak_and_plan(4, momentum, batch_size, shuffle)
