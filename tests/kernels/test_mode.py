@@ -149,11 +149,10 @@ class Calls:
         return [total.hex(), delta[:, :5].copy(), costs[:150]]
 
     def correct(self):
-        values, velocity = self.start.copy(), aligned_zeros(self.start.size, self.dtype)
-        values = aligned_zeros(self.start.size, self.dtype)
-        values[:] = self.start
+        values, gradients, velocity = (aligned_zeros(self.start.size, self.dtype) for _ in range(3))
+        values[:] = gradients[:] = self.start
         snapshot = self.empty(2 * values.size)
-        at = self.module.correct(values, self.start, velocity, UPDATE, snapshot)
+        at = self.module.correct(values, gradients, velocity, UPDATE, snapshot)
         assert at == -1
         return [values, velocity]
 
