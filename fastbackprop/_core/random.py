@@ -7,12 +7,24 @@ import numpy as np
 
 __all__ = ["RawWords"]
 
+_process = 0  # a number for each of the forked processes, without a call of the system
+
+
+def _count_fork() -> None:
+    """Number a forked child."""
+    global _process
+    _process += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
+
 
 class RawWords:
     """Raw words of a PCG64, which a forked child goes on with.
 
-    NumPy's generator has a lock, which another thread may hold at the moment of the fork: in the
-    child nobody would open it. So the child takes a new one, in the state after the last draw.
+    NumPy's generator has a lock, which another thread may hold at the moment of a fork: in the
+    child nobody would open it. So the child takes a new generator, behind the last whole draw.
 
     Parameters
     ----------
@@ -21,24 +33,24 @@ class RawWords:
     """
 
     def __init__(self, seed: np.random.SeedSequence) -> None:
-        self._use(np.random.PCG64(seed))
-
-    def _use(self, generator: np.random.PCG64) -> None:
-        self._generator, self._state = generator, generator.state
-        self._process = os.getpid()
+        self._generator = np.random.PCG64(seed)
+        self._first_state, self._n_drawn = self._generator.state, 0
+        self._process = _process
 
     def random_raw(self, size: int) -> np.ndarray:
         """Draw so many words."""
-        if self._process != os.getpid():
-            self.__setstate__(self._state)
+        if self._process != _process:
+            self.__setstate__(self.__getstate__())
         words = self._generator.random_raw(size)
-        self._state = self._generator.state
+        self._n_drawn += size
         return words
 
     def __getstate__(self) -> Any:
-        return self._state
+        return self._first_state, self._n_drawn
 
     def __setstate__(self, state: Any) -> None:
-        generator = np.random.PCG64(0)
-        generator.state = state
-        self._use(generator)
+        self._first_state, self._n_drawn = state
+        self._generator = np.random.PCG64(0)
+        self._generator.state = self._first_state
+        self._generator.advance(self._n_drawn)
+        self._process = _process

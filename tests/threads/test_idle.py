@@ -111,13 +111,17 @@ def test_ctrl_c_while_helpers_are_called_leaves_none_training(monkeypatch):
     monkeypatch.setattr(_threads, "available_cpus", lambda: 2)
     X = np.random.default_rng(0).normal(size=(5_000, 64)).astype("f4")  # one call
     fit_with_threads()  # so that there is a helper
+
+    def new():
+        model, sgd = fb.mlp([64, 128, 1], activation="tanh", seed=0), fb.SGD(1e-3)
+        return fb.Trainer(model, "half_squared_error", sgd, batch_size=64, seed=0, n_threads=2)
+
+    whole = new()
+    whole.fit(X, X[:, :1])
     n = 0
     while True:
         n += 1
-        model = fb.mlp([64, 128, 1], activation="tanh", seed=0)
-        trainer = fb.Trainer(
-            model, "half_squared_error", fb.SGD(1e-3), batch_size=64, seed=0, n_threads=2
-        )
+        trainer = new()
         start, before, interrupt = weights(trainer), sys.gettrace(), InterruptAt(n)
         sys.settrace(interrupt)
         try:
@@ -128,6 +132,7 @@ def test_ctrl_c_while_helpers_are_called_leaves_none_training(monkeypatch):
         finally:
             sys.settrace(before)
         time.sleep(0.02)  # a helper without a leader would have begun
-        assert weights(trainer) == start, f"trained after Ctrl-C in {interrupt.place}"
+        # Behind run's call of the kernels the epoch is over; before it, nothing has begun.
+        assert weights(trainer) in (start, weights(whole)), f"cut in two in {interrupt.place}"
         assert len(trainer.fit(X[:100], X[:100, :1])) == 1
     assert n > 5
