@@ -38,7 +38,6 @@ CGROUPS_OF_PROCESS, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 MOST_THREADS = 1024  # more is a mistake: each has scratch and a stack of its own
 
-IDLE, AT_WORK, LEAVING = "idle", "at work", "leaving"  # what a helper may be
 TASKS = Path("/proc/self/task")  # this process's threads, where the system is Linux
 PATIENCE = 1.0  # seconds that a fork waits for idle helpers, which leave in less than 1 ms
 
@@ -156,7 +155,10 @@ class _Workers:
         self.calls: SimpleQueue[Any] = SimpleQueue()
         self.n_started = 0
         self.starting = threading.Lock()
-        self.states: dict[int, str] = {}  # of each that has come, by the system's number
+        self.leading: set[int] = set()  # threads whose calls are at work
+        # The system's numbers of all helpers that have come, and of those that have said goodbye.
+        self.come: set[int] = set()
+        self.gone: set[int] = set()
 
     def start(self, n_helpers: int) -> None:
         """Have at least so many, as far as the system lets threads start."""
@@ -175,16 +177,12 @@ class _Workers:
     def serve(self) -> None:
         """Wait for calls and help with them, in a thread of its own, until one is None."""
         number = threading.get_native_id()
-        while True:
-            self.states[number] = IDLE
-            work = self.calls.get()
-            if work is None:
-                self.calls.put(None)  # for the other helpers
-                break
-            self.states[number] = AT_WORK
+        self.come.add(number)
+        while (work := self.calls.get()) is not None:
             work.help()
             del work  # or the arrays of the last call would live as long as the worker waits
-        self.states[number] = LEAVING
+        self.calls.put(None)  # for the other helpers
+        self.gone.add(number)
 
     def can_come(self) -> bool:
         """Whether there is somebody to call.
@@ -195,23 +193,23 @@ class _Workers:
         return self.n_started > 0 and self.calls.qsize() <= MOST_THREADS
 
     def send_away(self) -> None:
-        """Let all leave, and wait until those who were idle have left."""
+        """Let all leave, and wait until they have left, if no other thread has them at work."""
         if self.n_started == 0:
             return
         self.calls.put(None)
         end = time.monotonic() + PATIENCE
-        while self._someone_idle_is_here() and time.monotonic() < end:
+        while not self.leading - {threading.get_ident()} and time.monotonic() < end:
+            if self.have_left():
+                return
             time.sleep(0.0001)
 
-    def _someone_idle_is_here(self) -> bool:
-        states = list(self.states.items())
-        if len(states) < self.n_started:
-            return True  # started, and not there yet
+    def have_left(self) -> bool:
+        """Whether nobody is here any more."""
+        if len(self.come) < self.n_started:
+            return False  # one has been started, and begins in a moment
         if TASKS.exists():  # a thread is there for a moment after its last line of Python
-            return any(
-                state != AT_WORK and (TASKS / str(number)).exists() for number, state in states
-            )
-        return any(state == IDLE for _, state in states)
+            return not any((TASKS / str(number)).exists() for number in self.come.copy())
+        return self.come == self.gone
 
 
 _workers = _Workers()
@@ -237,13 +235,18 @@ if hasattr(os, "register_at_fork"):
 def run(work: Any, n_threads: int) -> Any:
     """Do a Work of the kernels with this many threads; returns what its ``run`` returns."""
     global last_wait
-    call = None
-    if n_threads > 1:
-        workers = _workers  # a fork puts others in their place
-        workers.start(n_threads - 1)
-        call = workers.calls.put if workers.can_come() else None
-    # The kernels call the helpers themselves, and put is C: no Ctrl-C can come between that and the
-    # work.
-    result = work.run(call)
+    result = work.run() if n_threads == 1 else _lead(work, n_threads - 1)
     last_wait = work.waited
     return result
+
+
+def _lead(work: Any, n_helpers: int) -> Any:
+    workers, me = _workers, threading.get_ident()  # a fork puts others in their place
+    workers.start(n_helpers)
+    try:
+        workers.leading.add(me)
+        # The kernels call the helpers themselves, and put is C: no Ctrl-C can come between that and
+        # the work.
+        return work.run(workers.calls.put if workers.can_come() else None)
+    finally:
+        workers.leading.discard(me)

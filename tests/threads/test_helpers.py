@@ -119,7 +119,7 @@ def test_helpers_are_called_and_are_parked():
     call = Call()
     assert _threads.run(call, 2)
     assert call.helper != threading.get_native_id()
-    assert call.helper in _threads._workers.states
+    assert call.helper in _threads._workers.come
     n_started = _threads._workers.n_started
     assert _threads.run(Call(), 2)
     assert _threads._workers.n_started == n_started
@@ -128,4 +128,4 @@ def test_helpers_are_called_and_are_parked():
 def test_a_fit_calls_as_many_helpers_as_it_was_told():
     fit_with_threads(n_threads=5)
     assert _threads._workers.n_started >= 4
-    wait_for(lambda: len(_threads._workers.states) == _threads._workers.n_started)
+    wait_for(lambda: len(_threads._workers.come) == _threads._workers.n_started)
