@@ -130,7 +130,10 @@ trainer, other = new(1), new(1)
 trainer.fit(X, X[:, :1])
 other.fit(X, X[:, :1], epochs=2)
 generator = trainer._generator
-getattr(generator, "_generator", generator).lock.acquire()  # as another thread does while it draws
+lock = getattr(generator, "_generator", generator).lock
+drawing = threading.Thread(target=lock.acquire)  # as it does while it draws
+drawing.start()
+drawing.join()
 child = os.fork()
 if child == 0:
     signal.alarm(10)

@@ -309,7 +309,7 @@ def test_nan_is_never_right():
 
 def test_the_order_of_rows_does_not_come_from_the_words_of_the_weights():
     trainer = fb.Trainer(fb.mlp([2, 1], seed=7), "mean_squared_error", seed=7)
-    assert trainer._generator.random_raw() != np.random.PCG64(7).random_raw()
+    assert trainer._generator.random_raw(1) != np.random.PCG64(7).random_raw(1)
 
 
 def test_optimizer_step_waits_for_no_other_training_but_refuses():
