@@ -65,7 +65,7 @@ def test_rows_are_chosen_before_labels_become_rows_of_numbers(use):
     model = fb.mlp([2, n_classes], output_activation="softmax", seed=0)
     trainer = fb.Trainer(model, "cross_entropy", fb.SGD(1e-3), batch_size=1000, diagnose=True)
     calls = {
-        "diagnose": lambda: trainer._diagnose(*trainer._data(X, y, True)),
+        "diagnose": lambda: trainer.fit(X, y),
         "explain_training": lambda: fb.explain_training(trainer, X, y, steps=1),
     }
     with warnings.catch_warnings():
