@@ -384,7 +384,7 @@ class Trainer:
                 batch = start // size + 1 if epoch is not None else int(self._n_steps[0]) + 1
                 kept = "of before the step"
                 if best is not None:
-                    best.settle(lambda: self._evaluate(data.rows, data.targets)["loss"])
+                    best.settle(lambda: self._evaluate(data.as_rows(), data.targets)["loss"])
                     kept = str(best)
                 is_loss = outcome != WEIGHTS_NOT_FINITE
                 raise self._divergence(data, is_loss, epoch, batch, layer, kept)

@@ -59,7 +59,8 @@ X = np.random.default_rng(0).normal(size=(200, 60)).astype("f4")
 
 def new(n_threads):
     model = fb.mlp([60, 100, 1], activation="tanh", seed=0)
-    return fb.Trainer(model, "half_squared_error", fb.SGD(0.01), batch_size=50, seed=0, n_threads=n_threads)
+    return fb.Trainer(model, "half_squared_error", fb.SGD(0.01), batch_size=50, seed=0,
+                      n_threads=n_threads)
 
 def fit(n_threads, **options):
     trainer = new(n_threads)
