@@ -155,8 +155,9 @@ def tiles_of(path: Path) -> Iterator[tuple[str, tuple[int, int, int, int], int]]
             continue
         for loop in innermost_loops(instructions, is_arm):
             steps, rest = divmod(loop.multiply_adds, rows * vectors)
-            # Tiles of other sizes load more for as many multiply-adds.
-            if steps and not rest and loop.loads + loop.broadcasts <= steps * (rows + vectors):
+            # Tiles of other sizes load more for as many multiply-adds; polynomials broadcast nothing.
+            is_small = loop.loads + loop.broadcasts <= steps * (rows + vectors)
+            if steps and not rest and is_small and loop.broadcasts:
                 yield word, loop.per_step(steps), loop.address
 
 
