@@ -155,7 +155,7 @@ def tiles_of(path: Path) -> Iterator[tuple[str, tuple[int, int, int, int], int]]
             continue
         for loop in innermost_loops(instructions, is_arm):
             steps, rest = divmod(loop.multiply_adds, rows * vectors)
-            # Tiles of other sizes load more for as many multiply-adds; polynomials broadcast nothing.
+            # Tiles of other sizes load more for as many multiply-adds, polynomials broadcast none.
             is_small = loop.loads + loop.broadcasts <= steps * (rows + vectors)
             if steps and not rest and is_small and loop.broadcasts:
                 yield word, loop.per_step(steps), loop.address
