@@ -38,9 +38,9 @@ def show_progress(is_wanted: bool, total: int) -> Any:
     """Return a tqdm bar of ``total`` samples, or what stands in for one."""
     if not is_wanted:
         return NoBar()
-    from tqdm import tqdm
+    from fastbackprop._train.bar import Bar
 
-    return tqdm(total=total, desc="training", dynamic_ncols=True, bar_format=FORMAT)
+    return Bar(total=total, miniters=1, desc="training", dynamic_ncols=True, bar_format=FORMAT)
 
 
 def figures_of(history: History) -> str:

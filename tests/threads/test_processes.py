@@ -181,3 +181,25 @@ for _ in range(20):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="This system does not fork.")
 def test_a_child_forked_while_another_thread_predicts_predicts_as_fast():
     run_script(START + FORK_IN_PREDICT)
+
+
+FORK_AT_A_BAR = """
+signal.alarm(60)
+fit(1, progress_bar=True)
+from tqdm.std import TqdmDefaultWriteLock
+drawing = threading.Thread(target=TqdmDefaultWriteLock.th_lock.acquire)
+drawing.start()
+drawing.join()
+assert threading.enumerate() == [threading.main_thread()], "a thread of tqdm"
+child = os.fork()
+if child == 0:
+    signal.alarm(10)
+    fit(1, progress_bar=True)
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="This system does not fork.")
+def test_a_child_forked_while_another_thread_draws_a_bar_shows_its_own_and_no_thread_stays():
+    assert run_script(START + FORK_AT_A_BAR).stderr.count("training: 100%") == 2
