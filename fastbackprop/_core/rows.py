@@ -54,8 +54,12 @@ def _converted(given: np.ndarray, dtype: np.dtype, out: np.ndarray | None) -> np
     if given.dtype == dtype and given.flags.c_contiguous and given.flags.aligned:
         return given
     array = np.empty(given.shape, dtype) if out is None else out
-    with np.errstate(over="ignore", invalid="ignore"), exact_mode():
-        np.copyto(array, given, casting="unsafe")
+    with exact_mode():
+        if given.dtype.kind != "f" or given.dtype.itemsize < dtype.itemsize:
+            array[...] = given
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):
+                array[...] = given
     return array
 
 
@@ -124,11 +128,14 @@ class Rows:
 
         Rows that must be converted lie in one buffer, which the next part overwrites.
         """
-        buffer = None
         if not self._is_ready:
             n_rows = min(n_rows, self._rows_that_fit())
-            shape = (min(n_rows, len(self)), self.base.shape[1])
-            buffer = np.empty(shape, self.dtype)
+        if len(self) <= n_rows:
+            if len(self):
+                yield 0, self.whole()
+            return
+        shape = (n_rows, self.base.shape[1])
+        buffer = None if self._is_ready else np.empty(shape, self.dtype)
         for first in range(0, len(self), n_rows):
             yield first, self._converted(first, min(first + n_rows, len(self)), buffer)
 
