@@ -7,6 +7,8 @@ multiple of 1 KB get 64 bytes more, since the caches would keep only a few of th
 """
 
 import math
+import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -110,6 +112,33 @@ def places(shapes: Iterable[tuple[int, int, bool]], dtype: np.dtype) -> Iterator
         offset = place.end
 
 
+class Moment:
+    """The values of one moment, for layers that are copied one by one while another thread trains.
+
+    It is part of the model's state, so it lives as long as the copying; of itself nothing is kept.
+
+    Parameters
+    ----------
+    values : ndarray
+        A copy of all parameters.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = values
+        self._thread = threading.get_ident()
+        self._taken: set[int] = set()
+
+    def take(self, index: int) -> np.ndarray | None:
+        """Return the values for one layer, once; None for whoever else copies that layer."""
+        if threading.get_ident() != self._thread or index in self._taken:
+            return None
+        self._taken.add(index)
+        return self._values
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+
 class Parameters:
     """All weights and biases of a model, and, once asked for, their gradients.
 
@@ -126,6 +155,7 @@ class Parameters:
         self.values = aligned_zeros(self.places[-1].end, dtype, "The model's parameters")
         self.has_blame = False  # whether a backward has filled the gradients
         self._others: dict[str, np.ndarray] = {}
+        self._moment: weakref.ref[Moment] | None = None
 
     def _other(self, name: str, size: int) -> np.ndarray:
         """Return a buffer that is made when it is first asked for; one for all threads."""
@@ -134,6 +164,20 @@ class Parameters:
             # setdefault can't be interrupted: of several threads' buffers, all get the same.
             buffer = self._others.setdefault(name, aligned_zeros(size, self.values.dtype))
         return buffer
+
+    def hold(self, values: np.ndarray) -> Moment:
+        """Let layers that are copied as long as the result lives have these values."""
+        moment = Moment(values)
+        self._moment = weakref.ref(moment)
+        return moment
+
+    def copied(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return copies of a layer's weight and bias: of the moment that is held, or of now."""
+        moment = None if self._moment is None else self._moment()
+        values = None if moment is None else moment.take(index)
+        values, place = self.values if values is None else values, self.places[index]
+        bias = place.bias(values)
+        return place.weight(values).copy(), None if bias is None else bias.copy()
 
     def views(self, buffer: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray | None]]:
         """Each layer's weight and bias in the values, or in a buffer that is laid out as they."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -510,21 +511,11 @@ class Sequential(Derivatives):
         """Return a copy of all parameters, of the end of one step, while another thread trains."""
         return self._lock.read(self._parameters.values.copy)
 
-    def _copied_layers(self) -> dict[int, Dense]:
-        """Return copies of the layers with the weights of one moment, by the layers' ids."""
-        values = self._copied_values()
-        return {
-            id(layer): layer._on_its_own(place.weight(values), place.bias(values))
-            for layer, place in zip(self._layers, self._parameters.places, strict=True)
-        }
-
     def __getstate__(self) -> dict[str, Any]:
         """The layers, which bring their weights with them, and the user's own attributes."""
-        copies = self._copied_layers()
+        moment = self._parameters.hold(self._copied_values())
         own = own_attributes(self, self._internals)
-        # Attributes that are layers, such as `self.head = self.layers[-1]`, are the copy's layers.
-        state = {name: copies.get(id(value), value) for name, value in own.items()}
-        return {**state, "_layers": tuple(copies.values()), "_dtype": self._dtype.name}
+        return {"_moment": moment, **own, "_layers": self._layers, "_dtype": self._dtype.name}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Become a model of the layers in ``state``, checked as ``load`` does."""
@@ -538,12 +529,17 @@ class Sequential(Derivatives):
                         raise ValueError(f"layers[{index}] of a copied model must have weights.")
                     view[...] = init
         self._assemble(layers, parameters)
-        set_own_attributes(self, state, self._internals)
+        set_own_attributes(self, state, {*self._internals, "_moment"})
 
     def __copy__(self) -> Self:
         """A model with weights of its own; what else it refers to is shared."""
+        state = self.__getstate__()
+        copies = {id(layer): copy(layer) for layer in self._layers}
+        # Attributes that are layers, such as `self.head = self.layers[-1]`, are the copy's layers.
+        state = {name: copies.get(id(value), value) for name, value in state.items()}
+        state["_layers"] = tuple(copies[id(layer)] for layer in self._layers)
         other = type(self).__new__(type(self))
-        other.__setstate__(self.__getstate__())
+        other.__setstate__(state)
         return other
 
 

@@ -1,7 +1,7 @@
 """Dense: one layer, before and after it has become part of a model."""
 
 import numbers
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -235,21 +235,11 @@ class Dense:
         else:
             out[...] = self._checked(what, init, out.shape, out.dtype)
 
-    def _on_its_own(self, weight: np.ndarray, bias: np.ndarray | None) -> Self:
-        """Return a copy that is part of no model and begins with these weights."""
-        layer = type(self).__new__(type(self))
-        bias = None if bias is None else bias.copy()
-        inits = {"_parameters": None, "_weight_init": weight.copy(), "_bias_init": bias}
-        for name, value in {**own_attributes(self), **inits, "_index": 0}.items():
-            object.__setattr__(layer, name, value)
-        return layer
-
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a layer is a layer on its own, which begins with the same weights."""
         state = {**own_attributes(self), "_parameters": None, "_index": 0}
         if self._parameters is not None:
-            state["_weight_init"] = self.weight.copy()
-            state["_bias_init"] = None if self.bias is None else self.bias.copy()
+            state["_weight_init"], state["_bias_init"] = self._parameters.copied(self._index)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -274,6 +274,7 @@ class Trainer:
         TrainingWarning
             Once, if the loss has risen, or if after more than 10 epochs and 100 steps the outputs
             are the same for all samples.
+
         Notes
         -----
         A gradient is one sum over the rows of its batch in the model's dtype: in float32, over a

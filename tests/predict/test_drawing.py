@@ -47,11 +47,9 @@ def test_drawing_takes_little_more_memory_than_the_weights(init, dtype):
     assert peak < 1.1 * model.n_parameters * model.dtype.itemsize + 4e6
 
 
-@pytest.mark.parametrize(
-    ("shape", "place"), [((3, 20000), "row 0, column 0"), ((2, 2), "row 0, column 0")]
-)
-def test_what_the_dtype_cannot_hold_is_named_by_its_place(shape, place):
-    with pytest.raises(ValueError, match=f"weight_init must fit float32, got 1e\\+39 at {place};"):
+@pytest.mark.parametrize("shape", [(3, 20000), (2, 2)])
+def test_what_the_dtype_cannot_hold_is_refused_before_it_is_drawn(shape):
+    with pytest.raises(ValueError, match="weight_init must fit float32, got 1e\\+39, which is not"):
         fb.Sequential([fb.Dense(*shape, weight_init=1e39)])
 
 
