@@ -8,7 +8,7 @@ __all__ = ["own_attributes", "set_own_attributes"]
 
 def own_attributes(thing: object, internals: Collection[str] = ()) -> dict[str, Any]:
     """Return all attributes of an object except ``internals``, those in slots of a subclass too."""
-    state = object.__getstate__(thing)
+    state: Any = object.__getstate__(thing)
     attributes, slots = state if isinstance(state, tuple) else (state, None)
     everything = {**(attributes or {}), **(slots or {})}
     return {name: value for name, value in everything.items() if name not in internals}

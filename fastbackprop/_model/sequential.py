@@ -536,8 +536,8 @@ class Sequential(Derivatives):
         state = self.__getstate__()
         copies = {id(layer): copy(layer) for layer in self._layers}
         # Attributes that are layers, such as `self.head = self.layers[-1]`, are the copy's layers.
-        state = {name: copies.get(id(value), value) for name, value in state.items()}
-        state["_layers"] = tuple(copies[id(layer)] for layer in self._layers)
+        own = {name: copies.get(id(value), value) for name, value in state.items()}
+        state = {**own, "_layers": tuple(copies[id(layer)] for layer in self._layers)}
         other = type(self).__new__(type(self))
         other.__setstate__(state)
         return other

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from typing import Any
 
 from tqdm import tqdm
 from tqdm.std import TqdmDefaultWriteLock  # type: ignore[attr-defined]  # the stubs lack it
@@ -24,7 +25,8 @@ def _renew_locks() -> None:
     """In a forked child: another thread may have been drawing, and held tqdm's lock of threads."""
     held = TqdmDefaultWriteLock.th_lock
     TqdmDefaultWriteLock.th_lock = threading.RLock()
-    for lock in (vars(bar_class).get("_lock") for bar_class in (tqdm, Bar)):
+    drawing: list[Any] = [vars(bar_class).get("_lock") for bar_class in (tqdm, Bar)]
+    for lock in drawing:
         if isinstance(lock, TqdmDefaultWriteLock):
             lock.locks = [TqdmDefaultWriteLock.th_lock if x is held else x for x in lock.locks]
 

@@ -14,7 +14,7 @@ from fastbackprop._core.buffers import aligned_empty, aligned_zeros, padded_rows
 from fastbackprop._core.threads import run
 
 UPDATE = (0.01, 0.9, True, 0.001)
-WITHOUT_ARITHMETIC = {"count_fork", "Work", "first_outside", "shuffle"}
+WITHOUT_ARITHMETIC = {"Work", "count_fork", "first_outside", "shuffle"}
 
 
 def net_of(variant, dtype, seed=0):
