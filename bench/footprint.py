@@ -96,7 +96,10 @@ def expected_training() -> dict[str, float]:
 
     model = fb.mlp(WIDTHS, output_activation="softmax", seed=0)
     parameters = sum(a * b + b for a, b in pairwise(WIDTHS)) * 4 / MB
-    scratch = model._network.scratch_size(BATCH) * model.dtype.itemsize / MB
+    from fastbackprop._core import dispatch
+
+    size = dispatch.kernels(model.dtype).workspace_size(model._network, BATCH, False)
+    scratch = size * model.dtype.itemsize / MB
     n = BATCH * N_BATCHES
     data = n * (WIDTHS[0] * 4 + 8 + 8) / MB  # float32 rows, int64 labels, the order
     return {"data": data, "parameters": parameters, "state": 2 * parameters, "scratch": scratch}

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
+from fastbackprop._core import dispatch
+from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros
 from fastbackprop._core.dispatch import built_variants, missing_features
 from fastbackprop._core.threads import run
 
@@ -213,13 +214,12 @@ class Kernels:
             place.weight(self.parameters.values)[...] = layer.weight
             if place.has_bias:
                 place.bias(self.parameters.values)[...] = layer.bias
-        self.network = self.kernels.Network(
-            [
-                (p.n_in, p.n_out, p.offset, p.has_bias, x.activation, x.slope)
-                for x, p in zip(layers, self.places, strict=True)
-            ],
-            self.parameters.values,
-        )
+        norm = (0.0, 0.0, 0)  # numbers that only norms have
+        ops = [
+            ("product", p.n_in, p.n_out, p.offset, p.has_bias, x.activation, x.slope, *norm)
+            for x, p in zip(layers, self.places, strict=True)
+        ]
+        self.network = self.kernels.Network(ops, self.parameters.values)
 
     def spoiled(self, size):
         """NaN, aligned as the kernels want it."""
@@ -229,9 +229,9 @@ class Kernels:
 
     def spoil_scratch(self, capacity):
         """New scratch for training, with a fence behind it that must stay NaN."""
-        size = self.network.scratch_size(capacity)
+        size = self.kernels.workspace_size(self.network, capacity, True)
         memory = self.spoiled(size + 64)
-        self.network.set_scratch(capacity, memory[:size])
+        self.workspace = self.kernels.Workspace(self.network, capacity, True, memory[:size])
         return memory[size:]
 
     def cast(self, x):
@@ -250,17 +250,14 @@ class Kernels:
         """(z, a) of the last layer."""
         z, a = np.full((2, len(X), self.places[-1].n_out), np.nan, self.dtype)
         self.x = self.cast(X)  # the network looks at it again in backward
-        self.kernels.forward(self.network, self.x, a, z)
+        self.kernels.forward(self.workspace, self.x, a, z)
         return z, a
 
     def backward(self, d_out, is_d_z=False):
         """The gradients, as one buffer, and dC/dx."""
         gradients = self.spoiled(self.parameters.values.size)
         d_x = np.full((len(d_out), self.places[0].n_in), np.nan, self.dtype)
-        row = row_length(self.places[0].n_in, self.dtype)
-        scratch = self.spoiled(self.network.backward_scratch_size + len(d_out) * row)
-        scratch[: self.network.backward_scratch_size] = 0
-        self.kernels.backward(self.network, self.cast(d_out), is_d_z, gradients, d_x, scratch)
+        self.kernels.backward(self.workspace, self.cast(d_out), is_d_z, gradients, d_x)
         return gradients, d_x
 
     def targets(self, y):
@@ -284,8 +281,9 @@ class Kernels:
         """All steps of the rows in span; returns (outcome, cost, n_right, start, layer)."""
         first, last = span or (0, len(X))
         work = self.kernels.TrainingWork(
-            self.network, self.cast(X), *self.targets(y), order, first, last, batch_size or len(X),
-            loss_spec(loss, self.places[-1].n_out), optimizer, velocity, 0.0, 0, n_threads, crowded,
+            self.workspace, self.cast(X), *self.targets(y), order, first, last,
+            batch_size or len(X), loss_spec(loss, self.places[-1].n_out), optimizer, velocity,
+            0.0, 0, n_threads, crowded,
         )  # fmt: skip
         return run(work, n_threads)
 
@@ -309,3 +307,9 @@ class Kernels:
             buffer[p.offset : p.end].reshape(-1, p.row)[:, p.n_out :].ravel() for p in self.places
         ]
         return np.concatenate(rows)
+
+
+def workspace_size(model, capacity):
+    """Numbers of scratch that training of a model in such batches needs."""
+    module = dispatch.kernels(model.dtype)
+    return module.workspace_size(model._network, capacity, False)

@@ -29,7 +29,7 @@ CHECK, TESTS, BITS = (
 )
 ACTIVATIONS, LOSSES = "predict/activations.pxi", "compare/losses.pxi"
 BACKWARD, GRADIENT = "blame/backward.pxi", "correct/gradient.pxi"
-SINGLE, FIRST, SECOND = "run/single.pxi", "blame/derivatives.pxi", "run/hessian.pxi"
+SINGLE, FIRST, SECOND = "run/single.pxi", "run/derivatives.pxi", "run/hessian.pxi"
 PLANTS = [
     ("relu", ACTIVATIONS, "d, v_zero())", "v_mul(d, {p}), v_zero())", CHECK),
     ("leaky_relu above 0", ACTIVATIONS, "a), d, v_mul(d", "a), v_mul(d, {p}), v_mul(d", CHECK),
@@ -64,9 +64,9 @@ PLANTS = [
     ("one sample: dC/db", SINGLE, "v_add(v_zero(), v_load(layer.delta + j * LANES))",
      "v_mul(v_add(v_zero(), v_load(layer.delta + j * LANES)), {p})", BITS),
     ("sample_gradients", FIRST, "x[i] * delta[j]", "x[i] * delta[j] * {r}", TESTS),
-    ("jacobian", FIRST, "d_rows + i * first.row_in, first.n_in * sizeof(real))\n",
-     "d_rows + i * first.row_in, first.n_in * sizeof(real))\n            (&out[0, 0, 0] + i * "
-     "first.n_in)[0] *= {r}\n",
+    ("jacobian", FIRST, "plan.layers[0].row_in, n_in * sizeof(real))\n",
+     "plan.layers[0].row_in, n_in * sizeof(real))\n"
+     "            (job.out + i * job.out_row + j * n_in)[0] *= {r}\n",
      TESTS),
     ("sigmoid''", SECOND, "1 - 2 * a", "{r} * (1 - 2 * a)", TESTS),
     ("tanh''", SECOND, "-2 * a", "-2 * a * {r}", TESTS),

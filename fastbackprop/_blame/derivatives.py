@@ -1,7 +1,7 @@
 """What else blame is good for: gradients as results.
 
-``Sequential`` gets these methods from here. They run on the tiles that train, in the scratch of
-training: what a ``forward`` had kept is gone after them.
+``Sequential`` gets these methods from here. They run on the tiles that train, each call in a
+workspace of its own: so they need no lock, and what a ``forward`` has kept stays.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from fastbackprop._compare.losses import Loss, Targets, as_loss
 from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
-from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.naming import layer_in_code
+from fastbackprop._core.threads import check_n_threads, run, share_of_work
 from fastbackprop._core.validation import (
     as_matrix,
     as_numeric,
@@ -39,15 +39,13 @@ class Derivatives:
         _dtype: np.dtype
         _network: Any
         _parameters: Parameters
-        _lock: TrainingLock
+        _workspaces: Any
 
         @property
         def n_in(self) -> int: ...
         @property
         def n_out(self) -> int: ...
         def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray: ...
-        def _begin(self, n_rows: int) -> None: ...
-        def _scratch_for_backward(self, n_rows: int) -> np.ndarray: ...
         def _new_network(self, parameters: np.ndarray) -> Any: ...
 
     def input_gradient(self, X: Any, *, output: Any = None) -> np.ndarray:
@@ -69,8 +67,6 @@ class Derivatives:
         ------
         ValueError, TypeError
             If X or output has a wrong shape, or X, output or a weight isn't finite.
-        RuntimeError
-            If another thread trains the model.
         """
         if output is None and self.n_out > 1:
             raise ValueError(
@@ -105,8 +101,6 @@ class Derivatives:
         ------
         ValueError, TypeError
             If X has a wrong shape, or X or a weight isn't finite.
-        RuntimeError
-            If another thread trains the model.
 
         Examples
         --------
@@ -126,27 +120,33 @@ class Derivatives:
         result = np.empty((len(rows), each, self.n_in), self._dtype)
         size = max(1, ROWS // each)
         largest = min(len(rows), size) * min(each, ROWS)
-
-        def derive() -> None:
-            self._begin(largest)
-            scratch = self._scratch_for_backward(largest)
+        threads, crowded = self._share(4.0 * largest)
+        module = kernels(self._dtype)
+        with self._workspaces.borrowed(largest, reaches_inputs=True) as workspace:
             for first in range(0, len(rows), size):
-                own = rows[first : first + size]
+                part = slice(first, first + size)
                 for start in range(0, each, ROWS):
                     some = slice(start, min(start + ROWS, each))
                     if combinations is None:
-                        which = np.eye(some.stop - start, self.n_out, start, self._dtype)
+                        chosen = np.eye(some.stop - start, self.n_out, start, self._dtype)
                     else:
-                        which = combinations[some]
-                    # In one piece: either these are all outputs, or there is one row.
-                    place = result[first : first + size, some]
+                        chosen = combinations[some]
                     is_packed = first + start > 0
-                    kernels(self._dtype).output_derivatives(
-                        self._network, own, which, place, scratch, is_packed
+                    work = module.OutputDerivativesWork(
+                        workspace,
+                        rows[part],
+                        chosen,
+                        result[part, some],
+                        is_packed,
+                        threads,
+                        crowded,
                     )
-
-        self._lock.run(derive)
+                    run(work, threads)
         return result[0] if X.ndim == 1 else result
+
+    def _share(self, rows: float) -> tuple[int, bool]:
+        """How many threads work on so many rows, each forward or back once."""
+        return share_of_work(check_n_threads(None), rows * self._parameters.values.size)
 
     def sample_gradients(self, X: Any, y: Any, loss: str | Loss) -> LayerGradients:
         """Return the gradient of each sample's own cost.
@@ -169,8 +169,6 @@ class Derivatives:
         ------
         ValueError, TypeError
             If data doesn't fit, or a weight isn't finite.
-        RuntimeError
-            If another thread trains the model.
         """
         loss, rows, targets = self._data(X, y, loss)
         spec = loss._spec(self.n_out)
@@ -181,18 +179,16 @@ class Derivatives:
             )
             for layer in self._layers
         ]
-
-        def derive() -> None:
+        threads, crowded = self._share(6.0 * min(ROWS, len(rows)))
+        with self._workspaces.borrowed(min(ROWS, len(rows))) as workspace:
             for first in range(0, len(rows), ROWS):
                 part = slice(first, first + ROWS)
                 own = targets[part]
-                self._begin(len(rows[part]))
-                kernels(self._dtype).sample_gradients(
-                    self._network, rows[part], own.values, own.labels, spec,
-                    [(w[part], None if b is None else b[part]) for w, b in out],
-                )  # fmt: skip
-
-        self._lock.run(derive)
+                places = [(w[part], None if b is None else b[part]) for w, b in out]
+                work = kernels(self._dtype).SampleGradientsWork(
+                    workspace, rows[part], own.values, own.labels, spec, places, threads, crowded
+                )
+                run(work, threads)
         return out
 
     def hessian_vector_product(
@@ -221,8 +217,6 @@ class Derivatives:
         ------
         ValueError, TypeError
             If data or v doesn't fit, or a weight isn't finite.
-        RuntimeError
-            If another thread trains the model.
         """
         loss, rows, targets = self._data(X, y, loss)
         if len(rows) == 0:
@@ -236,23 +230,14 @@ class Derivatives:
             aligned_empty(2 * n * widest + size, self._dtype),
             aligned_zeros(size, self._dtype),
         )
-        moved = self._new_network(direction)
-        moved.set_scratch(n, aligned_zeros(moved.scratch_size(n), self._dtype))
-
-        def derive() -> None:
-            self._begin(n)
-            kernels(self._dtype).hessian_vector_product(
-                self._network,
-                moved,
-                rows,
-                targets.values,
-                targets.labels,
-                spec,
-                out,
-                scratch,
-            )
-
-        self._lock.run(derive)
+        module, moved = kernels(self._dtype), self._new_network(direction)
+        # Zeros: what lies between a layer's width and its row is multiplied by 0 there.
+        moved_scratch = aligned_zeros(module.workspace_size(moved, n, False), self._dtype)
+        with self._workspaces.borrowed(n) as workspace:
+            module.hessian_vector_product(
+                workspace, module.Workspace(moved, n, False, moved_scratch), rows,
+                targets.values, targets.labels, spec, out, scratch,
+            )  # fmt: skip
         return [
             (place.weight(out).copy(), None if (b := place.bias(out)) is None else b.copy())
             for place in self._parameters.places

@@ -76,7 +76,7 @@ def inspect_layer(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
     n_out = model.layers[k].n_out
     row = row_length(n_out, model.dtype)
     arrays = [aligned_zeros(n * row, model.dtype).reshape(n, row) for _ in range(5)]
-    kernels(model.dtype).inspect(model._network, k, *arrays)
+    kernels(model.dtype).inspect(model._forward_workspace(), k, *arrays)
     return tuple(x[:, :n_out].copy() for x in arrays)
 
 

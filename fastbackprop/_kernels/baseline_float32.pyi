@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 ACTIVATIONS: tuple[str, ...]
+OPS: tuple[str, ...]
 LOSSES: tuple[str, ...]
 dtype: str
 variant: str
@@ -20,16 +21,24 @@ _LossSpec = tuple[str, bool, float, float]
 _UpdateSpec = tuple[float, float, bool, float]
 
 class Network:
-    # (n_in, n_out, offset of the weight, has a bias, activation, slope) each.
+    # (op, n_in, n_out, offset, has a bias, activation, slope, epsilon, momentum, running offset).
     def __new__(
-        cls, layers: list[tuple[int, int, int, bool, str, float]], parameters: np.ndarray
+        cls,
+        layers: list[tuple[Any, ...]],
+        parameters: np.ndarray,
+        running: np.ndarray | None = None,
     ) -> Self: ...
     @property
     def predict_scratch_size(self) -> int: ...
+
+class Workspace:
+    def __new__(
+        cls, network: Network, capacity: int, reaches_inputs: bool, scratch: np.ndarray
+    ) -> Self: ...
     @property
-    def backward_scratch_size(self) -> int: ...
-    def scratch_size(self, capacity: int) -> int: ...
-    def set_scratch(self, capacity: int, scratch: np.ndarray) -> None: ...
+    def capacity(self) -> int: ...
+    @property
+    def reaches_inputs(self) -> bool: ...
 
 class Work:
     # Seconds that run waited for the GIL after its work.
@@ -40,7 +49,7 @@ class Work:
 class TrainingWork(Work):
     def __init__(
         self,
-        network: Network,
+        workspace: Workspace,
         X: np.ndarray,
         targets: np.ndarray | None,
         labels: np.ndarray | None,
@@ -63,7 +72,10 @@ class TrainingWork(Work):
         self, call: Callable[[Work], Any] | None = None
     ) -> tuple[int, float, int, int, int]: ...
 
-class PredictionWork(Work):
+class SpanWork(Work):
+    def run(self, call: Callable[[Work], Any] | None = None) -> Any: ...
+
+class PredictionWork(SpanWork):
     def __init__(
         self,
         network: Network,
@@ -85,12 +97,39 @@ class ExactMode:
 
 def count_fork() -> None: ...
 
+class OutputDerivativesWork(SpanWork):
+    def __init__(
+        self,
+        workspace: Workspace,
+        X: np.ndarray,
+        combinations: np.ndarray,
+        out: np.ndarray,
+        is_packed: bool,
+        n_threads: int = 1,
+        crowded: bool = False,
+    ) -> None: ...
+
+class SampleGradientsWork(SpanWork):
+    def __new__(cls, workspace: Workspace, *args: Any) -> Self: ...
+    def __init__(
+        self,
+        workspace: Workspace,
+        X: np.ndarray,
+        targets: np.ndarray | None,
+        labels: np.ndarray | None,
+        loss_spec: _LossSpec,
+        out: list[tuple[np.ndarray, np.ndarray | None]],
+        n_threads: int = 1,
+        crowded: bool = False,
+    ) -> None: ...
+
 class QuickPredictor:
     def __new__(cls, network: Network) -> Self: ...
     def predict(self, X: Any, check_finite: bool) -> np.ndarray | None: ...
 
+def workspace_size(network: Network, capacity: int, reaches_inputs: bool) -> int: ...
 def inspect(
-    network: Network,
+    workspace: Workspace,
     k: int,
     z: np.ndarray,
     a: np.ndarray,
@@ -98,25 +137,9 @@ def inspect(
     d_a: np.ndarray,
     delta: np.ndarray,
 ) -> None: ...
-def output_derivatives(
-    network: Network,
-    X: np.ndarray,
-    combinations: np.ndarray,
-    out: np.ndarray,
-    scratch: np.ndarray,
-    is_packed: bool,
-) -> None: ...
-def sample_gradients(
-    network: Network,
-    X: np.ndarray,
-    targets: np.ndarray | None,
-    labels: np.ndarray | None,
-    loss_spec: _LossSpec,
-    out: list[tuple[np.ndarray, np.ndarray | None]],
-) -> None: ...
 def hessian_vector_product(
-    network: Network,
-    direction: Network,
+    workspace: Workspace,
+    direction: Workspace,
     X: np.ndarray,
     targets: np.ndarray | None,
     labels: np.ndarray | None,
@@ -147,12 +170,17 @@ def first_outside(labels: np.ndarray, n_classes: int) -> int: ...
 def shuffle(order: np.ndarray, words: np.ndarray) -> None: ...
 def apply(function: str, x: np.ndarray, out: np.ndarray) -> None: ...
 def multiply_adds(n: int) -> int: ...
-def forward(network: Network, X: np.ndarray, y_hat: np.ndarray, z: np.ndarray) -> None: ...
+def forward(
+    workspace: Workspace,
+    X: np.ndarray,
+    y_hat: np.ndarray,
+    z: np.ndarray,
+    training: bool = True,
+) -> None: ...
 def backward(
-    network: Network,
+    workspace: Workspace,
     d_out: np.ndarray,
     is_d_z: bool,
     gradients: np.ndarray,
     d_x: np.ndarray,
-    scratch: np.ndarray,
 ) -> None: ...

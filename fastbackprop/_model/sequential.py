@@ -1,10 +1,11 @@
 """Sequential: a network of dense layers. predict and blame, by hand or in one call."""
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -12,9 +13,7 @@ from fastbackprop._blame.derivatives import Derivatives
 from fastbackprop._core.buffers import (
     Parameters,
     aligned_empty,
-    aligned_zeros,
     empty,
-    row_length,
 )
 from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.dispatch import DTYPES, kernels
@@ -38,10 +37,20 @@ from fastbackprop._core.validation import (
 from fastbackprop._core.visits import Visits
 from fastbackprop._model.files import write_model_file
 from fastbackprop._model.flat import flat_of, set_flat
+from fastbackprop._model.workspaces import Workspaces
 from fastbackprop._predict.dense import Dense, WeightAndBias
 from fastbackprop._predict.output import Output, OutputGradient
 
 __all__ = ["Sequential", "check_layers", "copy_of", "rebuild"]
+
+
+class _Pass(NamedTuple):
+    """What a forward keeps for the backward of the same thread."""
+
+    workspace: Any
+    rows: np.ndarray  # which the workspace points at
+    shape: tuple[int, ...]
+    n_trainings: int
 
 
 class Sequential(Derivatives):
@@ -63,8 +72,9 @@ class Sequential(Derivatives):
 
     Notes
     -----
-    ``predict`` may be called from many threads at once. Training, ``forward`` and
-    ``backward`` are for one thread at a time; a second one gets a RuntimeError.
+    ``predict``, ``forward`` and all derivatives may be called from many threads at once, also while
+    another one trains: each call has room of its own, and each thread its own last ``forward``.
+    Training and ``backward`` are for one thread at a time; a second one gets a RuntimeError.
 
     Each output, and each element of a gradient, is one sum in the model's dtype, one term after
     the other: that is what makes the bits the same on every machine. Its error grows with the
@@ -112,24 +122,21 @@ class Sequential(Derivatives):
         for index, layer in enumerate(layers):
             layer._attach(self._parameters, index)
         self._n_parameters = sum(layer.n_parameters for layer in layers)
-        self._capacity = 0
-        self._forward_shape: tuple[int, ...] | None = None
+        self._workspaces = Workspaces(self._network, self._dtype)
+        self._passes = threading.local()  # .last: what this thread's forward kept
+        self._n_trainings = 0  # a backward after one would mix the weights of two moments
         self._idle_scratch: list[np.ndarray] = []
-        self._forward_rows: np.ndarray | None = None
-        self._backward_scratch: np.ndarray | None = None
         self._lock = TrainingLock()
         # What copies make anew; all other attributes are the user's, and copied.
         self._internals = frozenset([*self.__dict__, "_internals"]) - attributes_before
 
     def _new_network(self, parameters: np.ndarray) -> Any:
         """The layers as the kernels see them, with the weights in this buffer."""
-        return kernels(self._dtype).Network(
-            [
-                (x.n_in, x.n_out, place.offset, x.has_bias, x.activation, x.slope)
-                for x, place in zip(self._layers, self._parameters.places, strict=True)
-            ],
-            parameters,
-        )
+        ops = [
+            layer._op(place.offset)
+            for layer, place in zip(self._layers, self._parameters.places, strict=True)
+        ]
+        return kernels(self._dtype).Network(ops, parameters)
 
     @property
     def layers(self) -> tuple[Dense, ...]:
@@ -307,17 +314,6 @@ class Sequential(Derivatives):
         finally:
             self._idle_scratch.append(scratch)
 
-    def _begin(self, n_rows: int) -> None:
-        """Make scratch for batches of n_rows; the caller runs in the model's lock.
-
-        What forward had kept is overwritten from here on.
-        """
-        self._forward_shape = None  # first: an interrupt may come when the scratch is new
-        if n_rows > self._capacity:
-            size = self._network.scratch_size(n_rows)
-            self._network.set_scratch(n_rows, aligned_empty(size, self._dtype))
-            self._capacity = n_rows
-
     def forward(self, X: Any, *, check_finite: bool = True) -> np.ndarray:
         """Predict, and keep what blame needs: the first of the four steps by hand.
 
@@ -348,15 +344,15 @@ class Sequential(Derivatives):
         z = np.empty_like(y_hat)
         shape = (self.n_out,) if is_row else y_hat.shape
 
-        def forward() -> None:
-            self._begin(len(rows))
-            # A copy: the caller may change X before backward reads it again.
-            shares_memory = np.may_share_memory(rows, source.base)
-            self._forward_rows = rows.copy() if shares_memory else rows
-            kernels(self._dtype).forward(self._network, self._forward_rows, y_hat, z)
-            self._forward_shape = shape
-
-        self._lock.run(forward)
+        # A copy: the caller may change X before backward reads it again.
+        rows = rows.copy() if np.may_share_memory(rows, source.base) else rows
+        before, self._passes.last = getattr(self._passes, "last", None), None
+        if before is not None:
+            self._workspaces.give_back(before.workspace)
+        workspace = self._workspaces.take(len(rows), reaches_inputs=True)
+        n_trainings = self._n_trainings
+        kernels(self._dtype).forward(workspace, rows, y_hat, z)
+        self._passes.last = _Pass(workspace, rows, shape, n_trainings)
         y_hat, z = y_hat.reshape(shape), z.reshape(shape)
         last = self._layers[-1].activation
         return Output.of(y_hat, z, last) if last in ("sigmoid", "softmax") else y_hat
@@ -390,12 +386,13 @@ class Sequential(Derivatives):
         )
 
         def backward() -> np.ndarray:
-            # Not before: another thread's forward, or one inside an __array__, would change it.
-            shape = self._forward_shape
-            if shape is None:
+            # Not before: a forward inside an __array__ would change it.
+            last = getattr(self._passes, "last", None)
+            if last is None or last.n_trainings != self._n_trainings:
                 raise RuntimeError(
                     "backward must follow forward, got a model without a forward pass."
                 )
+            shape = last.shape
             if given.shape != shape:
                 raise ValueError(
                     f"d_y_hat must have shape {shape}, as forward returned, got {given.shape}."
@@ -405,23 +402,16 @@ class Sequential(Derivatives):
                 "d_y_hat", d_out, self._dtype, self.n_out, "the model's n_out", may_be_row=True
             )
             d_x = np.empty((len(d_out), self.n_in), self._dtype)
-            scratch = self._scratch_for_backward(len(d_out))
             gradients = self._parameters.gradients
-            kernels(self._dtype).backward(self._network, d_out, is_d_z, gradients, d_x, scratch)
+            kernels(self._dtype).backward(last.workspace, d_out, is_d_z, gradients, d_x)
             self._parameters.has_blame = True
             return d_x.reshape(-1) if len(shape) == 1 else d_x
 
         return self._lock.run(backward)
 
-    def _scratch_for_backward(self, n_rows: int) -> np.ndarray:
-        """Return room for W^T of the first layer and for dC/dx, which only the loop by hand needs.
-
-        It begins as zeros, and the padding of W^T stays so.
-        """
-        size = self._network.backward_scratch_size + n_rows * row_length(self.n_in, self._dtype)
-        if self._backward_scratch is None or self._backward_scratch.size < size:
-            self._backward_scratch = aligned_zeros(size, self._dtype)
-        return self._backward_scratch
+    def _forward_workspace(self) -> Any:
+        """Return the workspace of this thread's last forward: for ``explain``."""
+        return self._passes.last.workspace
 
     def summary(self) -> str:
         """Return the layers as a table.

@@ -219,6 +219,22 @@ class Dense:
         self._assign("bias_gradient", self.bias_gradient, value)
         self._own().has_blame = True
 
+    def _op(self, offset: int) -> tuple[Any, ...]:
+        """Describe the layer to the kernels; norms have the last three numbers."""
+        shape = self._n_in, self._n_out
+        activation = self._activation
+        return (
+            "product",
+            *shape,
+            offset,
+            self._has_bias,
+            activation.name,
+            activation.slope,
+            0.0,
+            0.0,
+            0,
+        )
+
     def _attach(self, parameters: Parameters, index: int) -> None:
         """Become part of a model, which has the initial weights now."""
         self._parameters = parameters

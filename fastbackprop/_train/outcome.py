@@ -98,9 +98,8 @@ def _dead_layer(model: Sequential, rows: np.ndarray) -> int | None:
     for index, layer in enumerate(model.layers[:-1]):
         shape = len(rows), row_length(layer.n_out, model.dtype)
         z, a, *others = (aligned_zeros(shape[0] * shape[1], model.dtype) for _ in range(5))
-        kernels(model.dtype).inspect(
-            model._network, index, *(x.reshape(shape) for x in (z, a, *others))
-        )
+        arrays = (x.reshape(shape) for x in (z, a, *others))
+        kernels(model.dtype).inspect(model._forward_workspace(), index, *arrays)
         if layer.activation == "relu" and not a.any():
             return index
     return None

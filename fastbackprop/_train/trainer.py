@@ -385,26 +385,28 @@ class Trainer:
         if best is None:
             parameters.save(velocity, parameters.snapshot)
         undo = parameters.snapshot if best is None else best.room
-        self._model._begin(min(size, n))
-        for first, last in self._visits.parts(n, size, operations):
-            outcome, cost, n_right, start, layer = self._call(
-                data, first, last, settings, velocity, sums, undo
-            )
-            if outcome:
-                batch = start // size + 1 if epoch is not None else int(self._n_steps[0]) + 1
-                kept = "of before the step"
-                if best is not None:
-                    best.settle(lambda: self._evaluate(data.as_rows(), data.targets)["loss"])
-                    kept = str(best)
-                is_loss = outcome != WEIGHTS_NOT_FINITE
-                raise self._divergence(data, is_loss, epoch, batch, layer, kept)
-            sums = _Sums(cost, n_right)
-            if done is not None:
-                done(last - first)
+        self._model._n_trainings += 1
+        with self._model._workspaces.borrowed(min(size, n)) as workspace:
+            for first, last in self._visits.parts(n, size, operations):
+                outcome, cost, n_right, start, layer = self._call(
+                    workspace, data, first, last, settings, velocity, sums, undo
+                )
+                if outcome:
+                    batch = start // size + 1 if epoch is not None else int(self._n_steps[0]) + 1
+                    kept = "of before the step"
+                    if best is not None:
+                        best.settle(lambda: self._evaluate(data.as_rows(), data.targets)["loss"])
+                        kept = str(best)
+                    is_loss = outcome != WEIGHTS_NOT_FINITE
+                    raise self._divergence(data, is_loss, epoch, batch, layer, kept)
+                sums = _Sums(cost, n_right)
+                if done is not None:
+                    done(last - first)
         return sums
 
     def _call(
         self,
+        workspace: Any,
         data: _Data,
         first: int,
         last: int,
@@ -419,7 +421,7 @@ class Trainer:
             self._n_threads, self._operations(min(data.batch_size, last - first))
         )
         work = kernels(model.dtype).TrainingWork(
-            model._network, data.rows, targets.values, targets.labels, data.order,
+            workspace, data.rows, targets.values, targets.labels, data.order,
             first, last, data.batch_size, self._loss._spec(model.n_out), settings, velocity,
             sums.cost, sums.n_right, n_threads, crowded, undo, self._n_steps,
         )  # fmt: skip

@@ -132,7 +132,7 @@ def test_kernels_that_do_not_exist_are_an_error_in_one_sentence():
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break differently there")
 def test_a_reader_that_has_enough_is_no_error():
     # The first print fills the pipe's buffer only when flushed: unbuffered, it breaks at once.
-    command = [sys.executable, "-u", "-m", "fastbackprop", "demo", "--epochs", "2"]
+    command = [sys.executable, "-P", "-u", "-m", "fastbackprop", "demo", "--epochs", "2"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from reference import VARIANTS
+from reference import VARIANTS, workspace_size
 
 import fastbackprop as fb
 from fastbackprop._core import threads, visits
@@ -319,7 +319,7 @@ def peak_and_plan(n_threads, momentum, batch_size, shuffle=True):
     parameters = model._parameters.values
     velocity = parameters.nbytes if momentum else 0
     best = 2 * (parameters.nbytes + velocity)  # of the start, of the best epoch
-    scratch = model._network.scratch_size(min(batch_size, n)) * parameters.itemsize
+    scratch = workspace_size(model, min(batch_size, n)) * parameters.itemsize
     return traced(fit)[0], best + velocity + scratch + (16 * n if shuffle else 0)
 
 
@@ -338,7 +338,7 @@ def test_a_fit_holds_its_best_weights_state_one_batch_and_the_order_of_rows(
 @pytest.mark.parametrize("batch_size", [1, 32, 1000])
 def test_one_batch_of_scratch_is_rows_of_activations_and_blame_and_transposed_weights(batch_size):
     widths = [200, 300, 100, 1]
-    size = fb.mlp(widths, activation="tanh", seed=0)._network.scratch_size(batch_size)
+    size = workspace_size(fb.mlp(widths, activation="tanh", seed=0), batch_size)
     rows = 2 * sum(widths[1:]) + 2 * len(widths)  # a, delta; pointers of 8 bytes to a_prev
     transposed = sum(n_in * n_out for n_in, n_out in pairwise(widths[1:]))
     padding = (

@@ -14,7 +14,15 @@ from fastbackprop._core.buffers import aligned_empty, aligned_zeros, padded_rows
 from fastbackprop._core.threads import run
 
 UPDATE = (0.01, 0.9, True, 0.001)
-WITHOUT_ARITHMETIC = {"Work", "count_fork", "first_outside", "shuffle"}
+WITHOUT_ARITHMETIC = {
+    "SpanWork",
+    "Work",
+    "Workspace",
+    "count_fork",
+    "first_outside",
+    "shuffle",
+    "workspace_size",
+}
 
 
 def net_of(variant, dtype, seed=0):
@@ -57,7 +65,10 @@ class Calls:
 
     def Network(self):  # noqa: N802
         places = zip(self.net.places, ("tanh", "leaky_relu", "identity"), strict=True)
-        layers = [(p.n_in, p.n_out, p.offset, p.has_bias, kind, 0.01) for p, kind in places]
+        layers = [
+            ("product", p.n_in, p.n_out, p.offset, p.has_bias, kind, 0.01, 0.0, 0.0, 0)
+            for p, kind in places
+        ]
         network = self.module.Network(layers, self.net.parameters.values)
         return [self.module.QuickPredictor(network).predict(self.X[:3], True)]
 
@@ -86,8 +97,8 @@ class Calls:
             self.net.parameters.values[:] = self.start
             velocity = aligned_zeros(self.start.size, self.dtype)
             work = self.module.TrainingWork(
-                self.net.network, self.X, self.y, None, None, 0, 150, batch_size, self.spec, update,
-                velocity, 0.0, 0, self.n_threads, False,
+                self.net.workspace, self.X, self.y, None, None, 0, 150, batch_size, self.spec,
+                update, velocity, 0.0, 0, self.n_threads, False,
             )  # fmt: skip
             outcome, cost, *_ = run(work, self.n_threads)
             assert outcome == 0
@@ -97,41 +108,43 @@ class Calls:
 
     def forward(self):
         y_hat, z = self.empty(150, 3), self.empty(150, 3)
-        self.module.forward(self.net.network, self.X, y_hat, z)
+        self.module.forward(self.net.workspace, self.X, y_hat, z)
         return [y_hat, z]
 
     def backward(self):
         self.forward()
         gradients, d_x = self.empty(self.start.size), self.empty(150, 5)
-        self.scratch.fill(0)
-        self.module.backward(self.net.network, self.y, False, gradients, d_x, self.scratch)
+        self.module.backward(self.net.workspace, self.y, False, gradients, d_x)
         return [gradients, d_x]
 
     def inspect(self):
         self.backward()
         row = self.net.places[1].row
         arrays = [self.empty(150, row) for _ in range(5)]
-        self.module.inspect(self.net.network, 1, *arrays)
+        self.module.inspect(self.net.workspace, 1, *arrays)
         return [array[:, :21].copy() for array in arrays]
 
-    def output_derivatives(self):
+    def OutputDerivativesWork(self):  # noqa: N802
         out = self.empty(50, 3, 5)
         combinations = self.empty(3, 3)
         combinations.fill(0)
         combinations[range(3), range(3)] = 1
-        self.scratch.fill(0)
-        self.module.output_derivatives(
-            self.net.network, self.X[:50], combinations, out, self.scratch, False
+        work = self.module.OutputDerivativesWork(
+            self.net.workspace, self.X[:50], combinations, out, False, self.n_threads
         )
+        run(work, self.n_threads)
         return [out]
 
-    def sample_gradients(self):
+    def SampleGradientsWork(self):  # noqa: N802
         shapes = ((5, 9, True), (9, 21, False), (21, 3, True))
         out = [
             (self.empty(150, n_in, n_out), self.empty(150, n_out) if bias else None)
             for n_in, n_out, bias in shapes
         ]
-        self.module.sample_gradients(self.net.network, self.X, self.y, None, self.spec, out)
+        work = self.module.SampleGradientsWork(
+            self.net.workspace, self.X, self.y, None, self.spec, out, self.n_threads
+        )
+        run(work, self.n_threads)
         return [x for pair in out for x in pair if x is not None]
 
     def hessian_vector_product(self):
@@ -139,7 +152,7 @@ class Calls:
         scratch = self.scratch[: out.size + 2 * 150 * row_length(21, self.dtype)]
         scratch.fill(0)
         self.module.hessian_vector_product(
-            self.net.network, self.other.network, self.X, self.y, None, self.spec, out, scratch
+            self.net.workspace, self.other.workspace, self.X, self.y, None, self.spec, out, scratch
         )
         return [out]
 
@@ -242,9 +255,9 @@ def test_helpers_in_another_mode_than_the_leader_change_no_bit(kind):
     for _ in range(5):
         again, *_ = net_of(VARIANTS[0], "float32")
         again.spoil_scratch(150)
-        network, velocity = again.network, again.zeros()
+        workspace, velocity = again.workspace, again.zeros()
         work = again.kernels.TrainingWork(
-            network, X, y, None, None, 0, 150, 50, loss_spec("mean_squared_error", 3), UPDATE,
+            workspace, X, y, None, None, 0, 150, 50, loss_spec("mean_squared_error", 3), UPDATE,
             velocity, 0.0, 0, 3, True,
         )  # fmt: skip
         left = []
@@ -306,7 +319,7 @@ def test_weights_become_subnormal_where_the_caller_flushes_to_zero(variant, n_th
         net.spoil_scratch(512)
         for _ in range(50):
             work = net.kernels.TrainingWork(
-                net.network, X, y, None, None, 0, 512, 512, ("squared_error", False, 1.0, 0.5),
+                net.workspace, X, y, None, None, 0, 512, 512, ("squared_error", False, 1.0, 0.5),
                 (1.0, 0.0, False, 0.0), None, 0.0, 0, n_threads, False,
             )  # fmt: skip
             assert run(work, n_threads)[0] == 0

@@ -1,4 +1,4 @@
-# blame: delta of the layer below, tile by tile, and through all layers.
+# blame: delta of the layer below, tile by tile; and through layers of all kinds.
 
 
 cdef struct Blame:                               # what a tile of delta_prev needs to know
@@ -105,12 +105,61 @@ cdef void derive_last(const Layer* last, Py_ssize_t first, Py_ssize_t end) noexc
                        last.delta + i * last.row, last.width)
 
 
-cdef void backward_rows(const Plan* plan, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """delta of every layer from that of the last."""
-    cdef Py_ssize_t i
-    cdef const Layer* layer
+cdef void layer_backward(
+    const Layer* layer, Py_ssize_t n_batch,      # rows of the whole batch
+    Py_ssize_t first, Py_ssize_t last,           # rows
+    int kind, real slope, const real* a_prev,    # IN of the layer below; (rows, row_in)
+    real* delta_prev,                            # OUT (rows, row_in): dC/dz of the layer below
+) noexcept nogil:
+    """Back through one op, and through the activation of the layer below."""
+    cdef Py_ssize_t i, n = last - first
+    cdef const real* delta = layer.delta + first * layer.row
+    if layer.op == PRODUCT:
+        dense_backward(layer, delta, kind, slope, a_prev, delta_prev, n)
+        return
+    if layer.op == BATCH_NORM:
+        batch_norm_backward_rows(layer, n_batch, layer.inputs + first, delta, delta_prev, n)
+    for i in range(n):
+        if layer.op == LAYER_NORM:
+            layer_norm_backward_row(layer, layer.inputs[first + i],
+                                    layer.statistics + 2 * (first + i), delta + i * layer.row,
+                                    delta_prev + i * layer.row_in)
+        elif layer.op == ACTIVATION:
+            memcpy(delta_prev + i * layer.row_in, delta + i * layer.row,
+                   layer.width * sizeof(real))
+        if kind != IDENTITY:
+            derive_row(kind, slope, a_prev + i * layer.row_in, delta_prev + i * layer.row_in,
+                       layer.width_in)
+
+
+cdef void backward_rows(
+    const Plan* plan, Py_ssize_t n_batch, Py_ssize_t first, Py_ssize_t last,   # rows
+    Py_ssize_t low, Py_ssize_t high,             # layers: delta of high is there, of low wanted
+) noexcept nogil:
+    """delta of the layers below high."""
+    cdef Py_ssize_t k
     cdef const Layer* below
-    for i in range(plan.n_layers - 1, 0, -1):
-        layer, below = &plan.layers[i], &plan.layers[i - 1]
-        dense_backward(layer, layer.delta + first * layer.row, below.activation, below.slope,
-                       below.a + first * below.row, below.delta + first * below.row, last - first)
+    for k in range(high, low, -1):
+        below = &plan.layers[k - 1]
+        layer_backward(&plan.layers[k], n_batch, first, last, below.activation, below.slope,
+                       below.a + first * below.row, below.delta + first * below.row)
+
+
+cdef void backward_to_inputs(
+    const Plan* plan, Py_ssize_t n_batch, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """dC/dx from delta of the first layer."""
+    layer_backward(plan.layers, n_batch, first, last, IDENTITY, 0, NULL,
+                   plan.d_x + first * plan.layers.row_in)
+
+
+cdef void compare_last(
+    const Plan* plan, const Loss* loss, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """compare: delta of the last layer for rows [first, last) of the batch, each its own target."""
+    cdef const Layer* out = plan.layers + plan.n_layers - 1
+    cdef Py_ssize_t n_right = 0
+    cdef Batch batch = batch_of(plan, first, last)
+    compare_rows(loss, &batch, NULL, first, &n_right)
+    if not loss.fused:
+        derive_last(out, first, last)

@@ -2,19 +2,20 @@
 # again by the tiles that made it there, to the same bits.
 
 def inspect(
-    Network network, Py_ssize_t k,
+    Workspace workspace, Py_ssize_t k,
     real[:, ::1] z, real[:, ::1] a, real[:, ::1] derivative, real[:, ::1] d_a, real[:, ::1] delta,
 ):
-    """Layer k of the batch of the last forward and backward; each (n, row of the layer), aligned.
+    """Layer k of the batch of the workspace's last forward and backward.
 
-    ``derivative`` is act'(z), not set for softmax; ``d_a`` is dC/da, not set for the last layer.
+    Each array is (n, row of the layer), aligned. ``derivative`` is act'(z), not set for softmax;
+    ``d_a`` is dC/da, not set for the last layer.
     """
-    cdef const Layer* layer = &network.plan.layers[k]
+    cdef const Layer* layer = &workspace.plan.layers[k]
     cdef const Layer* above = layer + 1
     cdef Layer linear = layer[0]
     cdef Py_ssize_t i, j, n = z.shape[0]
     cdef Mode caller
-    fbp_assert(n <= network.plan.capacity and z.shape[1] == layer.row)
+    fbp_assert(n <= workspace.plan.capacity and z.shape[1] == layer.row)
     linear.activation = IDENTITY
     with nogil:
         caller = begin_mode()
@@ -26,6 +27,6 @@ def inspect(
                 for j in range(layer.width):
                     derivative[i, j] = 1
                 derive_row(layer.activation, layer.slope, &a[i, 0], &derivative[i, 0], layer.width)
-        if k < network.plan.n_layers - 1:
+        if k < workspace.plan.n_layers - 1:
             dense_backward(above, above.delta, IDENTITY, 0, NULL, &d_a[0, 0], n)
         end_mode(caller)

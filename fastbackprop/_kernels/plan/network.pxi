@@ -1,7 +1,8 @@
-# What Python sees of the kernels: the class Network, and a few functions (its calls: run/work.pxi).
+# The plan: what a network is, without room to work in (that: workspace.pxi; its calls: run/).
 # Arguments arrive checked (_core/validation.py does that); here they only become pointers.
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax")
+OPS = ("product", "activation", "layer_norm", "batch_norm")
 LOSSES = ("squared_error", "cross_entropy", "binary_cross_entropy")
 
 dtype = DTYPE.decode()
@@ -13,13 +14,6 @@ sources = SOURCES.decode()
 
 cdef inline const real* start_of_2d(const real[:, ::1] x) noexcept:
     return &x[0, 0] if x is not None and x.shape[0] > 0 and x.shape[1] > 0 else NULL
-
-
-cdef void spoil(real[::1] scratch) noexcept:
-    """Fill with NaN: whatever is read before it was written shows (debug builds)."""
-    cdef Py_ssize_t i
-    for i in range(scratch.shape[0]):
-        scratch[i] = NAN
 
 
 cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
@@ -61,118 +55,102 @@ cdef Update update_from(tuple spec, real[::1] velocity):
     return update
 
 
-cdef inline bint is_copied(const Layer* first) noexcept nogil:
-    """Whether rows of the data lie as rows of scratch never do: a multiple of 1 KB apart."""
-    return first.row_in > first.width_in and first.n_in == first.width_in
+cdef inline Py_ssize_t rows_of_weights(const Layer* layer) noexcept nogil:
+    """Rows in front of the bias."""
+    return layer.n_in if layer.op == PRODUCT else 0 if layer.op == ACTIVATION else 1
 
 
-cdef inline Py_ssize_t round_up_4(Py_ssize_t n) noexcept nogil:
-    return (n + 3) // 4 * 4
+cdef inline void add_phase(Plan* plan, int kind, Py_ssize_t low, Py_ssize_t high) noexcept nogil:
+    cdef Phase* phase = plan.phases + plan.n_phases
+    phase.kind, phase.low, phase.high = kind, low, high
+    plan.n_phases += 1
 
 
-cdef inline bint keeps_z(int activation) noexcept nogil:
-    """Whether the losses behind this activation want z too."""
-    return activation == SIGMOID or activation == SOFTMAX
+cdef void list_phases(Plan* plan) noexcept nogil:
+    """What a step does in which order, between meetings of all threads.
+
+    Rows go through as many layers as they can alone; a batch norm needs numbers of all rows.
+    """
+    cdef Py_ssize_t k, low = 0
+    add_phase(plan, PACK, 0, plan.n_layers)
+    for k in range(plan.n_layers):
+        if plan.layers[k].op == BATCH_NORM:
+            if k > low or low == 0:
+                add_phase(plan, FORWARD, low, k)         # the first points at the data, too
+            add_phase(plan, STATISTICS, k, k + 1)
+            low = k
+    add_phase(plan, TURN, low, plan.n_layers)
+    for k in range(plan.n_layers - 1, -1, -1):
+        if plan.layers[k].op == BATCH_NORM:
+            add_phase(plan, SUMS, k, k + 1)
+            low = k - 1
+            while low > 0 and plan.layers[low].op != BATCH_NORM:
+                low -= 1
+            if k > 0:
+                add_phase(plan, BACKWARD, low, k)
+    add_phase(plan, UPDATE, 0, plan.n_layers)
 
 
 cdef class Network:
-    """A network's layers and buffers as the kernels see them.
+    """A network's layers as the kernels see them; immutable, and shared by any number of calls.
 
     Parameters
     ----------
     layers : list of tuple
-        (n_in, n_out, offset of the weight, has a bias, activation, slope) each.
+        (op, n_in, n_out, offset of the weight, has a bias, activation, slope, epsilon, momentum,
+        offset of the running statistics) each; the last three are of norms.
     parameters : ndarray
-        All weights and biases; 64-byte aligned, rows padded with zeros.
+        All weights and biases; 64-byte aligned, rows padded with zeros. Gamma and beta of a norm
+        are a weight of one row and a bias.
+    running : ndarray, optional
+        Mean and variance of each batch norm, laid out as its gamma and beta.
     """
 
-    cdef Plan plan
+    cdef Plan plan               # whose layers have no scratch
     cdef real[::1] parameters
-    cdef object scratch
+    cdef real[::1] running
     cdef Py_ssize_t widest       # the longest row of a layer's outputs
 
-    def __cinit__(self, list layers, real[::1] parameters):
+    def __cinit__(self, list layers, real[::1] parameters, real[::1] running=None):
         cdef Layer* layer
-        cdef Py_ssize_t i, n_in, n_out, offset
+        cdef Py_ssize_t i, n_in, n_out, offset, running_offset
         cdef bint has_bias
         self.plan.layers = <Layer*>calloc(len(layers), sizeof(Layer))
-        if self.plan.layers == NULL:
+        self.plan.phases = <Phase*>calloc(4 * len(layers) + 3, sizeof(Phase))
+        if self.plan.layers == NULL or self.plan.phases == NULL:
             raise MemoryError("no memory for the network's plan")
-        self.parameters = parameters
+        self.parameters, self.running = parameters, running
         self.plan.n_layers = len(layers)
         self.widest = 0
-        for i, (n_in, n_out, offset, has_bias, activation, slope) in enumerate(layers):
+        for i, (
+            op, n_in, n_out, offset, has_bias, activation, slope, epsilon, momentum, running_offset
+        ) in enumerate(layers):
             layer = &self.plan.layers[i]
+            layer.op = OPS.index(op)
+            layer.epsilon, layer.momentum = rounded(epsilon), rounded(momentum)
             layer.n_in, layer.n_out = n_in, n_out
             layer.width, layer.width_in = padded(n_out), padded(n_in)
             layer.row, layer.row_in = row_length(n_out), row_length(n_in)
-            layer.offset, layer.size = offset, (n_in + has_bias) * layer.row
+            layer.offset = offset
+            layer.size = (rows_of_weights(layer) + has_bias) * layer.row
             layer.activation, layer.slope = ACTIVATIONS.index(activation), rounded(slope)
             layer.weight = &parameters[0] + layer.offset
-            layer.bias = layer.weight + n_in * layer.row if has_bias else NULL
+            layer.bias = layer.weight + rows_of_weights(layer) * layer.row if has_bias else NULL
+            if layer.op == BATCH_NORM:
+                fbp_assert(running_offset + 2 * layer.row <= running.shape[0])
+                layer.running = &running[0] + running_offset
+                self.plan.has_batch_norm = True
+            fbp_assert(layer.op == PRODUCT or n_in == n_out)
             fbp_assert(layer.offset + layer.size <= parameters.shape[0])
             fbp_assert(<size_t>layer.weight % ALIGNMENT == 0)
             self.widest = max(self.widest, layer.row)
+        list_phases(&self.plan)
 
     def __dealloc__(self):
         free(self.plan.layers)
+        free(self.plan.phases)
 
     @property
     def predict_scratch_size(self):
         """Reals of scratch that one thread wants for predict and evaluate."""
         return 3 * PREDICT_ROWS * self.widest
-
-    @property
-    def backward_scratch_size(self):
-        """Reals of scratch for backward, without its rows; they must be zero."""
-        return round_up_4(self.plan.layers[0].n_out) * self.plan.layers[0].row_in
-
-    def scratch_size(self, Py_ssize_t capacity):
-        """Reals of scratch for training with batches of at most ``capacity`` rows."""
-        return self.lay_out(capacity, NULL)
-
-    def set_scratch(self, Py_ssize_t capacity, real[::1] scratch):
-        """Train in this scratch from now on; nothing in it is read before it is written."""
-        if scratch.shape[0] < self.lay_out(capacity, NULL):
-            raise ValueError("the scratch is too small")
-        if IS_DEBUG:
-            spoil(scratch)
-        self.scratch = scratch
-        self.plan.capacity = capacity
-        self.lay_out(capacity, &scratch[0])
-
-    cdef Py_ssize_t lay_out(self, Py_ssize_t capacity, real* start):
-        """Deal out the scratch (unless it is NULL); returns how much is used."""
-        cdef Py_ssize_t i, k, size, at = 0
-        cdef Layer* layer
-        cdef Layer* first = self.plan.layers
-        size = padded(capacity + LANES)
-        if start != NULL:
-            self.plan.costs = start
-        at += size
-        size = capacity * first.row_in if is_copied(first) else 0
-        if start != NULL:
-            self.plan.x = start + at
-        at += size
-        for k in range(self.plan.n_layers):
-            layer = &self.plan.layers[k]
-            size = padded((capacity * sizeof(void*) + sizeof(real) - 1) // sizeof(real))
-            if start != NULL:
-                layer.inputs = <const real**>(start + at)
-                for i in range(capacity if k > 0 else 0):
-                    layer.inputs[i] = self.plan.layers[k - 1].a + i * layer.row_in
-            at += size
-            size = capacity * layer.row
-            if start != NULL:
-                layer.delta, layer.a, layer.z = start + at, start + at + size, start + at + size
-            at += 2 * size
-            if k == self.plan.n_layers - 1 and keeps_z(layer.activation):
-                if start != NULL:
-                    layer.z = start + at
-                at += size
-            size = round_up_4(layer.n_out) * layer.row_in if k > 0 else 0
-            if start != NULL and k > 0:
-                layer.transposed = start + at
-                memset(layer.transposed, 0, size * sizeof(real))     # for its padding
-            at += size
-        return at

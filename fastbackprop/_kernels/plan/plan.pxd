@@ -9,6 +9,9 @@ from libc.stdint cimport int64_t
 
 from fastbackprop._kernels.simd.simd cimport real
 
+cdef enum Op:                    # the order of OPS in network.pxi
+    PRODUCT, ACTIVATION, LAYER_NORM, BATCH_NORM
+
 cdef enum Activation:            # the order of ACTIVATIONS in network.pxi
     IDENTITY, RELU, LEAKY_RELU, SIGMOID, TANH, SOFTMAX
 
@@ -22,7 +25,8 @@ cdef enum:
 cdef enum Outcome:
     FINE, LOSS_NOT_FINITE, WEIGHTS_NOT_FINITE
 
-cdef struct Layer:
+cdef struct Layer:               # an op, and the activation that is done with it
+    int op
     Py_ssize_t n_in
     Py_ssize_t n_out
     Py_ssize_t width             # n_out, padded
@@ -33,20 +37,45 @@ cdef struct Layer:
     Py_ssize_t size              # reals of weight and bias together, with padding
     int activation
     real slope                   # of leaky_relu, for z < 0
-    real* weight                 # (n_in, row)
-    real* bias                   # (row,), right behind the weight, or NULL
+    real* weight                 # (n_in, row), or of a norm gamma: (1, row)
+    real* bias                   # (row,), right behind the weight, or NULL; of a norm beta
+    real epsilon                 # of norms: what is added to the variance
+    real momentum                # of BATCH_NORM: how much of a batch the running statistics take
+    real* running                # of BATCH_NORM: mean and variance (2, row)
     # scratch for training:
     const real** inputs          # (capacity,) pointers to rows of a_prev, or of the data
     real* z                      # (capacity, row): as a, but before a last sigmoid or softmax
     real* a                      # (capacity, row)
     real* delta                  # (capacity, row): dC/dz
+    # LAYER_NORM: mean and 1 / deviation of each row (capacity, 2); BATCH_NORM: those of each
+    # column, and two sums (4, row)
+    real* statistics
+    bint of_batch                # BATCH_NORM: whether the statistics are the batch's, not running
     real* transposed             # W^T, packed for blame: (n_out up to a multiple of 4, row_in)
 
-cdef struct Plan:
+cdef enum PhaseKind:
+    PACK                         # W^T of all layers, before the first step
+    FORWARD                      # rows: predict through the layers [low, high)
+    STATISTICS                   # columns: of the batch norm ``low``
+    TURN                         # rows: predict from low to the end, compare, blame down to low
+    SUMS                         # columns: what the blame of the batch norm ``low`` sums over rows
+    BACKWARD                     # rows: blame from the layer ``high`` down to low
+    UPDATE                       # rows of weights, layer by layer
+
+cdef struct Phase:
+    int kind
+    Py_ssize_t low
+    Py_ssize_t high
+
+cdef struct Plan:                # of a network; in a workspace with scratch, for one call
     Py_ssize_t n_layers
     Py_ssize_t capacity          # rows that the scratch has room for
     Layer* layers
-    real* x                      # (capacity, row_in of the first layer): rows that are copied
+    Phase* phases                # PACK, then those of a step
+    Py_ssize_t n_phases
+    bint has_batch_norm
+    real* x                      # (capacity, row_in of the first layer): rows of the data, copied
+    real* d_x                    # (capacity, row_in of the first layer): dC/dx, or NULL
     real* costs                  # (capacity + LANES,): of each sample
 
 cdef struct Loss:

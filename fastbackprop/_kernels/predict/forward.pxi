@@ -1,4 +1,4 @@
-# predict: z = a_prev W + b and a = act(z), tile by tile, and through all layers.
+# predict: z = a_prev W + b and a = act(z), tile by tile; and through layers of all kinds.
 
 
 cdef inline void predict_tile(
@@ -80,13 +80,46 @@ cdef void dense_forward(
         elif VECTORS_PER_BLOCK == 1:
             predict_panel(1, layer, kind, x, z, n, j)
         j += vectors * LANES
-    if layer.activation == SOFTMAX:
-        for i in range(n):
+    if not in_tile:
+        activate_rows(layer, z, a, n)
+
+
+cdef void activate_rows(
+    const Layer* layer, const real* z, real* a, Py_ssize_t n,        # IN, OUT (n, row)
+) noexcept nogil:
+    """a = act(z), for whole rows."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        if layer.activation == SOFTMAX:
             softmax_row(z + i * layer.row, a + i * layer.row, layer.n_out, layer.width)
-    elif not in_tile:
-        for i in range(n):
+        else:
             activate_row(layer.activation, layer.slope, z + i * layer.row, a + i * layer.row,
                          layer.width)
+
+
+cdef void layer_forward(
+    const Layer* layer,
+    const real** x,                              # IN (n,) pointers to (n_in,)
+    real* z, real* a,                            # OUT (n, row); may be the same
+    real* statistics,                            # OUT (n, 2) of LAYER_NORM, or NULL
+    Py_ssize_t n,
+) noexcept nogil:
+    """One op and its activation, for rows that don't need each other."""
+    cdef Py_ssize_t i
+    if layer.op == PRODUCT:
+        dense_forward(layer, x, z, a, n)
+        return
+    if layer.op == LAYER_NORM:
+        for i in range(n):
+            layer_norm_row(layer, x[i], z + i * layer.row,
+                           statistics + 2 * i if statistics != NULL else NULL)
+    elif layer.op == BATCH_NORM:
+        batch_norm_rows(layer, x, z, n)
+    else:
+        for i in range(n):
+            memcpy(z + i * layer.row, x[i], layer.width * sizeof(real))
+    if layer.activation != IDENTITY or z != a:
+        activate_rows(layer, z, a, n)
 
 
 cdef struct Rows:
@@ -108,25 +141,40 @@ cdef void point_at_rows(
         x = rows.x + (start + i if rows.order == NULL else rows.order[start + i]) * layer.n_in
         if is_copied(layer):
             memcpy(plan.x + i * layer.row_in, x, layer.n_in * sizeof(real))
+            memset(plan.x + i * layer.row_in + layer.n_in, 0,
+                   (layer.width_in - layer.n_in) * sizeof(real))
             x = plan.x + i * layer.row_in
         layer.inputs[i] = x
 
 
-cdef void forward_rows(const Plan* plan, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+cdef void forward_rows(
+    const Plan* plan, Py_ssize_t first, Py_ssize_t last,             # rows
+    Py_ssize_t low, Py_ssize_t high,                                 # layers
+) noexcept nogil:
     """predict, and keep what blame needs: a of every layer, z of the last."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t k
     cdef const Layer* layer
     fbp_assert(last <= plan.capacity)
-    for i in range(plan.n_layers):
-        layer = &plan.layers[i]
-        dense_forward(layer, layer.inputs + first, layer.z + first * layer.row,
+    for k in range(low, high):
+        layer = &plan.layers[k]
+        layer_forward(layer, layer.inputs + first, layer.z + first * layer.row,
                       layer.a + first * layer.row,
+                      layer.statistics + 2 * first if layer.op == LAYER_NORM else NULL,
                       last - first)
 
 
+cdef inline Batch batch_of(const Plan* plan, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Rows [first, last) of the last layer, as the losses want them."""
+    cdef const Layer* out = plan.layers + plan.n_layers - 1
+    cdef Batch batch
+    batch.n, batch.n_out, batch.width, batch.row = last - first, out.n_out, out.width, out.row
+    batch.z, batch.a = out.z + first * out.row, out.a + first * out.row
+    batch.delta, batch.costs = out.delta + first * out.row, plan.costs + first
+    return batch
+
+
 cdef void begin_forward(const Plan* plan, const real* x, Py_ssize_t n) noexcept nogil:
-    """predict for n rows, one behind the other."""
+    """Point at n rows, one behind the other."""
     cdef Rows rows
     rows.x, rows.order = x, NULL
     point_at_rows(plan, &rows, 0, 0, n)
-    forward_rows(plan, 0, n)

@@ -17,12 +17,15 @@ cdef void predict_rows(
     cdef const Layer* layer = plan.layers
     for i in range(n):
         inputs[i] = x + i * layer.n_in
+        if layer.op != PRODUCT:                  # which alone needs no padding
+            memcpy(there + i * layer.row_in, x + i * layer.n_in, layer.n_in * sizeof(real))
+            inputs[i] = there + i * layer.row_in
     for k in range(plan.n_layers):
         layer = &plan.layers[k]
         z = here
         if keeps_z(layer.activation) and k == plan.n_layers - 1:
             z = scratch + 2 * room
-        dense_forward(layer, inputs, z, here, n)
+        layer_forward(layer, inputs, z, here, NULL, n)
         batch.z, batch.a = z, here
         for i in range(n):
             inputs[i] = here + i * layer.row

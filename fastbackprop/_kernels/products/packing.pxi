@@ -27,6 +27,8 @@ cdef void pack_transposed(const Layer* layer, Py_ssize_t first, Py_ssize_t last)
 
 
 cdef void pack_all(const Plan* plan) noexcept nogil:
+    """W^T of every layer that has room for it."""
     cdef Py_ssize_t k
     for k in range(plan.n_layers):
-        pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
+        if plan.layers[k].transposed != NULL:
+            pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)

@@ -127,37 +127,16 @@ cdef void correct_r(const Plan* plan, const Plan* r_plan, real* out, real* spare
             add_rows_to(out + layer.offset, spare + layer.offset, layer.n_in * layer.row)
 
 
-cdef compare_last_r(
-    const Plan* plan, const Plan* r_plan, tuple loss_spec, const real[:, ::1] targets,
-    const int64_t[::1] labels, Py_ssize_t n, double scale,
-):
-    """R{delta} of the last layer, or R{dC/dy_hat} if loss and activation aren't fused."""
-    cdef const Layer* last = plan.layers + plan.n_layers - 1
-    cdef const Layer* r_last = r_plan.layers + plan.n_layers - 1
-    cdef Loss loss = loss_from(loss_spec, targets, labels)
-    cdef Mode caller
-    cdef Batch batch
-    batch.n, batch.n_out, batch.width, batch.row = n, last.n_out, last.width, last.row
-    batch.z, batch.a, batch.delta, batch.costs = last.z, last.a, NULL, NULL
-    with nogil:
-        caller = begin_mode()
-        loss.gradient_scale = rounded(scale)
-        compare_rows_r(&loss, &batch, r_last.a, r_last.delta)
-        end_mode(caller)
-
-
 def hessian_vector_product(
-    Network network, Network direction, const real[:, ::1] X, const real[:, ::1] targets,
-    const int64_t[::1] labels,
-    tuple loss_spec, real[::1] out, real[::1] scratch,
+    Workspace workspace, Workspace direction, const real[:, ::1] X, const real[:, ::1] targets,
+    const int64_t[::1] labels, tuple loss_spec, real[::1] out, real[::1] scratch,
 ):
-    """out = H v for the cost of the batch X, where v are the weights of ``direction``.
+    """out = H v for the cost of the batch X, where v are the weights of ``direction``'s network.
 
-    Both have scratch for X.
     ``scratch``: two times n rows as long as the longest of any layer's inputs or outputs, and as
     much as ``out``.
     """
-    cdef const Plan* plan = &network.plan
+    cdef const Plan* plan = &workspace.plan
     cdef const Plan* r_plan = &direction.plan
     cdef const Layer* last = plan.layers + plan.n_layers - 1
     cdef const Layer* r_last = r_plan.layers + plan.n_layers - 1
@@ -166,25 +145,26 @@ def hessian_vector_product(
     cdef real* spare = &scratch[0]
     cdef real* d_a = spare + room
     cdef double factor = loss_spec[2]
-    cdef real scale
     cdef Mode caller
     cdef bint fused = loss_spec[1]
+    cdef Loss loss = loss_from(loss_spec, targets, labels)
+    cdef Batch batch = batch_of(plan, 0, n)
+    cdef Py_ssize_t n_right = 0
     fbp_assert(n <= plan.capacity)
     fbp_assert(n <= r_plan.capacity)
-    fbp_assert(room >= n * network.widest)
+    fbp_assert(room >= n * workspace.network.widest)
     with nogil:
         caller = begin_mode()
-        scale = quotient(factor, <double>n)
+        loss.gradient_scale = quotient(factor, <double>n)
         begin_forward(plan, &X[0, 0], n)
+        forward_rows(plan, 0, n, 0, plan.n_layers)
         for k in range(1, plan.n_layers):
             pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
             pack_transposed(&r_plan.layers[k], 0, plan.layers[k].n_in)
         forward_r(plan, r_plan, spare, n)
-        end_mode(caller)
-    compare_last(plan, loss_spec, targets, labels, n, scale)
-    compare_last_r(plan, r_plan, loss_spec, targets, labels, n, scale)
-    with nogil:
-        caller = begin_mode()
+        compare_rows(&loss, &batch, NULL, 0, &n_right)
+        batch.delta = batch.costs = NULL
+        compare_rows_r(&loss, &batch, r_last.a, r_last.delta)
         if not fused:
             memcpy(d_a, last.delta, n * last.row * sizeof(real))
             if last.activation == SOFTMAX:
@@ -192,7 +172,7 @@ def hessian_vector_product(
             else:
                 derive_twice(last, r_last, d_a, n)
             derive_last(last, 0, n)
-        backward_rows(plan, 0, n)
+        backward_rows(plan, n, 0, n, 0, plan.n_layers - 1)
         backward_r(plan, r_plan, spare, d_a, n)
         correct_r(plan, r_plan, &out[0], d_a + room, n)
         end_mode(caller)

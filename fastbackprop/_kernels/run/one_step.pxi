@@ -1,18 +1,45 @@
 # The four words one by one, for the loop by hand.
 
+cdef void forward_all(const Plan* plan, Py_ssize_t n) noexcept nogil:
+    """All rows through all layers; batch norms take the batch's statistics if they shall."""
+    cdef Py_ssize_t k
+    cdef const Layer* layer
+    for k in range(plan.n_layers):
+        layer = &plan.layers[k]
+        if layer.op == BATCH_NORM and layer.of_batch:
+            batch_statistics(layer, n, 0, layer.width, True)
+        forward_rows(plan, 0, n, k, k + 1)
 
-def forward(Network network, const real[:, ::1] X, real[:, ::1] y_hat, real[:, ::1] z):
-    """predict for one batch, and keep what backward needs: X must stay as it is."""
+
+cdef void backward_all(const Plan* plan, Py_ssize_t n) noexcept nogil:
+    """delta of every layer from that of the last, and the sums of batch norms."""
+    cdef Py_ssize_t k
+    for k in range(plan.n_layers - 1, -1, -1):
+        if plan.layers[k].op == BATCH_NORM:
+            batch_norm_sums(&plan.layers[k], n, 0, plan.layers[k].width)
+        if k > 0:
+            backward_rows(plan, n, 0, n, k - 1, k)
+
+
+def forward(
+    Workspace workspace, const real[:, ::1] X, real[:, ::1] y_hat, real[:, ::1] z,
+    bint training=True,
+):
+    """predict for one batch, and keep what backward needs: X must stay as it is.
+
+    In training, batch norms take the batch's statistics, and the running ones take part.
+    """
     cdef Py_ssize_t i, n = X.shape[0]
-    cdef const Layer* last = &network.plan.layers[network.plan.n_layers - 1]
-    cdef Rows rows
+    cdef const Layer* last = &workspace.plan.layers[workspace.plan.n_layers - 1]
+    cdef Plan* plan = &workspace.plan
+    cdef const real* x = start_of_2d(X)
     cdef Mode caller
-    fbp_assert(n <= network.plan.capacity)
-    rows.x, rows.order = start_of_2d(X), NULL
+    fbp_assert(n <= plan.capacity)
     with nogil:
         caller = begin_mode()
-        point_at_rows(&network.plan, &rows, 0, 0, n)
-        forward_rows(&network.plan, 0, n)
+        set_of_batch(plan, training and n > 1)
+        begin_forward(plan, x, n)
+        forward_all(plan, n)
         end_mode(caller)
     for i in range(n):
         memcpy(&y_hat[i, 0], last.a + i * last.row, last.n_out * sizeof(real))
@@ -20,43 +47,37 @@ def forward(Network network, const real[:, ::1] X, real[:, ::1] y_hat, real[:, :
 
 
 def backward(
-    Network network, const real[:, ::1] d_out, bint is_d_z, real[::1] gradients, real[:, ::1] d_x,
-    real[::1] scratch,
+    Workspace workspace, const real[:, ::1] d_out, bint is_d_z, real[::1] gradients,
+    real[:, ::1] d_x,
 ):
-    """Blame for the batch of the last forward: all gradients, and dC/dx.
+    """Blame for the batch of the workspace's last forward: all gradients, and dC/dx.
 
-    ``d_out`` is dC/dy_hat, or dC/dz of the last layer with ``is_d_z``; ``scratch``
-    has backward_scratch_size zeros, and then a row (row_length of n_in) for each row.
+    ``d_out`` is dC/dy_hat, or dC/dz of the last layer with ``is_d_z``.
     """
     cdef Py_ssize_t i, k, n = d_out.shape[0]
-    cdef Layer* first = &network.plan.layers[0]
-    cdef Layer* layer
-    cdef const Layer* last = &network.plan.layers[network.plan.n_layers - 1]
-    cdef real* d_rows = &scratch[0] + round_up_4(first.n_out) * first.row_in
+    cdef const Plan* plan = &workspace.plan
+    cdef const Layer* first = plan.layers
+    cdef const Layer* last = plan.layers + plan.n_layers - 1
+    cdef const Layer* layer
     cdef Mode caller
-    fbp_assert(n <= network.plan.capacity and gradients.shape[0] == network.parameters.shape[0])
-    fbp_assert(scratch.shape[0] >= (round_up_4(first.n_out) + n) * first.row_in)
+    fbp_assert(n <= plan.capacity and plan.d_x != NULL)
+    fbp_assert(gradients.shape[0] == workspace.network.parameters.shape[0])
     for i in range(n):
         memset(last.delta + i * last.row, 0, last.row * sizeof(real))
         memcpy(last.delta + i * last.row, &d_out[i, 0], last.n_out * sizeof(real))
-    first.transposed = &scratch[0]
     with nogil:
         caller = begin_mode()
         if not is_d_z:
             derive_last(last, 0, n)
-        for k in range(network.plan.n_layers):
-            pack_transposed(&network.plan.layers[k], 0, network.plan.layers[k].n_in)
-        backward_rows(&network.plan, 0, n)
-        for k in range(network.plan.n_layers):
-            layer = &network.plan.layers[k]
-            dense_correct(layer, layer.inputs, layer.delta, NULL, NULL,
-                          &gradients[0] + layer.offset,
-                          n, 0, layer.n_in)
-        dense_backward(first, first.delta, IDENTITY, 0, NULL, d_rows, n)
+        pack_all(plan)
+        backward_all(plan, n)
+        for k in range(plan.n_layers):
+            layer = &plan.layers[k]
+            layer_correct(layer, n, NULL, NULL, &gradients[0] + layer.offset, 0, layer.n_in)
+        backward_to_inputs(plan, n, 0, n)
         end_mode(caller)
-    first.transposed = NULL
     for i in range(n):
-        memcpy(&d_x[i, 0], d_rows + i * first.row_in, first.n_in * sizeof(real))
+        memcpy(&d_x[i, 0], plan.d_x + i * first.row_in, first.n_in * sizeof(real))
 
 
 def sum_costs(const real[::1] costs, double total):

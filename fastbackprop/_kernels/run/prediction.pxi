@@ -1,10 +1,9 @@
-# predict, or evaluate, for many rows, shared by threads: chunks of 64 rows in one phase.
-
+# predict, or evaluate, for many rows, shared by threads: chunks of 64 rows.
 
 cdef struct Prediction:                          # predict, or evaluate where loss isn't NULL
+    Span span                                    # of rows
     const Plan* plan
     const real* x                                # (n, n_in)
-    Py_ssize_t n
     Py_ssize_t widest                            # row of any layer
     real* scratch                                # 3 x (PREDICT_ROWS, widest) for each member
     real* out                                    # OUT (n, n_out)
@@ -13,17 +12,14 @@ cdef struct Prediction:                          # predict, or evaluate where lo
     int64_t n_right
 
 
-cdef int64_t prediction_chunks(void* job_, int64_t phase) noexcept nogil:
-    return pieces((<Prediction*>job_).n, PREDICT_ROWS)
-
-
 cdef void prediction_work(void* job_, int64_t phase, int64_t chunk, int64_t member) noexcept nogil:
     cdef Prediction* job = <Prediction*>job_
-    cdef Py_ssize_t first = chunk * PREDICT_ROWS
-    cdef Py_ssize_t n = min(<Py_ssize_t>PREDICT_ROWS, job.n - first)
-    cdef Py_ssize_t i, n_right = 0
+    cdef Py_ssize_t first = 0, last = 0, n_right = 0
+    cdef Py_ssize_t i, n
     cdef real costs[PREDICT_ROWS + BLOCK]
     cdef Batch batch
+    chunk_of_span(&job.span, chunk, &first, &last)
+    n = last - first
     predict_rows(job.plan, job.x + first * job.plan.layers[0].n_in, n,
                  job.scratch + member * 3 * PREDICT_ROWS * job.widest, job.widest, &batch)
     if job.loss != NULL:
@@ -37,11 +33,7 @@ cdef void prediction_work(void* job_, int64_t phase, int64_t chunk, int64_t memb
                    batch.n_out * sizeof(real))
 
 
-cdef int64_t prediction_close(void* job, int64_t phase) noexcept nogil:
-    return THE_END
-
-
-cdef class PredictionWork(Work):
+cdef class PredictionWork(SpanWork):
     """The network's outputs for every row of X, or with a loss_spec their costs.
 
     Parameters
@@ -68,7 +60,7 @@ cdef class PredictionWork(Work):
         if IS_DEBUG:
             spoil(scratch)
         self.kept = network, X, out, scratch, targets, labels, costs
-        job.plan, job.x, job.n = &network.plan, start_of_2d(X), X.shape[0]
+        job.plan, job.x = &network.plan, start_of_2d(X)
         job.widest, job.scratch = network.widest, &scratch[0]
         job.loss, job.n_right = NULL, 0
         if loss_spec is not None:
@@ -79,13 +71,9 @@ cdef class PredictionWork(Work):
         else:
             fbp_assert(out.shape[0] == X.shape[0])
             job.out = &out[0, 0] if out.shape[0] > 0 else NULL
-        self.team.job = job
-        self.team.n_chunks, self.team.work = prediction_chunks, prediction_work
-        self.team.close = prediction_close
-        open_team(&self.team, n_threads, crowded)
+        self.open(&job.span, 0, X.shape[0], PREDICT_ROWS, prediction_work, n_threads, crowded)
 
     def run(self, call=None):
         """Do it; returns how many were right, if a loss was given. ``call`` as in TrainingWork."""
-        if self.job.n > 0:
-            self.share(call)
+        SpanWork.run(self, call)
         return self.job.n_right

@@ -90,9 +90,7 @@ cdef void train_singly(Training* job) noexcept nogil:
     cdef Progress* progress = &job.progress
     cdef const real* x
     cdef Py_ssize_t k, n_right = 0
-    cdef Batch batch
-    batch.n, batch.n_out, batch.width, batch.row = 1, last.n_out, last.width, last.row
-    batch.z, batch.a, batch.delta, batch.costs = last.z, last.a, last.delta, plan.costs
+    cdef Batch batch = batch_of(plan, 0, 1)
     for k in range(1, plan.n_layers):
         pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
     begin_step(job, job.first)
@@ -118,3 +116,12 @@ cdef void train_singly(Training* job) noexcept nogil:
             break
         progress.start += 1
     progress.n_right += n_right
+
+
+cdef bint is_products(const Plan* plan) noexcept nogil:
+    """Whether there is nothing but dense layers."""
+    cdef Py_ssize_t k
+    for k in range(plan.n_layers):
+        if plan.layers[k].op != PRODUCT:
+            return False
+    return True

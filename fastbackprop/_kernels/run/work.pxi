@@ -58,33 +58,35 @@ cdef class TrainingWork(Work):
     cdef bint is_over
 
     def __init__(
-        self, Network network, const real[:, ::1] X, const real[:, ::1] targets,
-        const int64_t[::1] labels,
-        const int64_t[::1] order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size,
+        self, Workspace workspace, const real[:, ::1] X, const real[:, ::1] targets,
+        const int64_t[::1] labels, const int64_t[::1] order,
+        Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size,
         tuple loss_spec, tuple update_spec, real[::1] velocity, double cost, Py_ssize_t n_right,
         int n_threads=1, bint crowded=False, const real[::1] undo=None,
         int64_t[::1] n_steps=None,
     ):
         cdef Training* job = &self.job
-        fbp_assert(min(batch_size,
-                       last - first) <= network.plan.capacity and first < last <= X.shape[0])
-        self.kept = (network, X, targets, labels, order, velocity, network.scratch, undo,
-                     n_steps)
-        job.plan = &network.plan
+        cdef real* parameters
+        fbp_assert(min(batch_size, last - first) <= workspace.plan.capacity)
+        fbp_assert(first < last <= X.shape[0])
+        self.kept = workspace, X, targets, labels, order, velocity, undo, n_steps
+        job.plan = &workspace.plan
         job.rows.x = start_of_2d(X)
         job.rows.order = &order[0] if order is not None else NULL
         job.loss = loss_from(loss_spec, targets, labels)
         job.gradient_factor = loss_spec[2]
         job.update = update_from(update_spec, velocity)
         # Without momentum nobody reads the velocity; any valid address will do.
-        job.velocity = &velocity[0] if job.update.has_momentum else &network.parameters[0]
+        parameters = &workspace.network.parameters[0]
+        job.velocity = &velocity[0] if job.update.has_momentum else parameters
         job.first, job.last, job.batch_size = first, last, batch_size
         # Some chunks for each thread, of whole tiles; few enough that weights are read from nearby.
         job.rows_per_chunk = max(MIN_ROWS, pieces(batch_size,
                                                   <Py_ssize_t>4 * n_threads * MIN_ROWS) * MIN_ROWS)
         job.progress.cost, job.progress.n_right = cost, n_right
         job.progress.outcome, job.progress.layer = FINE, -1
-        self.network, self.n_parameters = network, network.parameters.shape[0]
+        self.network = workspace.network
+        self.n_parameters = self.network.parameters.shape[0]
         self.undo = &undo[0] if undo is not None else NULL
         fbp_assert(undo is None or undo.shape[0] >= self.n_parameters
                    * (2 if job.update.has_momentum else 1))
@@ -109,7 +111,7 @@ cdef class TrainingWork(Work):
             else:
                 with nogil:
                     caller = begin_mode()
-                    if self.job.batch_size == 1 and self.job.update.is_plain:
+                    if self.is_single():
                         train_singly(&self.job)
                     else:
                         train_alone(&self.job)
@@ -119,6 +121,10 @@ cdef class TrainingWork(Work):
         finally:
             self.end()
         return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer
+
+    cdef bint is_single(self) noexcept nogil:
+        """Whether the steps are those that single.pxi does."""
+        return self.job.batch_size == 1 and self.job.update.is_plain and is_products(self.job.plan)
 
     cdef void end(self) noexcept:
         """Count the steps and undo a wrong one: before Python could hear of Ctrl-C."""

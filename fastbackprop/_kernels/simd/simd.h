@@ -282,6 +282,7 @@ FBP_FN vec v_add(vec a, vec b) { return FBP_V(vadd)(a, b); }
 FBP_FN vec v_sub(vec a, vec b) { return FBP_V(vsub)(a, b); }
 FBP_FN vec v_mul(vec a, vec b) { return FBP_V(vmul)(a, b); }
 FBP_FN vec v_div(vec a, vec b) { return FBP_V(vdiv)(a, b); }
+FBP_FN vec v_sqrt(vec x) { return FBP_V(vsqrt)(x); }
 FBP_FN vec v_max(vec a, vec b) { return FBP_V(vmax)(a, b); }
 FBP_FN vec v_min(vec a, vec b) { return FBP_V(vmin)(a, b); }
 FBP_FN vec v_fma(vec a, vec b, vec c) { return FBP_V(vfma)(c, a, b); }
@@ -310,6 +311,7 @@ FBP_FN vec v_add(vec a, vec b) { return FBP_V(add)(a, b); }
 FBP_FN vec v_sub(vec a, vec b) { return FBP_V(sub)(a, b); }
 FBP_FN vec v_mul(vec a, vec b) { return FBP_V(mul)(a, b); }
 FBP_FN vec v_div(vec a, vec b) { return FBP_V(div)(a, b); }
+FBP_FN vec v_sqrt(vec x) { return FBP_V(sqrt)(x); }
 FBP_FN vec v_max(vec a, vec b) { return FBP_V(max)(a, b); }
 FBP_FN vec v_min(vec a, vec b) { return FBP_V(min)(a, b); }
 FBP_FN vec v_from_bits(real_bits b) { return FBP_FROM_BITS(FBP_SET_BITS(b)); }

@@ -24,9 +24,6 @@ cdef extern from "simd.h" nogil:
         REAL_TYPE "FBP_NUMPY_TYPE"                   # NumPy's number for the type
     const char* DTYPE "FBP_DTYPE"
     const char* ISA "FBP_ISA"
-
-cdef extern from "built_from.h" nogil:
-    const char* SOURCES "FBP_SOURCES"            # of setup.py: a digest of the kernel sources
     const real SMALLEST_NORMAL "FBP_SMALLEST_NORMAL"
     const real LARGEST "FBP_LARGEST"             # finite
 
@@ -43,6 +40,7 @@ cdef extern from "built_from.h" nogil:
     vec v_sub(vec a, vec b) noexcept
     vec v_mul(vec a, vec b) noexcept
     vec v_div(vec a, vec b) noexcept
+    vec v_sqrt(vec x) noexcept                       # correctly rounded
     vec v_max(vec a, vec b) noexcept
     vec v_min(vec a, vec b) noexcept
     vec v_fma(vec a, vec b, vec c) noexcept          # a * b + c
@@ -79,3 +77,6 @@ cdef extern from "mode.h" nogil:
     bint mode_is_set "fbp_mode_is_set"() noexcept
     Mode begin_mode "fbp_mode_begin"() noexcept      # before any arithmetic, on each thread
     void end_mode "fbp_mode_end"(Mode caller) noexcept
+
+cdef extern from "built_from.h" nogil:
+    const char* SOURCES "FBP_SOURCES"            # of setup.py: a digest of the kernel sources

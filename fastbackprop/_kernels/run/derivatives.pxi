@@ -1,0 +1,168 @@
+# What else blame is good for: the derivative of outputs by inputs, and a gradient for each sample.
+# Both are made of the tiles that train, and of rows that don't need each other: chunks of samples.
+
+cdef enum:
+    DERIVATIVE_ROWS = 16         # of the workspace in a chunk, or one sample's
+
+
+cdef struct OutputDerivatives:
+    Span span                    # of samples
+    const Plan* plan
+    Rows rows
+    const real* combinations     # (each, n_out)
+    Py_ssize_t each              # combinations: so many rows of the workspace belong to a sample
+    real* out                    # OUT: of sample i and combination j at i * out_row + j * n_in
+    Py_ssize_t out_row
+
+
+cdef void output_derivatives_work(
+    void* job_, int64_t phase, int64_t chunk, int64_t member,
+) noexcept nogil:
+    """Each sample goes forward once, and back once for each combination, all in one batch."""
+    cdef const OutputDerivatives* job = <OutputDerivatives*>job_
+    cdef const Plan* plan = job.plan
+    cdef const Layer* last = plan.layers + plan.n_layers - 1
+    cdef const Layer* layer
+    cdef Py_ssize_t i, j, k, start, end, n_in = plan.layers[0].n_in, each = job.each
+    cdef Py_ssize_t first_sample = 0, last_sample = 0
+    chunk_of_span(&job.span, chunk, &first_sample, &last_sample)
+    start, end = first_sample * each, last_sample * each
+    point_at_rows(plan, &job.rows, first_sample - start, start, start + last_sample - first_sample)
+    forward_rows(plan, start, start + last_sample - first_sample, 0, plan.n_layers)
+    for k in range(plan.n_layers):
+        layer = plan.layers + k
+        for i in range(end - start - 1, 0, -1):      # from the end: one a for each combination
+            memmove(layer.a + (start + i) * layer.row, layer.a + (start + i // each) * layer.row,
+                    layer.row * sizeof(real))
+            if layer.op == LAYER_NORM:
+                memmove(layer.statistics + 2 * (start + i),
+                        layer.statistics + 2 * (start + i // each), 2 * sizeof(real))
+            if k == 0:
+                layer.inputs[start + i] = layer.inputs[start + i // each]
+    for i in range(start, end):
+        memset(last.delta + i * last.row, 0, last.row * sizeof(real))
+        memcpy(last.delta + i * last.row, job.combinations + i % each * last.n_out,
+               last.n_out * sizeof(real))
+    derive_last(last, start, end)
+    backward_rows(plan, 1, start, end, 0, plan.n_layers - 1)
+    backward_to_inputs(plan, 1, start, end)
+    for i in range(first_sample, last_sample):
+        for j in range(each):
+            memcpy(job.out + i * job.out_row + j * n_in,
+                   plan.d_x + (i * each + j) * plan.layers[0].row_in, n_in * sizeof(real))
+
+
+cdef class OutputDerivativesWork(SpanWork):
+    """out[i, j] = d(combinations[j] . y_hat)/dx for row i of X; the identity gives the Jacobian.
+
+    The workspace reaches the inputs and has a row for each sample and combination; with
+    ``is_packed`` all its W^T are still there from a call before. ``out`` may be some of the
+    combinations' places of a larger array.
+    """
+
+    cdef OutputDerivatives job
+
+    def __init__(
+        self, Workspace workspace, const real[:, ::1] X, const real[:, ::1] combinations,
+        real[:, :, :] out, bint is_packed, int n_threads=1, bint crowded=False,
+    ):
+        cdef OutputDerivatives* job = &self.job
+        cdef Py_ssize_t each = combinations.shape[0], n = X.shape[0]
+        fbp_assert(n * each <= workspace.plan.capacity and workspace.plan.d_x != NULL)
+        fbp_assert(out.shape[0] == n and out.shape[1] == each)
+        self.kept = workspace, X, combinations, out
+        job.plan, job.each = &workspace.plan, each
+        job.rows.x, job.rows.order = start_of_2d(X), NULL
+        job.combinations = start_of_2d(combinations)
+        if n > 0:
+            job.out, job.out_row = &out[0, 0, 0], out.strides[0] // <Py_ssize_t>sizeof(real)
+        if not is_packed:
+            with nogil:
+                set_of_batch(&workspace.plan, False)
+                pack_all(job.plan)
+        self.open(&job.span, 0, n, max(1, DERIVATIVE_ROWS // each), output_derivatives_work,
+                  n_threads, crowded)
+
+
+cdef struct SampleGradients:
+    Span span                    # of samples
+    const Plan* plan
+    Rows rows
+    Loss loss
+    real** out                   # OUT: (n, n_in, n_out) of each layer, then (n, n_out) or NULL
+
+
+cdef void sample_gradients_work(
+    void* job_, int64_t phase, int64_t chunk, int64_t member,
+) noexcept nogil:
+    cdef const SampleGradients* job = <SampleGradients*>job_
+    cdef const Plan* plan = job.plan
+    cdef const Layer* layer
+    cdef Py_ssize_t first = 0, last = 0, i, k
+    chunk_of_span(&job.span, chunk, &first, &last)
+    point_at_rows(plan, &job.rows, 0, first, last)
+    forward_rows(plan, first, last, 0, plan.n_layers)
+    compare_last(plan, &job.loss, first, last)
+    backward_rows(plan, 1, first, last, 0, plan.n_layers - 1)
+    for k in range(plan.n_layers):
+        layer = plan.layers + k
+        for i in range(first, last):
+            outer_product(layer.inputs[i], layer.delta + i * layer.row,
+                          job.out[k] + i * layer.n_in * layer.n_out, layer.n_in, layer.n_out)
+            if layer.bias != NULL:
+                memcpy(job.out[plan.n_layers + k] + i * layer.n_out, layer.delta + i * layer.row,
+                       layer.n_out * sizeof(real))
+
+
+cdef class SampleGradientsWork(SpanWork):
+    """The gradient of each row's own cost, into ``out``.
+
+    That has for each layer (n, n_in, n_out), and (n, n_out) or None.
+    """
+
+    cdef SampleGradients job
+
+    def __cinit__(self, Workspace workspace, *args):
+        self.job.out = <real**>calloc(2 * workspace.plan.n_layers, sizeof(void*))
+        if self.job.out == NULL:
+            raise MemoryError("no memory for gradients")
+
+    def __dealloc__(self):
+        free(self.job.out)
+
+    def __init__(
+        self, Workspace workspace, const real[:, ::1] X, const real[:, ::1] targets,
+        const int64_t[::1] labels, tuple loss_spec, list out, int n_threads=1, bint crowded=False,
+    ):
+        cdef SampleGradients* job = &self.job
+        cdef Py_ssize_t k, n_layers = workspace.plan.n_layers
+        cdef real[:, :, ::1] weight
+        cdef real[:, ::1] bias
+        fbp_assert(0 < X.shape[0] <= workspace.plan.capacity)
+        self.kept = workspace, X, targets, labels, out
+        job.plan = &workspace.plan
+        job.rows.x, job.rows.order = start_of_2d(X), NULL
+        job.loss = loss_from(loss_spec, targets, labels)
+        job.loss.gradient_scale = rounded(loss_spec[2])
+        for k in range(n_layers):
+            weight = out[k][0]
+            job.out[k] = &weight[0, 0, 0]
+            if out[k][1] is not None:
+                bias = out[k][1]
+                job.out[n_layers + k] = &bias[0, 0]
+        with nogil:
+            set_of_batch(&workspace.plan, False)
+            pack_all(job.plan)
+        self.open(&job.span, 0, X.shape[0], DERIVATIVE_ROWS, sample_gradients_work, n_threads,
+                  crowded)
+
+
+cdef inline void outer_product(
+    const real* x, const real* delta,            # IN (n_in,), (n_out,)
+    real* out,                                   # OUT (n_in, n_out), without padding
+    Py_ssize_t n_in, Py_ssize_t n_out,
+) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for i in range(n_in):
+        for j in range(n_out):
+            out[i * n_out + j] = x[i] * delta[j]
