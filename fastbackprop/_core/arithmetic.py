@@ -5,11 +5,16 @@ numbers and theirs (a conversion, initial weights, a mean), would follow fesetro
 torch.set_flush_denormal.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from fastbackprop._core.dispatch import kernels
 
-__all__ = ["exact_mode", "quotient"]
+__all__ = ["exact_mode", "in_exact_mode", "quotient"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def exact_mode() -> Any:
@@ -21,3 +26,14 @@ def quotient(numerator: float, denominator: float) -> float:
     """Return the quotient, rounded to nearest."""
     with exact_mode():
         return numerator / denominator
+
+
+def in_exact_mode(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function that computes much in NumPy run in that mode as a whole."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with exact_mode():
+            return function(*args, **kwargs)
+
+    return call

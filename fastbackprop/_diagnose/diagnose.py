@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._compare.losses import Loss
+from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._core.validation import check_held, check_real
@@ -47,6 +48,7 @@ STRAIGHT = 0.9  # ... to this part
 STILL_STEEP = 0.03  # the slope by the cost: below it, little is left to be learned
 
 
+@in_exact_mode
 def diagnose(
     model: Sequential,
     X: Any,

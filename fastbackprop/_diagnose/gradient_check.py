@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbackprop._compare.losses import Loss
+from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.validation import check_integer, check_real, check_seed
 from fastbackprop._explain.chain import bias_name, name_of, weight_name
@@ -150,6 +151,7 @@ class GradientCheck:
         return "\n".join(lines)
 
 
+@in_exact_mode
 def gradient_check(
     model: Sequential,
     X: Any,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._compare.losses import Loss, Targets, as_loss
+from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.buffers import aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
@@ -110,6 +111,7 @@ def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
     return found
 
 
+@in_exact_mode
 def explain(
     model: Sequential,
     x: Any,

@@ -10,10 +10,6 @@ from fastbackprop._core.buffers import Parameters, aligned_empty
 
 __all__ = ["BestWeights"]
 
-# An epoch's loss is measured before its steps, so the last of them may have spoilt the weights
-# already: then those of the start are the better ones.
-MUCH_WORSE = 10.0
-
 
 class BestWeights:
     """A copy of weights and optimizer state: of the best epoch so far, at first of the start.
@@ -32,26 +28,36 @@ class BestWeights:
         self._start = aligned_empty(size, parameters.values.dtype)
         parameters.save(state, self._start)
         self.room = self._start
-        self.loss, self.first_loss, self.epoch = math.inf, math.inf, 0
+        self.loss, self.epoch = math.inf, 0
 
     def note(self, epoch: int, loss: float) -> None:
         """Copy what is there at the end of an epoch, if its loss is the lowest so far."""
         if epoch == 1:
             self.room = aligned_empty(self._start.size, self._start.dtype)
-            self.first_loss = loss
         if loss < self.loss or epoch == 1:
             self._parameters.save(self._state, self.room)
             self.loss, self.epoch = loss, epoch
 
     def settle(self, loss_now: Callable[[], float]) -> None:
-        """Go back to the start where the weights of the best epoch, already there, are no good."""
-        if self.epoch and not loss_now() <= MUCH_WORSE * self.first_loss:
-            size = self._parameters.values.size
-            buffers = [self._parameters.values] + ([] if self._state is None else [self._state])
-            copies = [self._start[:size], self._start[size:]]
-            # One call of C, which nothing can interrupt: weights and state belong together.
-            deque(map(np.copyto, buffers, copies), maxlen=0)
+        """Go back to the start where the weights of the best epoch, already there, are worse.
+
+        An epoch's loss is measured before its steps, so the last of them may have spoilt the
+        weights of even the best.
+        """
+        if not self.epoch:
+            return
+        best_loss = loss_now()
+        self._put_back(self._start)
+        if best_loss <= loss_now():
+            self._put_back(self.room)
+        else:
             self.epoch = 0
+
+    def _put_back(self, copy: np.ndarray) -> None:
+        size = self._parameters.values.size
+        buffers = [self._parameters.values] + ([] if self._state is None else [self._state])
+        # One call of C, which nothing can interrupt: weights and state belong together.
+        deque(map(np.copyto, buffers, [copy[:size], copy[size:]]), maxlen=0)
 
     def __str__(self) -> str:
         return f"of epoch {self.epoch}, the best" if self.epoch else "of before the fit"

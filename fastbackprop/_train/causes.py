@@ -30,6 +30,9 @@ def advice_after_divergence(
     rows, targets : ndarray, Targets
         What was trained on.
     """
+    not_finite = _not_finite(parameters, rows, targets)
+    if not_finite is not None:
+        return not_finite
     rate, decay = optimizer.learning_rate, optimizer.weight_decay
     if rate * decay >= 1 or rate >= LARGE_RATE:
         return optimizer._advice()
@@ -47,6 +50,26 @@ def advice_after_divergence(
     )
 
 
+def _not_finite(parameters: Parameters, rows: np.ndarray, targets: Targets) -> str | None:
+    """Return a sentence where numbers that went in were no numbers: no setting can help then."""
+    matrices = [(f"column {{}} of {name}", x) for name, x in (("X", rows), ("y", targets.values))]
+    for what, matrix in matrices:
+        if matrix is not None:
+            is_wrong = ~np.isfinite(_sizes(matrix)[0])
+            if is_wrong.any():
+                return (
+                    f"The cause: {what.format(is_wrong.argmax())} isn't finite, which "
+                    f"check_finite=False let in."
+                )
+    for index, place in enumerate(parameters.places):
+        if not np.isfinite(place.weight(parameters.values)).all():
+            return (
+                f"The cause: the weights of layers[{index}] weren't finite before; draw them anew, "
+                f"or load others."
+            )
+    return None
+
+
 def _sizes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the largest and the mean magnitude of each column."""
     largest, total = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
@@ -59,8 +82,7 @@ def _sizes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _large_inputs(rows: np.ndarray) -> tuple[float, str] | None:
     largest, mean = _sizes(rows)
-    # NaN, which check_finite=False lets in, is larger than any number.
-    column = int(np.where(np.isnan(largest), np.inf, largest).argmax())
+    column = int(largest.argmax())
     if largest[column] < LARGE_NUMBER and mean[column] < LARGE_MEAN:
         return None
     return float(largest[column]), f"column {column} of X reaches {largest[column]:g} (the inputs)"

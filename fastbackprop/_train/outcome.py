@@ -20,6 +20,8 @@ LONG_EPOCHS, LONG_STEPS = 10, 100
 DOUBLED, RISEN = 2.0, 1.1
 # ... and by this part of what the best constant prediction costs, or it is noise near 0.
 NOTABLE = 0.1
+# A long fit that began near 0 may not stay ten times above it, unless that is nearly 0 too.
+EXPLODED, SMALL = 10.0, 1e-3
 
 ROWS = 64  # looked at first; all rows only where these have the same outputs
 NUMBERS_AT_ONCE = 1e6
@@ -59,7 +61,8 @@ def _rise(
     constant = _cost_of_best_constant(model, loss, targets)
     has_doubled = last > DOUBLED * first and last - first > NOTABLE * constant
     has_risen = is_long and last > RISEN * max(first, constant)
-    if not has_doubled and not has_risen:
+    has_exploded = is_long and last > EXPLODED * first and last > EXPLODED * SMALL * constant
+    if not (has_doubled or has_risen or has_exploded):
         return None
     return f"The loss has risen from {first:.4g} in the first epoch to {last:.4g} in the last."
 

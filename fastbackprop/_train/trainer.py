@@ -262,8 +262,8 @@ class Trainer:
             If data or an argument doesn't fit; the model has not changed.
         DivergenceError
             If loss or weights stop being finite; weights and optimizer go back to the end of the
-            epoch with the lowest loss so far (to the start in the first epoch, or where that epoch
-            itself left weights whose loss is more than ten times that of the first).
+            epoch with the lowest loss so far, or to the start: in the first epoch, or where that
+            epoch itself left weights that are worse than those of the start.
         RuntimeError
             If another thread trains the model.
         KeyboardInterrupt
@@ -272,8 +272,8 @@ class Trainer:
         Warns
         -----
         TrainingWarning
-            Once, if the loss has risen, or if after more than 10 epochs and 100 steps the outputs
-            are the same for all samples.
+            Once, if the loss has risen by more than noise can explain, or if after more than 10
+            epochs and 100 steps the outputs are the same for all samples.
 
         Notes
         -----
@@ -306,7 +306,7 @@ class Trainer:
                 if plan.shows_bar:
                     bar.set_description_str(f"epoch {epoch}/{plan.epochs}", refresh=False)
                 self._shuffle(data.order)
-                self._epoch(data, epoch, best, bar.update, plan.validation)
+                self._epoch(data, epoch, history, best, bar.update, plan.validation)
                 best.note(epoch, history.loss[-1])
                 self._diagnose(data.rows, data.targets)
                 if plan.shows_bar:
@@ -346,6 +346,7 @@ class Trainer:
         self,
         data: _Data,
         epoch: int,
+        history: History,
         best: BestWeights,
         done: Callable[[int], object],
         validation: tuple[Rows, Targets] | None,
@@ -362,7 +363,7 @@ class Trainer:
         if validation is not None:
             for name, value in self._evaluate(*validation).items():
                 figures[f"validation_{name}"] = value
-        self.history._note(**figures, seconds=seconds)
+        history._note(**figures, seconds=seconds)
 
     def _steps(
         self,

@@ -159,12 +159,38 @@ def test_inputs_and_targets_are_both_named_the_larger_first():
         trainer.fit(HUGE_COLUMN, 1e3 * Z[:, 0], epochs=50)
 
 
-def test_not_a_number_that_was_let_in_is_the_cause():
-    rows = Z.copy()
-    rows[7, 2] = np.nan
+@pytest.mark.parametrize("where", ["X", "y"])
+def test_not_a_number_that_was_let_in_is_the_cause(where):
+    rows, y = Z.copy(), Z[:, :1].copy()
+    (rows if where == "X" else y)[7, 0] = np.nan
     trainer = fb.Trainer(fb.mlp([5, 1], seed=0), "half_squared_error")
-    with pytest.raises(fb.DivergenceError, match="column 2 of X reaches nan"):
-        trainer.fit(rows, Z[:, 0], check_finite=False)
+    with pytest.raises(fb.DivergenceError, match=f"The cause: column 0 of {where} isn't finite"):
+        trainer.fit(rows, y, check_finite=False)
+
+
+def test_weights_that_were_no_numbers_are_the_cause():
+    trainer = fb.Trainer(fb.mlp([5, 1], seed=0), "half_squared_error")
+    trainer.model.layers[0].weight[0, 0] = np.nan
+    with pytest.raises(fb.DivergenceError, match=r"weights of layers\[0\] weren't finite before"):
+        trainer.fit(Z, Z[:, 0])
+
+
+def test_an_epoch_that_spoilt_the_weights_is_not_the_best():
+    """The lowest loss of an epoch is measured before its last steps; the start may be better."""
+    rng = np.random.default_rng(1)
+    rows, y = 10 * rng.standard_normal((200, 4)), 10 * rng.standard_normal((200, 1))
+    model = fb.mlp([4, 8, 1], activation="tanh", seed=1)
+    trainer = fb.Trainer(model, "half_squared_error", fb.SGD(0.25), seed=1, batch_size=1)
+    before = trainer.evaluate(rows, y)["loss"]
+    with pytest.raises(fb.DivergenceError):
+        trainer.fit(rows, y, epochs=20)
+    assert trainer.evaluate(rows, y)["loss"] <= before
+
+
+def test_a_fit_inside_of_a_fit_leaves_the_outer_history_whole():
+    trainer = fb.Trainer(fb.mlp([5, 1], seed=0), "half_squared_error", seed=0)
+    history = trainer.fit(Z, Z[:, 0], epochs=3, on_epoch_end=lambda _: trainer.fit(Z, Z[:, 0]))
+    assert len(history) == 3
 
 
 def test_huge_weights_to_begin_with_are_the_cause():
