@@ -319,3 +319,25 @@ def test_kernels_of_other_sources_are_refused(tmp_path):
         "were built from other sources than those beside them: type 'pip install -e .'"
         in done.stderr
     )
+
+
+@needs_sources
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("_core/lock.*.*", "built when it had fewer of them"),
+        ("_kernels/*_float32.*.*", "No kernels"),
+    ],
+)
+def test_a_build_that_lacks_modules_says_what_to_type(missing, words, tmp_path):
+    folder = copied_build(tmp_path)
+    for module in (folder / "fastbackprop").glob(missing):
+        module.unlink()
+    (folder / "fastbackprop/_kernels/.#all.pxi").symlink_to("nowhere")  # an editor's lock
+    code = "import fastbackprop; fastbackprop.kernel_info()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert words in last
+    assert f"type 'pip install -e .' in {folder}, or leave that folder." in last

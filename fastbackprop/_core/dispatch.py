@@ -14,11 +14,16 @@ from fastbackprop._core.sources import PACKAGE, digest_of_sources
 
 try:
     import fastbackprop._core.cpu as cpu  # not "from": the error must name the module
+    import fastbackprop._core.lock  # noqa: F401 - compiled too, and first missing in an old build
 except ModuleNotFoundError as error:
-    if error.name != "fastbackprop._core.cpu" or digest_of_sources() is None:
+    compiled = {
+        "fastbackprop._core.cpu": "that was never built",
+        "fastbackprop._core.lock": "that was built when it had fewer of them",
+    }
+    if error.name not in compiled or digest_of_sources() is None:
         raise
     raise ImportError(
-        f"fastbackprop in {PACKAGE} is a folder of sources that was never built: "
+        f"fastbackprop in {PACKAGE} is a folder of sources {compiled[error.name]}: "
         f"type 'pip install -e .' in {PACKAGE.parent}, or leave that folder."
     ) from None
 
@@ -93,6 +98,11 @@ def chosen_variant() -> str:
     if not forced:
         if usable:
             return usable[0]
+        if not built_variants() and digest_of_sources() is not None:
+            raise ImportError(
+                f"No kernels were found in {PACKAGE}, which is a folder of sources: "
+                f"type 'pip install -e .' in {PACKAGE.parent}, or leave that folder."
+            )
         if not built_variants():
             raise ImportError(
                 "No kernels were found; a frozen program must hold them too, as it does by "

@@ -15,7 +15,10 @@ SUFFIXES = {".h", ".pxd", ".pxi", ".pyx"}
 
 def digest_of_sources() -> str | None:
     """SHA-256 over all kernel sources, or None in an installation, which has none."""
-    paths = sorted(path for path in PACKAGE.rglob("*.*") if path.suffix in SUFFIXES)
+    # Names that begin with a dot are editors' locks.
+    paths = sorted(
+        path for path in PACKAGE.rglob("[!.]*.*") if path.suffix in SUFFIXES and path.is_file()
+    )
     if not paths:
         return None
     digest = hashlib.sha256()

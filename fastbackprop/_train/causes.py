@@ -4,6 +4,7 @@ import numpy as np
 
 from fastbackprop._compare.losses import Targets
 from fastbackprop._core.buffers import Parameters
+from fastbackprop._core.finite import check_weights
 from fastbackprop._correct.optimizers import SGD
 
 __all__ = ["advice_after_divergence"]
@@ -61,12 +62,10 @@ def _not_finite(parameters: Parameters, rows: np.ndarray, targets: Targets) -> s
                     f"The cause: {what.format(is_wrong.argmax())} isn't finite, which "
                     f"check_finite=False let in."
                 )
-    for index, place in enumerate(parameters.places):
-        if not np.isfinite(place.weight(parameters.values)).all():
-            return (
-                f"The cause: the weights of layers[{index}] weren't finite before; draw them anew, "
-                f"or load others."
-            )
+    try:
+        check_weights(parameters)
+    except ValueError as error:
+        return f"The cause: {error}"
     return None
 
 

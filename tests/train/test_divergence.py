@@ -1,6 +1,7 @@
 """What stops being finite is named, and the weights of the best epoch stay, to the bit."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -168,10 +169,13 @@ def test_not_a_number_that_was_let_in_is_the_cause(where):
         trainer.fit(rows, y, check_finite=False)
 
 
-def test_weights_that_were_no_numbers_are_the_cause():
+@pytest.mark.parametrize("what", ["weight[0, 0]", "bias[0]"])
+def test_weights_that_were_no_numbers_are_the_cause(what):
     trainer = fb.Trainer(fb.mlp([5, 1], seed=0), "half_squared_error")
-    trainer.model.layers[0].weight[0, 0] = np.nan
-    with pytest.raises(fb.DivergenceError, match=r"weights of layers\[0\] weren't finite before"):
+    layer = trainer.model.layers[0]
+    (layer.weight if what.startswith("weight") else layer.bias).reshape(-1)[:1] = np.inf
+    cause = re.escape(f"The cause: model must have finite weights, got inf in layers[0].{what};")
+    with pytest.raises(fb.DivergenceError, match=cause):
         trainer.fit(Z, Z[:, 0])
 
 
