@@ -12,18 +12,18 @@ from typing import Any
 
 from fastbackprop._core.sources import PACKAGE, digest_of_sources
 
+_COMPILED = {
+    "fastbackprop._core.cpu": "that was never built",
+    "fastbackprop._core.lock": "that was built when it had fewer of them",
+}
 try:
     import fastbackprop._core.cpu as cpu  # not "from": the error must name the module
     import fastbackprop._core.lock  # noqa: F401 - compiled too, and first missing in an old build
 except ModuleNotFoundError as error:
-    compiled = {
-        "fastbackprop._core.cpu": "that was never built",
-        "fastbackprop._core.lock": "that was built when it had fewer of them",
-    }
-    if error.name not in compiled or digest_of_sources() is None:
+    if error.name not in _COMPILED or digest_of_sources() is None:
         raise
     raise ImportError(
-        f"fastbackprop in {PACKAGE} is a folder of sources {compiled[error.name]}: "
+        f"fastbackprop in {PACKAGE} is a folder of sources {_COMPILED[error.name]}: "
         f"type 'pip install -e .' in {PACKAGE.parent}, or leave that folder."
     ) from None
 
