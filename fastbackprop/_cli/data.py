@@ -3,10 +3,13 @@
 A .csv file is one sample a line, the model's inputs first and y behind them. These rules say
 how it is read; what they don't cover is refused in a sentence that names line and column.
 
-- Cells are separated by semicolons if the first line has one, else by tabs if it has one, else
-  by commas. With semicolons or tabs numbers may have decimal commas, as in ``5,1;3,5;0``.
+- Cells are separated by what a first line ``sep=;`` says, as Excel writes it. Without one: by
+  semicolons if the first line has one, else by tabs if it has one, else by commas.
+- If commas don't separate the cells, numbers may have decimal commas, as in ``5,1;3,5;0``.
 - The first line is a header if none of its cells is a number, or if those that are count the
-  columns from 0, as in ``0,1,2,3`` or ``0,1,2,y`` (at least three columns).
+  columns from 0, as in ``0,1,2,3`` or ``0,1,2,y`` (at least three columns). Where all of them
+  are, stderr tells that the line was taken for a header.
+- ``1_0`` is no number, though it is one in Python.
 - Lines that are empty or begin with ``#`` are left out.
 - The encoding is UTF-8 or UTF-16 with a byte-order mark, else UTF-8, else Latin-1.
 """
@@ -15,7 +18,10 @@ import codecs
 import csv
 import io
 import math
+import re
+import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,11 +31,14 @@ from fastbackprop._model.files import one_line
 
 __all__ = ["read_data"]
 
+SEPARATOR = re.compile(r'"?sep=([;,\t|:])"?[;,\t|: ]*(?=[\r\n]|\Z)', re.IGNORECASE)
 Rows = list[tuple[int, list[str]]]  # for each row its line in the file, and its cells
 
 
-def read_data(path: Path, n_in: int, n_out: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return X and y from a file for a model with so many inputs and outputs.
+def read_data(path: Path | None, n_in: int, n_out: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return X and y for a model with so many inputs and outputs.
+
+    They are read from a file, or from standard input if there is no path.
 
     Raises
     ------
@@ -38,42 +47,52 @@ def read_data(path: Path, n_in: int, n_out: int) -> tuple[np.ndarray, np.ndarray
     MemoryError
         If its arrays need more memory than there is.
     """
-    if path.is_dir() or not path.exists():
-        kind = "a directory" if path.is_dir() else "where there is none"
-        raise ValueError(f"DATA must be a file, got {path}, {kind}.")
-    suffix = path.suffix.lower()
-    if suffix not in (".npz", ".csv", "") and path.is_file():
-        raise ValueError(f"DATA must be a .npz or a .csv file, got {path}.")
+    name = "standard input" if path is None else str(path)
+    suffix, header = "", ""
+    if path is not None:
+        if path.is_dir() or not path.exists():
+            kind = "a directory" if path.is_dir() else "where there is none"
+            raise ValueError(f"DATA must be a file, got {name}, {kind}.")
+        suffix = path.suffix.lower()
+        if suffix not in (".npz", ".csv", "") and path.is_file():
+            raise ValueError(f"DATA must be a .npz or a .csv file, got {name}.")
     try:
-        with path.open("rb") as file:
-            # A pipe, as /dev/stdin, can't be read twice.
-            opened = file if file.seekable() else io.BytesIO(file.read())
+        with nullcontext(sys.stdin.buffer) if path is None else path.open("rb") as file:
+            # A pipe, as standard input, can't be read twice.
+            opened = file if path and file.seekable() else io.BytesIO(file.read())
             if suffix not in (".npz", ".csv"):
                 suffix = ".npz" if opened.read(4) == b"PK\x03\x04" else ".csv"
                 opened.seek(0)
-            content = _arrays(opened) if suffix == ".npz" else _table(_text(opened.read()))
+            content: dict[str, np.ndarray] | np.ndarray
+            if suffix == ".npz":
+                content = _arrays(opened)
+            else:
+                content, header = _table(_text(opened.read()))
     except MemoryError:
-        raise MemoryError(f"{path} needs more memory than there is.") from None
+        raise MemoryError(f"{name} needs more memory than there is.") from None
     except Exception as error:  # NumPy, zipfile and csv raise anything where a file is damaged
         raise ValueError(
-            f"DATA must be a {suffix or 'data'} file that can be read, got {path}: "
+            f"DATA must be a {suffix or 'data'} file that can be read, got {name}: "
             f"{one_line(error)}."
         ) from None
     if isinstance(content, dict):
-        if missing := [name for name in ("X", "y") if name not in content]:
+        if missing := [x for x in ("X", "y") if x not in content]:
             raise ValueError(
                 f"DATA must have arrays X and y, got {', '.join(content) or 'none'}: "
                 f"no {missing[0]}."
             )
         return np.atleast_1d(content["X"]), np.atleast_1d(content["y"])
     if content.size == 0:
-        raise ValueError(f"DATA must have at least one row, got none in {path}.")
+        why = f": {header}" if header else ""
+        raise ValueError(f"DATA must have at least one row, got none in {name}{why}.")
     n_targets = content.shape[1] - n_in
     if n_targets not in (1, n_out):
         raise ValueError(
             f"DATA must have {n_in} columns (the model's n_in) and behind them 1 or {n_out} of y, "
             f"got {content.shape[1]}."
         )
+    if header:
+        print(f"fastbackprop: {header}.", file=sys.stderr)
     y = content[:, n_in:]
     return content[:, :n_in], y[:, 0] if n_targets == 1 else y
 
@@ -115,14 +134,19 @@ def _delimiter(text: str) -> str:
     return next((x for x in ";\t" if x in first), ",")
 
 
-def _table(text: str) -> np.ndarray:
-    """Return the numbers of a .csv file, without its header."""
-    delimiter = _delimiter(text)
+def _table(text: str) -> tuple[np.ndarray, str]:
+    """Return the numbers of a .csv file without its header, and what to tell about that."""
+    told = ""
+    if separator := SEPARATOR.match(text):
+        delimiter = separator[1]
+        text = text[separator.end() :]  # from the end of the line, so that lines keep their numbers
+    else:
+        delimiter = _delimiter(text)
     rows = _cells(text, delimiter)
     if delimiter != ",":
         rows = _with_decimal_points(rows)
     if not rows:
-        return np.empty((0, 0))
+        return np.empty((0, 0)), told
     first_line, names = rows[0]
     for line, cells in rows:
         if len(cells) != len(names):
@@ -136,9 +160,12 @@ def _table(text: str) -> np.ndarray:
                 "(in pandas with index=False)"
             )
         rows = rows[1:]
+        if all(_value(cell) is not None for cell in names):
+            shown = names if len(names) <= 10 else [*names[:3], "...", names[-1]]
+            told = f"the first line, {delimiter.join(shown)}, was taken for a header"
     else:
         names = []
-    return np.array([_numbers(line, cells, names) for line, cells in rows])
+    return np.array([_numbers(line, cells, names) for line, cells in rows]), told
 
 
 def _with_decimal_points(rows: Rows) -> Rows:
@@ -160,7 +187,7 @@ def _with_decimal_points(rows: Rows) -> Rows:
 def _value(cell: str) -> float | None:
     """Return a cell's number, None if it isn't one."""
     try:
-        return float(cell)
+        return None if "_" in cell else float(cell)
     except ValueError:
         return None
 

@@ -21,8 +21,9 @@ examples:
   fastbackprop explain digits.safetensors test.npz --row 3
 
 a .csv file has a sample in each line, separated by commas, semicolons or tabs (with decimal
-commas too, if commas don't separate); its first line is a header if it holds no numbers, or
-numbers that only count the columns: 0,1,2,3
+commas too, if commas don't separate), or by what a first line sep=; says; its first line is a
+header if it holds no numbers, or, with at least three columns, numbers that only count the
+columns: 0,1,2,3
 """
 
 
@@ -41,7 +42,8 @@ def add_explain(commands: Any) -> None:
     )
     parser.add_argument(
         "data", nargs="?", metavar="DATA",
-        help="X and y in a .npz file, or a .csv file whose last columns (one, for labels) are y",
+        help="X and y in a .npz file, or a .csv file whose last columns (one, for labels) are y; "
+        "- reads standard input",
     )  # fmt: skip
     parser.add_argument(
         "--demo",
@@ -129,7 +131,8 @@ def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, n
                 f"explain {data_path} {model_path}'."
             ) from None
         raise
-    return model, *read_data(Path(data_path), model.n_in, model.n_out)
+    path = None if data_path == "-" else Path(data_path)
+    return model, *read_data(path, model.n_in, model.n_out)
 
 
 def _is_model(path: str) -> bool:

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.naming import layer_in_code
-from fastbackprop._core.validation import check_choice, check_integer
+from fastbackprop._core.validation import check_choice, check_held, check_integer
 from fastbackprop._model.files import one_line, read_model_file
 from fastbackprop._model.sequential import Sequential, check_layers, rebuild
 from fastbackprop._predict.activations import Activation
@@ -119,6 +121,10 @@ def load(path: str | os.PathLike[str]) -> Sequential:
                 raise ValueError(f"{layer_in_code(i)} and its weights have different shapes")
             if any(x is not None and x.dtype.name != description["dtype"] for x in (weight, bias)):
                 raise ValueError(f"{layer_in_code(i)} is not {description['dtype']}")
+            with np.errstate(over="ignore"):
+                is_held = np.isfinite(weight.dtype.type(activation.slope))
+            if not is_held:  # slopes that are too small for check_held were once written
+                check_held(f"slope of {layer_in_code(i)}", activation.slope, weight.dtype)
             arrays.append((weight, bias))
         if tensors:
             raise ValueError(f"no layer for {', '.join(tensors)}")

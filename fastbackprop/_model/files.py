@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import stat
 from contextlib import suppress
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._core.errors import ModelFileError
+from fastbackprop._core.naming import layer_in_code
 
 __all__ = ["FORMAT_VERSION", "one_line", "read_model_file", "write_beside", "write_model_file"]
 
@@ -40,13 +42,19 @@ def _digest(tensors: dict[str, np.ndarray], model: str) -> str:
     return digest.hexdigest()
 
 
+def _in_code(name: str) -> str:
+    """Return ``layers[0].weight`` for the tensor layers.0.weight, any other name shortened."""
+    found = re.fullmatch(r"layers\.([0-9]{1,9})\.(weight|bias)", name)
+    return f"{layer_in_code(int(found[1]))}.{found[2]}" if found else one_line(name)
+
+
 def _not_finite(tensors: dict[str, np.ndarray]) -> str | None:
-    """Name the first number that isn't finite, as "nan in layers.0.weight[0, 1]"."""
+    """Name the first number that isn't finite, as "nan in layers[0].weight[0, 1]"."""
     for name, array in tensors.items():
         is_finite = np.isfinite(array)
         if not is_finite.all():
             place = np.unravel_index(int(np.argmin(is_finite)), array.shape)
-            return f"{array[place]} in {name}[{', '.join(str(i) for i in place)}]"
+            return f"{array[place]} in {_in_code(name)}[{', '.join(str(i) for i in place)}]"
     return None
 
 
@@ -190,13 +198,15 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
         If the model needs more memory than there is.
     """
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"path must be a model file, got the directory {str(path)!r}.")
-    if not path.exists():
+    try:
+        mode = path.stat().st_mode  # other errors, as of links in a circle, say it themselves
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a null character
         raise FileNotFoundError(
             f"path must be a model file, got {str(path)!r}, which is not there."
-        )
-    if not path.is_file():
+        ) from None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"path must be a model file, got the directory {str(path)!r}.")
+    if not stat.S_ISREG(mode):
         raise OSError(
             f"path must be a model file, got {str(path)!r}, a device, a pipe or a socket."
         )
@@ -212,7 +222,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
     for name, array in tensors.items():
         if array.dtype.name not in TENSOR_TYPES:
             raise ModelFileError(
-                f"{path} is damaged: {one_line(name)} must be float32 or float64, "
+                f"{path} is damaged: {_in_code(name)} must be float32 or float64, "
                 f"got {array.dtype.name}."
             )
     if metadata.get("sha256") != _digest(tensors, metadata.get("model", "")):

@@ -30,6 +30,9 @@ READ = {
     "spaces": " 5.1, 3.5 ,-1,0\n0.25,4,2e3,1  \n",
     "lines of Windows": "a,b,c,y\r\n5.1,3.5,-1,0\r\n0.25,4,2e3,1\r\n",
     "lines of old Macs": "a,b,c,y\r5.1,3.5,-1,0\r0.25,4,2e3,1",
+    "a separator for Excel": "sep=;\na;b;c;y\n5,1;3,5;-1;0\n0,25;4,0;2e3;1\n",
+    "another separator for Excel": "SEP=|\r\n5.1|3.5|-1|0\r\n0.25|4|2e3|1\r\n",
+    "a separator for Excel, filled up": '"sep=,",,,\n5.1,3.5,-1,0\n0.25,4,2e3,1\n',
     "empty lines and comments": "# made by hand\n\na,b,c,y\n5.1,3.5,-1,0\n\n0.25,4,2e3,1\n,,,\n\n",
 }
 
@@ -60,6 +63,30 @@ def test_numbers_that_do_not_count_the_columns_are_a_sample(tmp_path):
     assert len(read_data(path, 1, 1)[0]) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("0,1,2,3\n5,6,7,2\n", "fastbackprop: the first line, 0,1,2,3, was taken for a header.\n"),
+        ("0;1;2;3\n5;6;7;2\n", "fastbackprop: the first line, 0;1;2;3, was taken for a header.\n"),
+        ("0,1,2,y\n5,6,7,2\n", ""),
+        ("a,b,c,y\n5,6,7,2\n", ""),
+        ("0,1,2,2\n5,6,7,2\n", ""),
+    ],
+)
+def test_numbers_that_are_taken_for_a_header_are_told(tmp_path, capsys, text, told):
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    read_data(path, 3, 4)
+    assert capsys.readouterr().err == told
+
+
+def test_a_long_header_of_numbers_is_told_in_short(tmp_path, capsys):
+    path = tmp_path / "data.csv"
+    path.write_text(",".join(str(i) for i in range(65)) + "\n" + "1," * 64 + "1\n")
+    read_data(path, 64, 10)
+    assert "the first line, 0,1,2,...,64, was taken" in capsys.readouterr().err
+
+
 def test_targets_of_all_outputs(tmp_path):
     path = tmp_path / "data.csv"
     path.write_text("1;2,5;0;1\n3;4;1;0\n")
@@ -83,6 +110,13 @@ REFUSED = {
     "a missing column": ("1,2,3,0\n1,2\n", "line 2 has 2 columns, line 1 has 4."),
     "too many columns": ("# x\na,b,c,y\n1,2,3,0,9\n", "line 3 has 5 columns, line 2 has 4."),
     "names alone": ("a,b,c,y\n", "DATA must have at least one row, got none in data.csv."),
+    "counted columns alone": (
+        "0,1,2,3\n",
+        "got none in data.csv: the first line, 0,1,2,3, was taken for a header.",
+    ),
+    "an underscore": ("1,2,3,0\n1,1_0,3,0\n", "line 2, column 2 must be a finite number, got '1_0"),
+    "a line behind a separator for Excel": ("sep=;\n1;2;3;0\n1;x;3;0\n", "line 3, column 2 must"),
+    "a separator for Excel alone": ("sep=;\n", "DATA must have at least one row, got none in"),
     "nothing": ("", "DATA must have at least one row, got none in data.csv."),
     "numbered rows": (",a,b,c,y\n0,1,2,3,0\n", "the first column has no name"),
     "both decimals": ("1,5;2;3;0\n1;2.5;3;0\n", "decimal points and decimal commas, 2.5 and 1,5."),
@@ -188,10 +222,19 @@ def test_a_folder_and_nothing(folder, capsys):
     assert "got none.csv, where there is none." in complaint(capsys, "none.csv")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="there is no /dev/stdin")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "-",
+        pytest.param(
+            "/dev/stdin",
+            marks=pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="it is not there"),
+        ),
+    ],
+)
 @pytest.mark.parametrize("kind", ["csv", "npz"])
 @pytest.mark.parametrize("how", ["pipe", "file"])
-def test_data_from_standard_input(folder, kind, how):
+def test_data_from_standard_input(folder, kind, how, name):
     rng = np.random.default_rng(0)
     X_in, labels = rng.normal(size=(4, 3)), np.array([0, 1, 2, 3])
     np.savez(folder / "data.npz", X=X_in, y=labels)
@@ -201,7 +244,7 @@ def test_data_from_standard_input(folder, kind, how):
     with path.open("rb") as file:
         source = {"stdin": file} if how == "file" else {"input": file.read()}
         done = subprocess.run(
-            [*command, "/dev/stdin", "--row", "2"],
+            [*command, name, "--row", "2"],
             capture_output=True,
             timeout=60,
             check=True,
@@ -211,3 +254,15 @@ def test_data_from_standard_input(folder, kind, how):
         fb.load("model.safetensors"), X_in[2], labels[2], loss="cross_entropy", learning_rate=0.01
     )
     assert done.stdout.decode().splitlines() == str(expected).splitlines()
+
+
+def test_what_is_wrong_with_standard_input_is_said(folder):
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "fastbackprop", "explain", "model.safetensors", "-"],
+        input=b"1,2,x,0\n",
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"got standard input: line 1, column 3 must be a finite number" in done.stderr
