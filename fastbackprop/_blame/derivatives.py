@@ -16,8 +16,8 @@ from fastbackprop._core.finite import check_weights
 from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.threads import check_n_threads, run, share_of_work
 from fastbackprop._core.validation import (
+    Rows,
     as_matrix,
-    as_numeric,
     as_vector,
     check_integer,
     same_length,
@@ -46,6 +46,9 @@ class Derivatives:
         @property
         def n_out(self) -> int: ...
         def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray: ...
+        def _as_rows(
+            self, X: Any, check_finite: bool, may_be_row: bool = True
+        ) -> tuple[Rows, bool]: ...
         def _new_network(self, parameters: np.ndarray) -> Any: ...
 
     def input_gradient(self, X: Any, *, output: Any = None) -> np.ndarray:
@@ -113,8 +116,8 @@ class Derivatives:
 
     def _output_derivatives(self, X: Any, combinations: np.ndarray | None) -> np.ndarray:
         """(n, combinations, n_in), or for one row without n; None takes each output by itself."""
-        X = as_numeric("X", X)
-        rows = self._as_input(X, True)
+        source, is_row = self._as_rows(X, True)
+        rows = source.whole()
         check_weights(self._parameters)
         each = self.n_out if combinations is None else len(combinations)
         result = np.empty((len(rows), each, self.n_in), self._dtype)
@@ -142,7 +145,7 @@ class Derivatives:
                         crowded,
                     )
                     run(work, threads)
-        return result[0] if X.ndim == 1 else result
+        return result[0] if is_row else result
 
     def _share(self, rows: float) -> tuple[int, bool]:
         """How many threads work on so many rows, each forward or back once."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastbackprop._core.arithmetic import exact_mode, quotient
+from fastbackprop._core.arrays import column_names
 from fastbackprop._core.buffers import aligned_zeros, padded_rows
 from fastbackprop._core.dispatch import DTYPES, kernels
 from fastbackprop._core.validation import (
@@ -109,6 +110,7 @@ class Loss:
         -------
         Targets
         """
+        names = column_names(y)
         y = as_numeric(name, y, text_advice=LABELS_ADVICE)
         if one_row:
             y = np.atleast_1d(y)
@@ -119,7 +121,7 @@ class Loss:
             )
         values = as_matrix(
             name, y, dtype, n_out, "the model's n_out",
-            may_be_row=one_row, may_be_column=not one_row, check_finite=check_finite,
+            may_be_row=one_row, may_be_column=not one_row, check_finite=check_finite, names=names,
         )  # fmt: skip
         return Targets(values, None)
 

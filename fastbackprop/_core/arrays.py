@@ -58,7 +58,7 @@ def column_names(value: Any) -> list[Any] | None:
     """Return the names of a frame's columns; None for what isn't a frame."""
     if isinstance(value, np.ndarray | list | tuple):
         return None
-    for attribute in ("columns", "column_names"):  # pandas and polars; pyarrow
+    for attribute in ("column_names", "columns"):  # pyarrow, whose columns are data; the others
         names = getattr(value, attribute, None)
         if names is not None and not callable(names):
             try:

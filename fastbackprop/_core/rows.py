@@ -187,6 +187,7 @@ def as_rows(
     may_be_row: bool = False,
     may_be_column: bool = False,
     check_finite: bool = True,
+    names: list[Any] | None = None,
 ) -> tuple[Rows, bool]:
     """Return the rows of an argument, and whether it was one row without the first axis.
 
@@ -201,6 +202,8 @@ def as_rows(
         That of the rows wanted.
     check_finite : bool
         Whether NaN and infinity are refused, when their rows are asked for.
+    names : list, optional
+        What complaints call the columns, where they aren't a frame's.
     """
     given = as_numeric(what, value)
     shape = given.shape
@@ -217,4 +220,4 @@ def as_rows(
         raise ValueError(
             f"{what} must have {columns} column{'s' * (columns != 1)} ({meaning}), got {got}."
         )
-    return Rows(what, given, dtype, column_names(value), check_finite), is_row
+    return Rows(what, given, dtype, names or column_names(value), check_finite), is_row

@@ -145,6 +145,7 @@ def as_matrix(
     may_be_row: bool = False,
     may_be_column: bool = False,
     check_finite: bool = True,
+    names: list[Any] | None = None,
 ) -> np.ndarray:
     """Return a C-contiguous (n, columns) array of this dtype; no copy if it is one.
 
@@ -155,6 +156,8 @@ def as_matrix(
     value : array-like
         Of shape (n, columns). With ``may_be_row`` also (columns,), one row; with
         ``may_be_column`` and one column also (n,).
+    names : list, optional
+        What complaints call the columns, where they aren't a frame's.
     """
     rows, _ = as_rows(
         what,
@@ -165,6 +168,7 @@ def as_matrix(
         may_be_row=may_be_row,
         may_be_column=may_be_column,
         check_finite=check_finite,
+        names=names,
     )
     return rows.whole()
 

@@ -7,6 +7,7 @@ kernels that did it say what was inside (``inspect``).
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.buffers import aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
-from fastbackprop._core.validation import as_matrix, as_numeric, check_real, same_length
+from fastbackprop._core.validation import as_numeric, as_rows, check_real, same_length
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.explanation import After, Explanation, LayerExplanation
 from fastbackprop._model.sequential import Sequential
@@ -293,9 +294,11 @@ def one_hot(labels: np.ndarray, n_classes: int, dtype: np.dtype) -> np.ndarray:
 
 def data_of(model: Sequential, x: Any, y: Any, compare: Any, name: str = "x") -> Samples:
     """Check x and y, and bring them into the form of the model and the loss."""
-    given = np.atleast_1d(as_numeric(name, x))
-    one_row = given.ndim == 1
-    rows = as_matrix(name, given, model.dtype, model.n_in, "the model's n_in", may_be_row=True)
+    is_number = isinstance(x, Real) or getattr(x, "shape", None) == ()
+    value = np.atleast_1d(as_numeric(name, x)) if is_number else x
+    meaning = "the model's n_in"
+    source, one_row = as_rows(name, value, model.dtype, model.n_in, meaning, may_be_row=True)
+    rows = source.whole()
     if len(rows) == 0:
         raise ValueError(f"{name} must have at least one row, got 0.")
     if isinstance(compare, Loss):

@@ -288,3 +288,36 @@ def test_polars_and_pyarrow_themselves():
     assert network().predict(pyarrow.table(columns)).tobytes() == expected.tobytes()
     with pytest.raises(TypeError, match="column 'flag'"):
         network().predict(polars.DataFrame({**columns, "flag": ["a", "b"]}))
+
+
+@pytest.mark.parametrize(
+    "entry", ["predict", "forward", "jacobian", "input_gradient", "explain", "diagnose", "y"]
+)
+def test_every_entry_calls_a_column_by_its_name(entry):
+    pandas = pytest.importorskip("pandas")
+    model = fb.mlp([2, 3, 2], seed=0)
+    bad = pandas.DataFrame({"v": [1.0, 2.0], "w": [3.0, np.nan]})
+    good = np.ones((2, 2))
+    calls = {
+        "predict": lambda: model.predict(bad),
+        "forward": lambda: model.forward(bad),
+        "jacobian": lambda: model.jacobian(bad),
+        "input_gradient": lambda: model.input_gradient(bad, output=0),
+        "explain": lambda: fb.explain(model, bad, good, loss="half_squared_error"),
+        "diagnose": lambda: fb.diagnose(model, bad, good, loss="half_squared_error"),
+        "y": lambda: fb.Trainer(model, "half_squared_error").fit(good, bad),
+    }
+    with pytest.raises(ValueError, match="got nan at row 1, column 'w'"):
+        calls[entry]()
+
+
+def test_a_table_whose_columns_are_data_is_asked_for_their_names():
+    class Table:
+        columns = (np.ones(2), np.array([1.0, np.nan]))
+        column_names = ("v", "w")
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array(self.columns).T
+
+    with pytest.raises(ValueError, match="got nan at row 1, column 'w'"):
+        fb.mlp([2, 1], seed=0).predict(Table())
