@@ -39,6 +39,8 @@ def as_numeric(what: str, value: Any, must: str = NUMBERS, *, text_advice: str =
     _refuse_sparse(what, value, must)
     if _is_pandas(value):
         return _from_pandas(what, value, must, text_advice)
+    if hasattr(value, "collect") and not hasattr(value, "__array__"):
+        raise TypeError(f"{what} must {must}, got a {type(value).__name__}; collect() it first.")
     try:
         array = np.asarray(value)
     except ValueError:
@@ -58,7 +60,8 @@ def column_names(value: Any) -> list[Any] | None:
     """Return the names of a frame's columns; None for what isn't a frame."""
     if isinstance(value, np.ndarray | list | tuple):
         return None
-    for attribute in ("column_names", "columns"):  # pyarrow, whose columns are data; the others
+    # pyarrow's columns are data; pandas takes any attribute for a column's name.
+    for attribute in ("columns",) if _is_pandas(value) else ("column_names", "columns"):
         names = getattr(value, attribute, None)
         if names is not None and not callable(names):
             try:

@@ -321,3 +321,21 @@ def test_a_table_whose_columns_are_data_is_asked_for_their_names():
 
     with pytest.raises(ValueError, match="got nan at row 1, column 'w'"):
         fb.mlp([2, 1], seed=0).predict(Table())
+
+
+def test_a_lazy_frame_is_asked_to_be_collected_and_a_column_may_have_any_name():
+    class LazyFrame:
+        @property
+        def columns(self):
+            raise AssertionError("this would compute")
+
+        def collect(self):
+            """Never called."""
+
+    model = fb.mlp([2, 1], seed=0)
+    with pytest.raises(TypeError, match=r"got a LazyFrame; collect\(\) it first"):
+        model.predict(LazyFrame())
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"column_names": [1.0, 2.0], "w": [3.0, np.nan]})
+    with pytest.raises(ValueError, match="got nan at row 1, column 'w'"):
+        model.predict(frame)
