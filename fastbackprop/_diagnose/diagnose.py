@@ -21,7 +21,8 @@ from fastbackprop._diagnose.findings import Diagnosis, Finding
 from fastbackprop._diagnose.overflow import blame_overflow, compare_overflow, predict_overflow
 from fastbackprop._diagnose.weights import equal_units, lost_weights
 from fastbackprop._explain.explain import LossFunction, Samples, data_of, layers_of, loss_of
-from fastbackprop._model.sequential import Sequential, copy_of
+from fastbackprop._model.copies import copy_of
+from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.dense import Dense
 
 __all__ = ["diagnose"]

@@ -21,7 +21,8 @@ from fastbackprop._explain.explain import (
     loss_of,
     predict_and_compare,
 )
-from fastbackprop._model.sequential import Sequential, copy_of
+from fastbackprop._model.copies import copy_of
+from fastbackprop._model.sequential import Sequential
 
 __all__ = ["CheckedPart", "GradientCheck", "WorstGradient", "gradient_check"]
 

@@ -11,8 +11,10 @@ from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.validation import check_choice, check_held, check_integer
+from fastbackprop._model.copies import rebuild
 from fastbackprop._model.files import one_line, read_model_file
-from fastbackprop._model.sequential import Sequential, check_layers, rebuild
+from fastbackprop._model.layers import check_layers
+from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.activations import Activation
 from fastbackprop._predict.dense import Dense
 

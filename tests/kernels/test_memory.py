@@ -193,7 +193,7 @@ import numpy as np
 import fastbackprop as fb
 from fastbackprop._core import threads as _threads
 from fastbackprop._core import visits as _visits
-from fastbackprop._model import sequential as _model
+from fastbackprop._model import prediction as _model
 from fastbackprop._train import trainer as _trainer
 
 n_threads = int(sys.argv[1])

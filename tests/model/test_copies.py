@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastbackprop as fb
-from fastbackprop._model.sequential import copy_of
+from fastbackprop._model.copies import copy_of
 
 X = np.linspace(-1, 1, 15).reshape(5, 3)
 

@@ -13,7 +13,7 @@ from threads_shared import fit_with_threads, random_layers, sha256, weights
 
 import fastbackprop as fb
 from fastbackprop._core import threads as _threads
-from fastbackprop._model import sequential as _model
+from fastbackprop._model import prediction as _model
 from fastbackprop._train import trainer as _trainer
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import fastbackprop as fb
 from fastbackprop._core import threads as _threads
-from fastbackprop._model import sequential as _model
+from fastbackprop._model import prediction as _model
 from fastbackprop._train import trainer as _trainer
 
 

@@ -105,7 +105,7 @@ class InterruptAt:
         self.left = n
 
     def __call__(self, frame, event, argument):
-        if not frame.f_code.co_filename.endswith(("trainer.py", "sequential.py", "optimizers.py")):
+        if not frame.f_code.co_filename.endswith(("trainer.py", "passes.py", "optimizers.py")):
             return None
         if event == "line":
             self.left -= 1

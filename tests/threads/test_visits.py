@@ -13,7 +13,7 @@ from threads_shared import fit_with_threads, weights
 import fastbackprop as fb
 from fastbackprop._core import threads as _threads
 from fastbackprop._core import visits as _visits
-from fastbackprop._model import sequential as _model
+from fastbackprop._model import prediction as _model
 
 
 def seconds_of_calls(monkeypatch, n, unit, operations, speed, waits):

@@ -1,0 +1,125 @@
+"""forward and backward: one batch through the layers and back, by hand."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastbackprop._core.buffers import empty
+from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.validation import as_matrix, as_numeric
+from fastbackprop._model.structure import Structure
+from fastbackprop._predict.output import Output, OutputGradient
+
+__all__ = ["Passes"]
+
+
+class _Pass(NamedTuple):
+    """What a forward keeps for the backward of the same thread."""
+
+    workspace: Any
+    rows: np.ndarray  # which the workspace points at
+    shape: tuple[int, ...]
+    n_trainings: int
+
+
+class Passes(Structure):
+    """The forward and backward pass of one batch."""
+
+    def forward(self, X: Any, *, check_finite: bool = True) -> np.ndarray:
+        """Predict, and keep what blame needs: the first of the four steps by hand.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in) or (n_in,)
+            At least one row.
+        check_finite : bool, default=True
+            Whether NaN and infinity are looked for in X.
+
+        Returns
+        -------
+        ndarray of shape (n, n_out) or (n_out,)
+            The predictions y_hat. Behind sigmoid or softmax it is read-only and remembers z, so
+            that a loss can be as exact as in training; a slice or copy of it is a plain array and
+            forgets z, which costs digits where a probability is nearly 0 or 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has a wrong shape or dtype, isn't finite or has no rows.
+        """
+        source, is_row = self._as_rows(X, check_finite)
+        rows = source.whole()
+        if len(rows) == 0:
+            raise ValueError("X must have at least one row, got 0.")
+        y_hat = empty("The predictions", (len(rows), self.n_out), self._dtype)
+        z = np.empty_like(y_hat)
+        shape = (self.n_out,) if is_row else y_hat.shape
+
+        # A copy: the caller may change X before backward reads it again.
+        rows = rows.copy() if np.may_share_memory(rows, source.base) else rows
+        before, self._passes.last = getattr(self._passes, "last", None), None
+        if before is not None:
+            self._workspaces.give_back(before.workspace)
+        workspace = self._workspaces.take(len(rows), reaches_inputs=True)
+        n_trainings = self._n_trainings
+        kernels(self._dtype).forward(workspace, rows, y_hat, z)
+        self._passes.last = _Pass(workspace, rows, shape, n_trainings)
+        y_hat, z = y_hat.reshape(shape), z.reshape(shape)
+        last = self._layers[-1].activation
+        return Output.of(y_hat, z, last) if last in ("sigmoid", "softmax") else y_hat
+
+    def backward(self, d_y_hat: Any) -> np.ndarray:
+        """Blame: every gradient, for the batch of the last ``forward``.
+
+        Fills ``weight_gradient`` and ``bias_gradient`` of every layer.
+
+        Parameters
+        ----------
+        d_y_hat : array-like of the shape that forward returned
+            The gradient dC/dy_hat, for instance from a loss.
+
+        Returns
+        -------
+        ndarray of forward's input shape
+            The gradient dC/dx, for whatever made x.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no ``forward``, or training came in between.
+        ValueError, TypeError
+            If d_y_hat has a wrong shape or dtype, or isn't finite.
+        """
+        given = as_numeric("d_y_hat", d_y_hat)
+        is_d_z = (
+            isinstance(d_y_hat, OutputGradient)
+            and d_y_hat.activation == self._layers[-1].activation
+        )
+
+        def backward() -> np.ndarray:
+            # Not before: a forward inside an __array__ would change it.
+            last = getattr(self._passes, "last", None)
+            if last is None or last.n_trainings != self._n_trainings:
+                raise RuntimeError(
+                    "backward must follow forward, got a model without a forward pass."
+                )
+            shape = last.shape
+            if given.shape != shape:
+                raise ValueError(
+                    f"d_y_hat must have shape {shape}, as forward returned, got {given.shape}."
+                )
+            d_out = d_y_hat.z if is_d_z else given
+            d_out = as_matrix(
+                "d_y_hat", d_out, self._dtype, self.n_out, "the model's n_out", may_be_row=True
+            )
+            d_x = np.empty((len(d_out), self.n_in), self._dtype)
+            gradients = self._parameters.gradients
+            kernels(self._dtype).backward(last.workspace, d_out, is_d_z, gradients, d_x)
+            self._parameters.has_blame = True
+            return d_x.reshape(-1) if len(shape) == 1 else d_x
+
+        return self._lock.run(backward)
+
+    def _forward_workspace(self) -> Any:
+        """Return the workspace of this thread's last forward: for ``explain``."""
+        return self._passes.last.workspace

@@ -1,0 +1,115 @@
+"""predict: the outputs for any number of rows, shared by threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._core.buffers import aligned_empty, empty
+from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.threads import MOST_THREADS, check_n_threads, run, share_of_work
+from fastbackprop._core.validation import check_out
+from fastbackprop._core.visits import Visits
+from fastbackprop._model.structure import Structure
+
+__all__ = ["Prediction"]
+
+
+class Prediction(Structure):
+    """What a model predicts."""
+
+    def predict(
+        self,
+        X: Any,
+        *,
+        out: np.ndarray | None = None,
+        check_finite: bool = True,
+        n_threads: int | None = None,
+    ) -> np.ndarray:
+        """Predict: the outputs for each row of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in) or (n_in,)
+            Any numbers, also a frame with columns of numbers; converted to the model's dtype. n may
+            be 0.
+        out : ndarray of shape (n, n_out) or (n_out,), optional
+            C-contiguous, of the model's dtype: gets the result, and is returned.
+        check_finite : bool, default=True
+            Whether NaN and infinity are looked for in X.
+        n_threads : int, optional
+            How many threads share the rows; 1,024 at most. None takes as many as the work is
+            worth, at most the CPUs that the process may use, and at most what
+            FASTBACKPROP_NUM_THREADS or else OMP_NUM_THREADS says. The result is the same; a
+            few rows are one thread's in any case.
+
+        Returns
+        -------
+        ndarray of shape (n, n_out) or (n_out,)
+            Row i has the same bits as ``predict(X[i:i+1])[0]``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or out has a wrong shape or dtype, or X isn't finite or has missing values.
+        MemoryError
+            If there is no memory for the predictions.
+
+        Notes
+        -----
+        Rows of another dtype or layout (a file of uint8 that is mapped into memory, for instance)
+        are converted some 16 MB at a time, not as a whole.
+
+        Probabilities in float32 sum to 1 within some 1e-7, but ``numpy.random.multinomial`` and
+        its kin want 1e-12: cast them to float64, then divide each row by its sum, by
+        ``p = model.predict(X).astype("float64")`` and ``p /= p.sum(axis=1, keepdims=True)``.
+
+        An output is one sum over the layer's inputs in the model's dtype: with hundreds of
+        thousands of inputs of one sign take ``dtype="float64"``; see the notes of ``Sequential``.
+        """
+        if out is None and (
+            n_threads is None or (type(n_threads) is int and 0 < n_threads <= MOST_THREADS)
+        ):
+            quick = self._quick(X, check_finite)
+            if quick is not None:
+                return quick
+        rows, is_row = self._as_rows(X, check_finite)
+        shape = (self.n_out,) if is_row else (len(rows), self.n_out)
+        if out is None:
+            result = empty("The predictions", shape, self._dtype)
+        else:
+            result = check_out(out, shape, self._dtype)
+            rows.check()  # now: what is in out stays there, where X is refused
+            if np.may_share_memory(rows.base, result):
+                rows = rows.copy()
+        matrix = result.reshape(len(rows), self.n_out)
+        operations = 2.0 * self.n_parameters  # of one row
+        threads, crowded = share_of_work(check_n_threads(n_threads), operations * len(rows))
+        with self._scratch(threads) as scratch:
+            for first, part in Visits().parts_of(rows, 64, 64 * operations):
+                work = kernels(self._dtype).PredictionWork(
+                    self._network,
+                    part,
+                    matrix[first : first + len(part)],
+                    scratch,
+                    n_threads=threads,
+                    crowded=crowded,
+                )
+                run(work, threads)
+        return result
+
+    @contextmanager
+    def _scratch(self, n_threads: int) -> Iterator[np.ndarray]:
+        """Scratch for one call of predict or evaluate; kept for the next."""
+        size = n_threads * self._network.predict_scratch_size
+        try:
+            scratch = self._idle_scratch.pop()
+        except IndexError:
+            scratch = aligned_empty(0, self._dtype)
+        if scratch.size < size:
+            scratch = aligned_empty(size, self._dtype)
+        try:
+            yield scratch
+        finally:
+            self._idle_scratch.append(scratch)
