@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastbackprop._compare.losses import Loss, Targets, as_loss
+from fastbackprop._compare.samples import as_samples
 from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
@@ -20,7 +21,6 @@ from fastbackprop._core.validation import (
     as_matrix,
     as_vector,
     check_integer,
-    same_length,
 )
 from fastbackprop._predict.dense import Dense
 
@@ -45,7 +45,8 @@ class Derivatives:
         def n_in(self) -> int: ...
         @property
         def n_out(self) -> int: ...
-        def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray: ...
+        @property
+        def dtype(self) -> np.dtype: ...
         def _as_rows(
             self, X: Any, check_finite: bool, may_be_row: bool = True
         ) -> tuple[Rows, bool]: ...
@@ -250,11 +251,10 @@ class Derivatives:
         """The loss, and X and y in the kernels' form, or a complaint."""
         chosen = as_loss(loss)
         chosen._check_fits(self._layers[-1].activation, self.n_out)
-        rows = self._as_input(X, True, may_be_row=False)
-        targets = chosen._targets(y, self.n_out, self._dtype)
-        same_length(rows, targets)
+        rows, targets = as_samples(self, chosen, X, y, may_be_empty=True)
+        matrix = rows.whole()
         check_weights(self._parameters)
-        return chosen, rows, targets
+        return chosen, matrix, targets
 
     def _as_direction(self, v: Sequence[tuple[Any, Any]]) -> np.ndarray:
         """V as one buffer like that of the parameters."""

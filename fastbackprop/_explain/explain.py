@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._compare.losses import Loss, Targets, as_loss
+from fastbackprop._compare.samples import as_samples
 from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.buffers import aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
@@ -296,20 +297,19 @@ def data_of(model: Sequential, x: Any, y: Any, compare: Any, name: str = "x") ->
     """Check x and y, and bring them into the form of the model and the loss."""
     is_number = isinstance(x, Real) or getattr(x, "shape", None) == ()
     value = np.atleast_1d(as_numeric(name, x)) if is_number else x
-    meaning = "the model's n_in"
-    source, one_row = as_rows(name, value, model.dtype, model.n_in, meaning, may_be_row=True)
-    rows = source.whole()
-    if len(rows) == 0:
-        raise ValueError(f"{name} must have at least one row, got 0.")
     if isinstance(compare, Loss):
         compare._check_fits(model.layers[-1].activation, model.n_out)
-        targets = compare._targets(y, model.n_out, model.dtype, one_row=one_row)
-        same_length(rows, targets, name)
-        return Samples.of(rows, targets)
+        rows, targets = as_samples(model, compare, value, y, names=(name, "y"), may_be_row=True)
+        return Samples.of(rows.whole(), targets)
+    meaning = "the model's n_in"
+    source, one_row = as_rows(name, value, model.dtype, model.n_in, meaning, may_be_row=True)
+    matrix = source.whole()
+    if len(matrix) == 0:
+        raise ValueError(f"{name} must have at least one row, got 0.")
     numbers = np.atleast_1d(as_numeric("y", y))
     if one_row and numbers.ndim == 1:
         numbers = numbers[None]
     elif numbers.ndim == 1 and model.n_out == 1:
         numbers = numbers[:, None]
-    same_length(rows, numbers, name)
-    return Samples(rows, numbers, are_labels=False)
+    same_length(matrix, numbers, name)
+    return Samples(matrix, numbers, are_labels=False)

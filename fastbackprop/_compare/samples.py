@@ -1,0 +1,77 @@
+"""X and y in the kernels' form: the same checks for training, derivatives and explanations."""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from fastbackprop._compare.losses import Loss, Targets
+from fastbackprop._core.rows import Rows, as_rows
+from fastbackprop._core.validation import same_length
+
+__all__ = ["Checked", "Network", "as_samples"]
+
+
+class Network(Protocol):
+    """What of a model its data must fit."""
+
+    @property
+    def n_in(self) -> int: ...
+    @property
+    def n_out(self) -> int: ...
+    @property
+    def dtype(self) -> np.dtype: ...
+
+
+class Checked(NamedTuple):
+    """Rows, which are converted when they are asked for, and what their outputs should be."""
+
+    rows: Rows
+    targets: Targets
+
+
+def as_samples(
+    model: Network,
+    loss: Loss,
+    X: Any,
+    y: Any,
+    *,
+    names: tuple[str, str] = ("X", "y"),
+    may_be_row: bool = False,
+    may_be_empty: bool = False,
+    check_finite: bool = True,
+) -> Checked:
+    """Return X and y checked, or a complaint in one sentence; nothing has changed then.
+
+    Parameters
+    ----------
+    model : Network
+        Says how many columns there must be, and in which dtype the numbers will be.
+    loss : Loss
+        Says what y may be.
+    X, y : array-like
+        Of shape (n, n_in), and what the loss takes. With ``may_be_row`` also one sample without the
+        first axis.
+    names : tuple of str
+        What complaints call X and y.
+    may_be_empty : bool
+        Whether no rows at all are fine.
+    check_finite : bool
+        Whether NaN and infinity are refused: in y now, in X when its rows are asked for.
+    """
+    x_name, y_name = names
+    rows, one_row = as_rows(
+        x_name,
+        X,
+        model.dtype,
+        model.n_in,
+        "the model's n_in",
+        may_be_row=may_be_row,
+        check_finite=check_finite,
+    )
+    if len(rows) == 0 and not may_be_empty:
+        raise ValueError(f"{x_name} must have at least one row, got 0.")
+    targets = loss._targets(
+        y, model.n_out, model.dtype, name=y_name, one_row=one_row, check_finite=check_finite
+    )
+    same_length(rows, targets, x_name, y_name)
+    return Checked(rows, targets)
