@@ -4,15 +4,20 @@ predict -> compare -> blame -> correct for a list of layers. Behind it, ``Kernel
 calls the compiled kernels of any variant directly, in scratch that is full of NaN.
 """
 
-import importlib
 from dataclasses import dataclass
 
 import numpy as np
-
-from fastbackprop._core import dispatch
-from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros
-from fastbackprop._core.dispatch import built_variants, missing_features
-from fastbackprop._core.threads import run
+from privates import (
+    Parameters,
+    aligned_empty,
+    aligned_zeros,
+    built_variants,
+    dispatch,
+    kernel_module,
+    missing_features,
+    network_of,
+    run,
+)
 
 DTYPES = ("float32", "float64")
 VARIANTS = [variant for variant in built_variants() if not missing_features(variant)]
@@ -187,7 +192,7 @@ def parameters(model):
 
 
 def kernels(variant, dtype):
-    return importlib.import_module(f"fastbackprop._kernels.{variant}_{dtype}")
+    return kernel_module(variant, dtype)
 
 
 def loss_spec(loss, n_out):
@@ -312,4 +317,4 @@ class Kernels:
 def workspace_size(model, capacity):
     """Numbers of scratch that training of a model in such batches needs."""
     module = dispatch.kernels(model.dtype)
-    return module.workspace_size(model._network, capacity, False)
+    return module.workspace_size(network_of(model), capacity, False)

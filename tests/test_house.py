@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
+from privates import activations, dispatch
 
 import fastbackprop as fb
-from fastbackprop._core import dispatch
-from fastbackprop._predict import activations
 
 PACKAGE = Path(fb.__file__).parent
 

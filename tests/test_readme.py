@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from privates import load_digits
 
 import fastbackprop as fb
-from fastbackprop._data.digits import load_digits
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 """predict: the outputs for any number of rows, shared by threads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,11 +9,13 @@ import numpy as np
 from fastbackprop._core.buffers import aligned_empty, empty
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.threads import MOST_THREADS, check_n_threads, run, share_of_work
-from fastbackprop._core.validation import check_out
+from fastbackprop._core.validation import Rows, check_out
 from fastbackprop._core.visits import Visits
 from fastbackprop._model.structure import Structure
 
 __all__ = ["Prediction"]
+
+CHUNK = 64  # rows that the kernels predict together; a call takes whole chunks
 
 
 class Prediction(Structure):
@@ -84,20 +86,43 @@ class Prediction(Structure):
             if np.may_share_memory(rows.base, result):
                 rows = rows.copy()
         matrix = result.reshape(len(rows), self.n_out)
+        threads = check_n_threads(n_threads)
+        self._run_over_rows(rows, threads, lambda some: {"out": matrix[some]})
+        return result
+
+    def _run_over_rows(
+        self,
+        rows: Rows,
+        n_threads: int | None,
+        arguments_of: Callable[[slice], dict[str, Any]],
+    ) -> int:
+        """Send all rows through the network; return how many outputs were right.
+
+        Parameters
+        ----------
+        rows : Rows
+            Converted part by part.
+        n_threads : int or None
+            What ``check_n_threads`` returned.
+        arguments_of : callable
+            Returns what PredictionWork shall do with some of the rows: ``out`` for their outputs,
+            or targets, a loss and ``costs``.
+        """
         operations = 2.0 * self.n_parameters  # of one row
-        threads, crowded = share_of_work(check_n_threads(n_threads), operations * len(rows))
+        threads, crowded = share_of_work(n_threads, operations * len(rows))
+        n_right = 0
         with self._scratch(threads) as scratch:
-            for first, part in Visits().parts_of(rows, 64, 64 * operations):
+            for first, part in Visits().parts_of(rows, CHUNK, CHUNK * operations):
                 work = kernels(self._dtype).PredictionWork(
                     self._network,
                     part,
-                    matrix[first : first + len(part)],
-                    scratch,
+                    scratch=scratch,
                     n_threads=threads,
                     crowded=crowded,
+                    **arguments_of(slice(first, first + len(part))),
                 )
-                run(work, threads)
-        return result
+                n_right += run(work, threads)
+        return n_right
 
     @contextmanager
     def _scratch(self, n_threads: int) -> Iterator[np.ndarray]:

@@ -125,9 +125,6 @@ class Structure:
             check_finite=check_finite,
         )
 
-    def _as_input(self, X: Any, check_finite: bool, may_be_row: bool = True) -> np.ndarray:
-        return self._as_rows(X, check_finite, may_be_row)[0].whole()
-
     def _copied_values(self) -> np.ndarray:
         """Return a copy of all parameters, of the end of one step, while another thread trains."""
         return self._lock.read(self._parameters.values.copy)

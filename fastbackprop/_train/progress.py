@@ -21,6 +21,12 @@ class NoBar:
     def update(self, n: int) -> None:
         """Show nothing."""
 
+    def set_description_str(self, text: str, refresh: bool) -> None:
+        """Show nothing."""
+
+    def set_postfix_str(self, text: str, refresh: bool) -> None:
+        """Show nothing."""
+
 
 # No percentage and no rate: at 80 columns the figures of a classifier with validation data leave
 # room for a bar of ten characters.

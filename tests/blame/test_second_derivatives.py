@@ -5,9 +5,9 @@ The bias of such a layer is z: so H v for the biases is d2C/dz2 v, which is know
 
 import numpy as np
 import pytest
+from privates import LOSSES
 
 import fastbackprop as fb
-from fastbackprop._compare.losses import LOSSES
 
 N_OUT = 3
 # d2c/dy_hat2 of one sample's cost, as a function of y_hat and y.

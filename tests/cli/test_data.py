@@ -8,11 +8,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from privates import cli_data, main, read_data
 
 import fastbackprop as fb
-from fastbackprop._cli import data
-from fastbackprop._cli.data import read_data
-from fastbackprop._cli.main import main
 
 X = [[5.1, 3.5, -1.0], [0.25, 4.0, 2e3]]
 y = [0.0, 1.0]
@@ -207,7 +205,7 @@ def test_memory_that_ends_is_no_damage(folder, archive, capsys, monkeypatch):
     def no_memory(*arguments, **more):
         raise MemoryError
 
-    monkeypatch.setattr(data.np, "load", no_memory)
+    monkeypatch.setattr(cli_data.np, "load", no_memory)
     assert main(["explain", "model.safetensors", "whole.npz"]) == 2
     assert "whole.npz needs more memory than there is." in capsys.readouterr().err
     monkeypatch.setattr(fb, "explain", no_memory)

@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from privates import main
 
 import fastbackprop as fb
-from fastbackprop._cli.main import main
 
 
 @pytest.fixture

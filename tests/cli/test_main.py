@@ -9,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from privates import load_digits, main, threads
 
 import fastbackprop as fb
-from fastbackprop._cli.main import main
-from fastbackprop._core import threads
-from fastbackprop._data.digits import load_digits
 
 
 def run(*arguments):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from privates import layer_in_code, layer_in_words
 
 import fastbackprop as fb
-from fastbackprop._core.naming import layer_in_code, layer_in_words
 
 PACKAGE = Path(fb.__file__).parent
 # Its sentences about divergence are written anew elsewhere.

@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 import pytest
+from privates import load_digits
 
 import fastbackprop as fb
-from fastbackprop._data.digits import load_digits
 
 LAST = {"half_squared_error": "identity", "mean_squared_error": "tanh", "cross_entropy": "softmax",
         "binary_cross_entropy": "sigmoid"}  # fmt: skip

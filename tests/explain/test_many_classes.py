@@ -5,9 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
+from privates import through_softmax
 
 import fastbackprop as fb
-from fastbackprop._explain import chain
 
 MANY = 20_000
 OUTPUTS = MANY * 4  # bytes of one row of outputs; a table of classes by classes has 1.6e9
@@ -83,7 +83,7 @@ def test_the_strongest_ways_through_softmax_are_those_of_the_whole_table(n_out, 
     e = fb.explain(model, rng.normal(size=(1, 3)), y, loss="half_squared_error")
     p, d = e.y_hat[0].astype(float), e.d_y_hat[0].astype(float)
     table = d[:, None] * (np.diag(p) - np.outer(p, p))  # [o, m]
-    products, units = chain._through_softmax(e, 0, most)
+    products, units = through_softmax(e, 0, most)
     assert products.shape == (n_out, min(most, n_out))
     for m in range(n_out):
         order = np.argsort(-abs(table[:, m]), kind="stable")[:most]

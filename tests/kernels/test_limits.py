@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import reference as twin
+from privates import state_of
 from reference import DTYPES, VARIANTS, Kernels, Layer
 
 import fastbackprop as fb
@@ -135,7 +136,7 @@ def test_no_subnormal_velocity_is_left_by_an_input_that_was_lit_once():
     X = np.zeros((900, 4))
     X[0] = 1
     trainer.fit(X, np.zeros((900, 1)), epochs=1, batch_size=1, shuffle=False)
-    velocity = optimizer._velocity(model._parameters)
+    velocity = state_of(optimizer, model)
     assert not ((velocity != 0) & (np.abs(velocity) < np.finfo("float32").tiny)).any()
 
 

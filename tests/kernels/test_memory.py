@@ -17,10 +17,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from privates import FOR_SCRIPTS, call_a_helper, n_helpers, values_of, visits
 from reference import VARIANTS, workspace_size
 
 import fastbackprop as fb
-from fastbackprop._core import threads, visits
 
 RNG = np.random.default_rng(0)
 WIDE = RNG.normal(size=(20_000, 200)).astype("f4")  # 16 MB
@@ -57,9 +57,9 @@ def wait_for(condition):
 
 def let_helpers_finish():
     """Wait until every helper has dropped the calls that it came late for."""
-    everybody = threading.Barrier(threads._workers.n_started + 1)
-    for _ in range(threads._workers.n_started):
-        threads._workers.calls.put(SimpleNamespace(help=everybody.wait))
+    everybody = threading.Barrier(n_helpers() + 1)
+    for _ in range(n_helpers()):
+        call_a_helper(SimpleNamespace(help=everybody.wait))
     everybody.wait(timeout=10)
 
 
@@ -189,26 +189,25 @@ def counter(tmp_path_factory):
 
 COUNT = """
 import ctypes, sys
+from types import SimpleNamespace
 import numpy as np
 import fastbackprop as fb
-from fastbackprop._core import threads as _threads
-from fastbackprop._core import visits as _visits
-from fastbackprop._model import prediction as _model
-from fastbackprop._train import trainer as _trainer
 
 n_threads = int(sys.argv[1])
 X = np.random.default_rng(0).normal(size=(32_000, 60)).astype("f4")
 n_allocations = ctypes.c_long.in_dll(ctypes.CDLL(None), "n_allocations")
 counts = []
 
+work_done = run
+
 def run(work, n_threads):
     before = n_allocations.value
-    result = _threads.run(work, n_threads)
+    result = work_done(work, n_threads)
     counts.append(n_allocations.value - before)
     return result
 
-_trainer.run = _model.run = run
-_visits.OPERATIONS_PER_CALL = 1e12  # all steps in one call
+replace_run(SimpleNamespace(setattr=setattr), run)
+visits.OPERATIONS_PER_CALL = 1e12  # all steps in one call
 model = fb.mlp([60, 100, 1], activation="tanh", output_activation="sigmoid", seed=0)
 sgd = fb.SGD(1e-4, momentum=0.9, weight_decay=1e-4)
 trainer = fb.Trainer(model, "binary_cross_entropy", sgd, batch_size=16, seed=0, n_threads=n_threads)
@@ -234,7 +233,7 @@ print("NumPy", len(kept), n_allocations.value - before)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_kernels_allocate_nothing_for_a_batch(variant, n_threads, counter):
     environment = {**os.environ, "LD_PRELOAD": counter, "FASTBACKPROP_KERNELS": variant}
-    command = [sys.executable, "-P", "-c", COUNT, str(n_threads)]
+    command = [sys.executable, "-P", "-c", FOR_SCRIPTS + COUNT, str(n_threads)]
     process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert process.returncode == 0, process.stderr
     counts = [
@@ -316,7 +315,7 @@ def peak_and_plan(n_threads, momentum, batch_size, shuffle=True):
     fb.Trainer(fb.mlp([1, 1], seed=0), "half_squared_error", n_threads=n_threads).fit(
         [[1]], [1]
     )  # imports, helpers
-    parameters = model._parameters.values
+    parameters = values_of(model)
     velocity = parameters.nbytes if momentum else 0
     best = 2 * (parameters.nbytes + velocity)  # of the start, of the best epoch
     scratch = workspace_size(model, min(batch_size, n)) * parameters.itemsize

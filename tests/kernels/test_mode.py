@@ -6,12 +6,11 @@ from itertools import product
 import numpy as np
 import pytest
 from modes import CONTROL, IS_X86, MODES, control_register, mode, set_control_register
+from privates import aligned_empty, aligned_zeros, padded_rows, row_length, run
 from reference import DTYPES, VARIANTS, Kernels, Layer, kernels, loss_spec
 from test_golden import digest
 
 import fastbackprop as fb
-from fastbackprop._core.buffers import aligned_empty, aligned_zeros, padded_rows, row_length
-from fastbackprop._core.threads import run
 
 UPDATE = (0.01, 0.9, True, 0.001)
 WITHOUT_ARITHMETIC = {

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
+from privates import Parameters, aligned_empty, aligned_zeros, run
 from reference import DTYPES, VARIANTS, kernels, loss_spec
-
-from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros
-from fastbackprop._core.threads import run
 
 EPSILON, MOMENTUM = 1e-5, 0.1
 PLAIN = (0.1, 0.0, False, 0.0)  # learning rate, momentum, nesterov, weight decay

@@ -5,9 +5,9 @@ import pickle
 
 import numpy as np
 import pytest
+from privates import copy_of
 
 import fastbackprop as fb
-from fastbackprop._model.copies import copy_of
 
 X = np.linspace(-1, 1, 15).reshape(5, 3)
 

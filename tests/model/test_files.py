@@ -10,11 +10,11 @@ import sys
 
 import numpy as np
 import pytest
+from privates import digest_of_file, files
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import fastbackprop as fb
-from fastbackprop._model import files
 
 X = np.linspace(-2, 2, 15).reshape(5, 3)
 
@@ -357,7 +357,7 @@ def test_saving_twice_writes_the_same_bytes(tmp_path):
 def test_weights_that_change_while_they_are_written_are_written_as_they_were(tmp_path, monkeypatch):
     model = make()
     before = model.predict(X)
-    digest = files._digest
+    digest = digest_of_file
 
     def digest_and_train(tensors, description):
         model.layers[0].weight[:] += 1

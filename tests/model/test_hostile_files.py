@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from privates import write_beside, write_model_file
 
 import fastbackprop as fb
-from fastbackprop._model.files import write_beside, write_model_file
 
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="only POSIX has these")
 WRITERS = {

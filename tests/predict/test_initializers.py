@@ -4,9 +4,9 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from privates import normal, uniform
 
 import fastbackprop as fb
-from fastbackprop._predict.initializers import normal, uniform
 
 
 def draw(init, n_in=400, n_out=300, seed=0, activation="identity"):

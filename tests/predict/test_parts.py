@@ -4,9 +4,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from privates import rows
 
 import fastbackprop as fb
-from fastbackprop._core import rows
 
 MB = 2**20
 N, N_IN = 300, 5

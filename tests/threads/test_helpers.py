@@ -7,14 +7,13 @@ import time
 import numpy as np
 import pytest
 import reference
+from privates import call_a_helper, helpers_that_came, n_helpers, replace_run
+from privates import threads as _threads
 from reference import DTYPES, VARIANTS, Kernels
 from test_same_bits import RULES, trained
 from threads_shared import fit_with_threads, random_layers, sha256, weights
 
 import fastbackprop as fb
-from fastbackprop._core import threads as _threads
-from fastbackprop._model import prediction as _model
-from fastbackprop._train import trainer as _trainer
 
 
 def helper_first(work, n_threads):
@@ -73,20 +72,18 @@ def test_it_does_not_matter_when_helpers_come(come, dtype, monkeypatch):
 
 def test_calls_that_are_over_neither_hang_nor_change_bits(monkeypatch):
     over, original = [], _threads.run
-    monkeypatch.setattr(
-        _trainer, "run", lambda work, n_threads: over.append(work) or original(work, n_threads)
-    )
+    replace_run(monkeypatch, lambda work, n_threads: over.append(work) or original(work, n_threads))
     expected = weights(fit_with_threads())
     for work in over * 500:
-        _threads._workers.calls.put(work)
+        call_a_helper(work)
     assert weights(fit_with_threads()) == expected
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_a_work_runs_once(n_threads, monkeypatch):
     works, original, model = [], _threads.run, fb.mlp([3, 2], seed=0)
-    monkeypatch.setattr(
-        _model, "run", lambda work, n_threads: works.append(work) or original(work, n_threads)
+    replace_run(
+        monkeypatch, lambda work, n_threads: works.append(work) or original(work, n_threads)
     )
     model.predict(np.ones((100, 3)), n_threads=n_threads)
     with pytest.raises(RuntimeError, match=r"^a Work runs once$"):
@@ -119,13 +116,13 @@ def test_helpers_are_called_and_are_parked():
     call = Call()
     assert _threads.run(call, 2)
     assert call.helper != threading.get_native_id()
-    assert call.helper in _threads._workers.come
-    n_started = _threads._workers.n_started
+    assert call.helper in helpers_that_came()
+    n_started = n_helpers()
     assert _threads.run(Call(), 2)
-    assert _threads._workers.n_started == n_started
+    assert n_helpers() == n_started
 
 
 def test_a_fit_calls_as_many_helpers_as_it_was_told():
     fit_with_threads(n_threads=5)
-    assert _threads._workers.n_started >= 4
-    wait_for(lambda: len(_threads._workers.come) == _threads._workers.n_started)
+    assert n_helpers() >= 4
+    wait_for(lambda: len(helpers_that_came()) == n_helpers())

@@ -5,11 +5,10 @@ import os
 
 import numpy as np
 import pytest
+from privates import cgroup_quota, replace_run
+from privates import threads as _threads
 
 import fastbackprop as fb
-from fastbackprop._core import threads as _threads
-from fastbackprop._model import prediction as _model
-from fastbackprop._train import trainer as _trainer
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "2"])
@@ -99,7 +98,7 @@ def test_the_quota_of_a_control_group_is_found(name, tmp_path, monkeypatch):
         (tmp_path / "fs" / path).write_text(text)
     monkeypatch.setattr(_threads, "CGROUPS_OF_PROCESS", tmp_path / "groups")
     monkeypatch.setattr(_threads, "CGROUPS", tmp_path / "fs")
-    assert _threads._cgroup_quota.__wrapped__() == expected
+    assert cgroup_quota() == expected
 
 
 # argument, FASTBACKPROP_NUM_THREADS, OMP_NUM_THREADS, used by large work on 8 CPUs, by small work
@@ -153,8 +152,7 @@ def test_trainer_and_predict_use_the_number_that_was_said(monkeypatch):
         calls.append(n_threads)
         return work.run()
 
-    monkeypatch.setattr(_trainer, "run", run)
-    monkeypatch.setattr(_model, "run", run)
+    replace_run(monkeypatch, run)
     set_environment(monkeypatch, None, None)
     model, X = fb.mlp([2, 1], seed=0), [[1, 2]] * 70
     for argument, ours, used in [(None, None, 1), (5, "3", 5), (None, "3", 1), (1, "3", 1)]:

@@ -5,11 +5,12 @@ import time
 
 import numpy as np
 import pytest
+from privates import FOR_SCRIPTS
+from privates import threads as _threads
 from test_interrupt import FIT, NETS
 from threads_shared import START, fit_with_threads, run_script, weights
 
 import fastbackprop as fb
-from fastbackprop._core import threads as _threads
 
 QUIET = """
 fit(1)
@@ -44,7 +45,7 @@ class Call:
         return helped.wait(10)
 
 helped = threading.Event()
-assert fb._core.threads.run(Call(), 2), "no helper came"
+assert run(Call(), 2), "no helper came"
 print(used)
 """
 
@@ -75,7 +76,7 @@ def test_the_interpreter_ends_after(what):
 
 
 IDLE = """
-assert fb._core.threads._workers.n_started == 1
+assert n_helpers() == 1
 before = time.process_time()
 time.sleep(1)
 assert time.process_time() - before < 0.05, "still at work"
@@ -87,7 +88,7 @@ assert time.process_time() - before < 0.05, "still at work"
 )
 @pytest.mark.parametrize("net", ["middle", "large"])
 def test_ctrl_c_ends_a_fit_with_threads_and_leaves_none_at_work(net):
-    run_script(FIT + IDLE, repr(NETS[net]), "2")
+    run_script(FOR_SCRIPTS + FIT + IDLE, repr(NETS[net]), "2")
 
 
 class InterruptAt:

@@ -98,14 +98,20 @@ def test_ctrl_c_ends_a_fit_soon(net):
     pytest.fail(f"Ctrl-C took {latency} s in the best of 5 tries")
 
 
+FILES = tuple(
+    f"{name}.py"
+    for name in ("trainer", "fitting", "loop", "state", "evaluation", "passes", "optimizers")
+)
+
+
 class InterruptAt:
-    """Raises KeyboardInterrupt before the n-th line that trainer or model are about to run."""
+    """Raises KeyboardInterrupt before the n-th line of these files that is about to run."""
 
     def __init__(self, n):
         self.left = n
 
     def __call__(self, frame, event, argument):
-        if not frame.f_code.co_filename.endswith(("trainer.py", "passes.py", "optimizers.py")):
+        if not frame.f_code.co_filename.endswith(FILES):
             return None
         if event == "line":
             self.left -= 1

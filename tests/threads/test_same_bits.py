@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from privates import state_of, values_of
+from privates import threads as _threads
+from privates import visits as _visits
 from reference import DTYPES, HIDDEN, VARIANTS, Kernels, kernels
 from test_bits import LOSSES, OPTIMIZERS, bits
 from threads_shared import MANY, THREADS, random_layers, random_targets, sha256
 
 import fastbackprop as fb
-from fastbackprop._core import threads as _threads
-from fastbackprop._core import visits as _visits
 
 RULES = [
     (1e-4, 0.0, False, 0.0),
@@ -94,9 +95,7 @@ def test_any_number_of_threads_gives_the_same_trainer(name):
                 X, y, epochs=2, shuffle=shuffle, validation_data=(X[:150], y[:150])
             ).to_dict()
             del history["seconds"]
-            results.add(
-                (sha256(model._parameters.values), str(history), str(trainer.evaluate(X, y)))
-            )
+            results.add((sha256(values_of(model)), str(history), str(trainer.evaluate(X, y))))
         assert len(results) == 1, (dtype, shuffle, optimizer)
 
 
@@ -182,8 +181,8 @@ def test_threads_diverge_with_the_same_words_and_leave_the_same_weights(
         )
         with pytest.raises(fb.DivergenceError, match=words) as caught:
             trainer.fit(X * np.float32(scale), X[:, :1], epochs=100)
-        assert np.isfinite(model._parameters.values).all()
-        velocity = sgd._velocity(model._parameters) if momentum else np.zeros(0)
+        assert np.isfinite(values_of(model)).all()
+        velocity = state_of(sgd, model) if momentum else np.zeros(0)
         error = caught.value
         where = error.epoch, error.batch, error.layer
         results.add(
@@ -191,7 +190,7 @@ def test_threads_diverge_with_the_same_words_and_leave_the_same_weights(
                 str(error),
                 where,
                 str(trainer.history.loss),
-                sha256(model._parameters.values, velocity),
+                sha256(values_of(model), velocity),
             )
         )
     assert len(results) == 1

@@ -6,18 +6,18 @@ import threading
 
 import numpy as np
 import pytest
+from privates import replace_workers
+from privates import threads as _threads
 from test_helpers import Call
 from threads_shared import START, fit_with_threads, run_script, weights
 
 import fastbackprop as fb
-from fastbackprop._core import threads as _threads
 
 
 @pytest.fixture
 def no_workers(monkeypatch):
     """None has been started yet."""
-    monkeypatch.setattr(_threads, "_workers", _threads._Workers())
-    return _threads._workers
+    return replace_workers(monkeypatch)
 
 
 @pytest.mark.parametrize("n_more", [0, 1])

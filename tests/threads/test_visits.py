@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from privates import replace_run
+from privates import threads as _threads
+from privates import visits as _visits
 from threads_shared import fit_with_threads, weights
 
 import fastbackprop as fb
-from fastbackprop._core import threads as _threads
-from fastbackprop._core import visits as _visits
-from fastbackprop._model import prediction as _model
 
 
 def seconds_of_calls(monkeypatch, n, unit, operations, speed, waits):
@@ -99,7 +99,7 @@ def test_a_work_says_how_long_it_waited(busy_thread, monkeypatch):
         waits.append(work.waited)
         return result
 
-    monkeypatch.setattr(_model, "run", run)
+    replace_run(monkeypatch, run)
     model, X = fb.mlp([200, 100, 1], seed=0), np.ones((1000, 200), "f4")
     for _ in range(20):
         model.predict(X)

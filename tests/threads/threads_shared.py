@@ -7,6 +7,7 @@ import sys
 from itertools import pairwise
 
 import numpy as np
+from privates import FOR_SCRIPTS, values_of
 from reference import Layer
 from test_bits import bits, targets
 
@@ -21,7 +22,7 @@ def sha256(*arrays):
 
 
 def weights(trainer):
-    return trainer.model._parameters.values.tobytes()
+    return values_of(trainer.model).tobytes()
 
 
 def random_layers(rng, widths, activations, has_bias=None):
@@ -51,7 +52,9 @@ def fit_with_threads(n_threads=2, seed=0, n=200, **options):
     return trainer
 
 
-START = """
+START = (
+    FOR_SCRIPTS
+    + """
 import os, signal, sys, threading, time, warnings
 import numpy as np
 import fastbackprop as fb
@@ -65,10 +68,7 @@ def new(n_threads):
 def fit(n_threads, **options):
     trainer = new(n_threads)
     trainer.fit(X, X[:, :1], **{"epochs": 2, **options})
-    return trainer.model._parameters.values.tobytes()
-
-def n_helpers():
-    return fb._core.threads._workers.n_started
+    return values_of(trainer.model).tobytes()
 
 def busy():
     time.sleep(0.01)  # the last to leave may be on its way
@@ -76,6 +76,7 @@ def busy():
     time.sleep(1)
     return time.process_time() - before
 """
+)
 
 
 def run_script(code, *arguments, returncode=0, timeout=60, **environment):

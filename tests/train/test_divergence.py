@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from privates import n_steps, state_of, values_of
 
 import fastbackprop as fb
 
@@ -13,7 +14,7 @@ REAL = np.sin(X[:, :1])
 
 
 def weights(trainer):
-    return trainer.model._parameters.values.tobytes()
+    return values_of(trainer.model).tobytes()
 
 
 def divergence(trainer, X, y, epochs):
@@ -62,9 +63,9 @@ def test_a_divergence_is_named_and_leaves_the_weights_of_the_best_epoch(case, mo
     start = weights(trainer)
     error, twin = divergence(trainer, rows, REAL, epochs=200)
     assert weights(trainer) == weights(twin)
-    velocities = [one.optimizer._velocity(one.model._parameters) for one in (trainer, twin)]
+    velocities = [state_of(one.optimizer, one.model) for one in (trainer, twin)]
     assert np.array_equal(*velocities) if momentum else velocities == [None, None]
-    assert np.isfinite(model._parameters.values).all()
+    assert np.isfinite(values_of(model)).all()
     said = {
         "loss": "The loss stopped being finite",
         "weights": "would have made weights infinite or NaN",
@@ -88,7 +89,7 @@ def test_a_divergence_in_the_first_epoch_leaves_the_weights_of_before_the_fit():
         fb.mlp([6, 1], seed=0), "half_squared_error", fb.SGD(0.1, momentum=0.5), batch_size=10
     )
     trainer.step(X[:5], REAL[:5])
-    velocity = trainer.optimizer._velocity(trainer.model._parameters)
+    velocity = state_of(trainer.optimizer, trainer.model)
     start, start_velocity = weights(trainer), velocity.copy()
     rows, y = X.copy(), REAL * np.float32(1e-6)
     rows[20], y[20] = 1e23, 1e18
@@ -98,7 +99,7 @@ def test_a_divergence_in_the_first_epoch_leaves_the_weights_of_before_the_fit():
     assert (error.epoch, error.batch) == (1, 3)
     assert weights(trainer) == start
     assert np.array_equal(velocity, start_velocity)
-    assert trainer._n_steps[0] == 3  # the one by itself, and the two before the wrong one
+    assert n_steps(trainer) == 3  # the one by itself, and the two before the wrong one
 
 
 def test_the_layer_that_overflows_first_is_named():
@@ -241,4 +242,4 @@ def test_a_first_epoch_of_one_step_that_spoils_the_weights_is_not_the_best(rate,
     assert caught.value.epoch > 1
     assert weights(trainer) == start
     if momentum:
-        assert not trainer.optimizer._velocity(model._parameters).any()
+        assert not state_of(trainer.optimizer, model).any()

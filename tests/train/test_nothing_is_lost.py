@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from privates import FOR_SCRIPTS, n_steps, parameters_of, state_of, values_of
 
 import fastbackprop as fb
 
@@ -48,11 +49,11 @@ def new_trainer(rate=0.05):
 
 
 def weights(trainer):
-    return trainer.model._parameters.values.tobytes()
+    return values_of(trainer.model).tobytes()
 
 
 def state(trainer):
-    velocity = trainer.optimizer._velocity(trainer.model._parameters)
+    velocity = state_of(trainer.optimizer, trainer.model)
     return weights(trainer), velocity.tobytes()
 
 
@@ -150,7 +151,7 @@ def test_ctrl_c_at_any_line_of_a_diverging_fit_leaves_finite_weights_of_an_epoch
             break
         finally:
             sys.settrace(before)
-        assert np.isfinite(trainer.model._parameters.values).all()
+        assert np.isfinite(values_of(trainer.model)).all()
         if len(trainer.history) <= 2:
             assert state(trainer) in possible
     assert state(trainer) in possible
@@ -177,7 +178,9 @@ def test_ctrl_c_at_any_line_of_a_diverging_step_leaves_the_weights_of_before():
     assert n > 20
 
 
-INTERRUPTED = """
+INTERRUPTED = (
+    FOR_SCRIPTS
+    + """
 import signal, sys
 import numpy as np
 import fastbackprop as fb
@@ -189,7 +192,7 @@ signal.signal(signal.SIGALRM, interrupt)
 X = np.random.default_rng(0).normal(size=(4096, 1000)).astype("f4")
 trainer = fb.Trainer(fb.mlp([1000, 1000, 1], activation="tanh", seed=0), "half_squared_error",
                      fb.SGD(3e38), batch_size=4096)
-start = trainer.model._parameters.values.copy()
+start = values_of(trainer.model).copy()
 for delay in (0.05, 0.1):
     for call in (trainer.fit, trainer.step):
         signal.setitimer(signal.ITIMER_REAL, delay)
@@ -198,9 +201,10 @@ for delay in (0.05, 0.1):
         except (KeyboardInterrupt, fb.DivergenceError):
             pass
         signal.setitimer(signal.ITIMER_REAL, 0)
-        assert np.isfinite(trainer.model._parameters.values).all(), "not finite"
-        trainer.model._parameters.values[:] = start
+        assert np.isfinite(values_of(trainer.model)).all(), "not finite"
+        values_of(trainer.model)[:] = start
 """
+)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no SIGALRM")
@@ -217,7 +221,7 @@ def test_a_real_signal_during_the_step_that_diverges_leaves_finite_weights():
 def test_steps_of_a_call_that_ended_in_an_error_or_ctrl_c_are_counted():
     trainer = new_trainer()
     trainer.fit(X, Y)
-    assert trainer._n_steps[0] == 3
+    assert n_steps(trainer) == 3
 
     class EnoughError(Exception):
         pass
@@ -227,16 +231,16 @@ def test_steps_of_a_call_that_ended_in_an_error_or_ctrl_c_are_counted():
 
     with pytest.raises(EnoughError):
         trainer.fit(X, Y, on_epoch_end=end)
-    assert trainer._n_steps[0] == 6
+    assert n_steps(trainer) == 6
     y = Y.copy()
     y[7] = 1e30
     with pytest.raises(fb.DivergenceError):
         trainer.fit(X, y, shuffle=False)
-    assert trainer._n_steps[0] == 7
+    assert n_steps(trainer) == 7
     with pytest.raises(fb.DivergenceError, match="in step 8,") as caught:
         trainer.step(X, y)
     assert caught.value.batch == 8
-    assert copy.deepcopy(trainer)._n_steps[0] == 7
+    assert n_steps(copy.deepcopy(trainer)) == 7
 
 
 def test_the_counter_and_the_weights_agree_after_ctrl_c_at_any_line():
@@ -256,7 +260,7 @@ def test_the_counter_and_the_weights_agree_after_ctrl_c_at_any_line():
             pass
         finally:
             sys.settrace(before)
-        assert state(trainer) == states[int(trainer._n_steps[0])]
+        assert state(trainer) == states[n_steps(trainer)]
 
 
 # ---- several threads -------------------------------------------------------------------------
@@ -265,11 +269,11 @@ def test_the_counter_and_the_weights_agree_after_ctrl_c_at_any_line():
 def test_threads_that_come_at_once_get_one_velocity_and_one_buffer_of_gradients():
     for _ in range(200):
         trainer, barrier = new_trainer(), threading.Barrier(4)
-        parameters = trainer.model._parameters
+        parameters = parameters_of(trainer.model)
 
         def ask(parameters=parameters, trainer=trainer, barrier=barrier):
             barrier.wait()
-            return trainer.optimizer._velocity(parameters), parameters.gradients
+            return state_of(trainer.optimizer, trainer.model), parameters.gradients
 
         with ThreadPoolExecutor(4) as pool:
             buffers = [future.result() for future in [pool.submit(ask) for _ in range(4)]]
@@ -316,7 +320,7 @@ def test_a_callback_may_train_by_hand_and_the_fit_goes_on():
         trainer.step(X, Y)
 
     assert len(trainer.fit(X, Y, epochs=3, on_epoch_end=more)) == 3
-    assert trainer._n_steps[0] == 12
+    assert n_steps(trainer) == 12
 
 
 @pytest.mark.parametrize("save", ["save", "pickle", "deepcopy", "trainer"])
@@ -367,7 +371,7 @@ def test_what_is_saved_while_another_thread_trains_is_of_a_steps_end(save, tmp_p
 
 def check_velocity(twin):
     """The velocity of a step's end belongs to the weights: both follow from the number of steps."""
-    velocity = twin.optimizer._velocity(twin.model._parameters)
+    velocity = state_of(twin.optimizer, twin.model)
     number = np.unique(twin.model.layers[0].weight)
     speeds = np.unique(velocity[velocity != 0])
     assert len(number) == len(speeds) == 1

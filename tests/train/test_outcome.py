@@ -7,10 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
+from privates import History, figures_of, show_progress
 
 import fastbackprop as fb
-from fastbackprop._train.history import History
-from fastbackprop._train.progress import figures_of, show_progress
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 4))

@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from privates import generator_of, values_of
 
 import fastbackprop as fb
 
@@ -34,7 +35,7 @@ def regressor(learning_rate=0.1):
 
 
 def weights(trainer):
-    return trainer.model._parameters.values.tobytes()
+    return values_of(trainer.model).tobytes()
 
 
 def xor_error(widths, hidden, learning_rate, seed):
@@ -309,7 +310,7 @@ def test_nan_is_never_right():
 
 def test_the_order_of_rows_does_not_come_from_the_words_of_the_weights():
     trainer = fb.Trainer(fb.mlp([2, 1], seed=7), "mean_squared_error", seed=7)
-    assert trainer._generator.random_raw(1) != np.random.PCG64(7).random_raw(1)
+    assert generator_of(trainer).random_raw(1) != np.random.PCG64(7).random_raw(1)
 
 
 def test_optimizer_step_waits_for_no_other_training_but_refuses():

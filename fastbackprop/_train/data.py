@@ -1,0 +1,49 @@
+"""What a fit works on, checked before anything changes."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastbackprop._compare.losses import Loss, Targets
+from fastbackprop._compare.samples import Checked, as_samples
+from fastbackprop._core.rows import Rows
+from fastbackprop._model.sequential import Sequential
+from fastbackprop._train.history import History
+
+__all__ = ["FitPlan", "TrainingData", "check_validation"]
+
+
+class TrainingData(NamedTuple):
+    """What steps are made of: rows and targets, in this order or their own, so many at a time."""
+
+    rows: np.ndarray
+    targets: Targets
+    order: np.ndarray | None
+    batch_size: int
+
+    def as_rows(self) -> Rows:
+        """Return the rows as ``evaluate`` takes them; they were checked."""
+        return Rows("X", self.rows, self.rows.dtype, check_finite=False)
+
+
+class FitPlan(NamedTuple):
+    """What ``fit`` was asked for, checked."""
+
+    data: TrainingData
+    epochs: int
+    validation: Checked | None
+    shows_bar: bool
+    on_epoch_end: Callable[[History], object] | None
+
+
+def check_validation(model: Sequential, loss: Loss, pair: Any, check_finite: bool) -> Checked:
+    """Return validation_data in the kernels' form, or a complaint that names it."""
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        got = f"{len(pair)} items" if isinstance(pair, tuple | list) else type(pair).__name__
+        raise TypeError(f"validation_data must be a tuple (X, y), got {got}.")
+    X, y = pair
+    names = ("validation X", "validation y")
+    samples = as_samples(model, loss, X, y, names=names, check_finite=check_finite)
+    samples.rows.check()
+    return samples

@@ -1,0 +1,93 @@
+"""A fit: epoch after epoch, and what is done between them."""
+
+import copy
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.errors import DiagnosisWarning
+from fastbackprop._core.random import RawWords
+from fastbackprop._train.data import FitPlan, TrainingData
+from fastbackprop._train.evaluation import evaluate, figures_from
+from fastbackprop._train.loop import Loop
+from fastbackprop._train.progress import figures_of, show_progress
+from fastbackprop._train.state import TrainingState
+
+__all__ = ["Fitting"]
+
+
+class Fitting:
+    """Fits a model, again and again: the order of the rows is drawn on from fit to fit.
+
+    Parameters
+    ----------
+    loop : Loop
+        Does the steps.
+    generator : RawWords
+        Where the order of the rows comes from.
+    diagnoses : bool
+        Whether to look for what is wrong, before the first epoch and after it, until it is found.
+    """
+
+    def __init__(self, loop: Loop, generator: RawWords, diagnoses: bool) -> None:
+        self.generator = generator
+        self._loop = loop
+        self._diagnoses_left = 2 if diagnoses else 0
+
+    def run(self, plan: FitPlan, state: TrainingState) -> None:
+        """Do the epochs, in the model's lock."""
+        data, history = plan.data, state.history
+        with show_progress(plan.shows_bar, plan.epochs * len(data.rows)) as bar:
+            self._diagnose(data)
+            for epoch in range(1, plan.epochs + 1):
+                bar.set_description_str(f"epoch {epoch}/{plan.epochs}", refresh=False)
+                self._epoch(plan, state, bar.update)
+                state.best.note(epoch, history.loss[-1])
+                self._diagnose(data)
+                bar.set_postfix_str(figures_of(history), refresh=False)
+                if plan.on_epoch_end is not None:
+                    plan.on_epoch_end(history)
+
+    def _epoch(self, plan: FitPlan, state: TrainingState, done: Callable[[int], object]) -> None:
+        """One pass over the data, with its line in the history."""
+        start = time.perf_counter()
+        state.begin_epoch(self.generator.__getstate__())
+        self._shuffle(plan.data.order)
+        self._loop.epoch(plan.data, state, done)
+        seconds = time.perf_counter() - start
+        model, loss, sums = self._loop.model, self._loop.loss, state.sums
+        figures = figures_from(model, loss, sums.cost, sums.n_right, len(plan.data.rows))
+        if plan.validation is not None:
+            measured = evaluate(model, loss, plan.validation, self._loop.n_threads)
+            figures |= {f"validation_{name}": value for name, value in measured.items()}
+        state.history._note(**figures, seconds=seconds)
+
+    def _shuffle(self, order: np.ndarray | None) -> None:
+        """Put the rows into a new order, from the same start each time.
+
+        So two fits of one epoch are a fit of two.
+        """
+        if order is not None:
+            order[:] = np.arange(len(order))
+            words = self.generator.random_raw(len(order))
+            kernels(self._loop.model.dtype).shuffle(order, words)
+
+    def _diagnose(self, data: TrainingData) -> None:
+        """Warn once of what is wrong, if that was asked for."""
+        if self._diagnoses_left == 0:
+            return
+        # For those who ask: the import takes its time.
+        from fastbackprop._diagnose.diagnose import look
+        from fastbackprop._explain.explain import Samples
+
+        samples = Samples.of(data.rows, data.targets)
+        loop = self._loop
+        rate = loop.optimizer.learning_rate
+        diagnosis = look(copy.deepcopy(loop.model), samples, loop.loss, rate)
+        self._diagnoses_left = 0 if diagnosis.findings else self._diagnoses_left - 1
+        if diagnosis.findings:
+            # The fifth frame is the user's, behind this, run, _fit and fit.
+            warnings.warn(str(diagnosis), DiagnosisWarning, stacklevel=5)

@@ -1,0 +1,171 @@
+"""The loop over batches: many steps to a call of the kernels, and what follows from a wrong one."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastbackprop._compare.losses import Loss
+from fastbackprop._compare.samples import Checked
+from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.errors import DivergenceError
+from fastbackprop._core.threads import run, share_of_work
+from fastbackprop._core.visits import Visits
+from fastbackprop._correct.optimizers import SGD
+from fastbackprop._model.sequential import Sequential
+from fastbackprop._train.causes import advice_after_divergence
+from fastbackprop._train.data import TrainingData
+from fastbackprop._train.evaluation import evaluate
+from fastbackprop._train.state import Sums, TrainingState
+
+__all__ = ["Loop"]
+
+# Each layer counts as this many operations more for each batch and row: its overhead.
+OVERHEAD_PER_LAYER = 2000
+OVERHEAD_PER_ROW = 200
+
+FINE, LOSS_NOT_FINITE = 0, 1  # of the kernels' enum Outcome
+
+
+class _Wrong(NamedTuple):
+    """Where a step went wrong, as the kernels say it."""
+
+    outcome: int
+    row: int  # the first of its batch
+    layer: int
+
+
+class Loop:
+    """Does steps: it knows the model, the loss, the optimizer, and how many threads may help.
+
+    Parameters
+    ----------
+    model : Sequential
+        The model that is trained.
+    loss : Loss
+        What is compared.
+    optimizer : SGD
+        What corrects the weights.
+    n_threads : int or None
+        What ``check_n_threads`` returned.
+    """
+
+    def __init__(
+        self, model: Sequential, loss: Loss, optimizer: SGD, n_threads: int | None
+    ) -> None:
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.n_threads = n_threads
+        self.n_steps = np.zeros(1, np.int64)  # counted by the kernels, which do them
+        self._visits = Visits()
+
+    def epoch(
+        self, data: TrainingData, state: TrainingState, done: Callable[[int], object]
+    ) -> None:
+        """All steps of an epoch that are left; ``done`` hears how many rows each call has used."""
+
+        def advance(sums: Sums) -> None:
+            n_rows, state.sums = sums.row - state.sums.row, sums
+            done(n_rows)
+
+        wrong = self._steps(data, state.sums, state.optimizer_state, state.best.room, advance)
+        if wrong is not None:
+            samples, best = Checked(data.as_rows(), data.targets), state.best
+            best.settle(lambda: evaluate(self.model, self.loss, samples, self.n_threads)["loss"])
+            batch = wrong.row // data.batch_size + 1
+            raise self._divergence(
+                data,
+                wrong,
+                f"epoch {state.epoch}, batch {batch}",
+                str(best),
+                epoch=state.epoch,
+                batch=batch,
+            )
+
+    def step(self, data: TrainingData) -> float:
+        """One step over all of the data; returns the sum of the costs."""
+        parameters = self.model._parameters
+        state = self.optimizer._velocity(parameters)
+        parameters.save(state, parameters.snapshot)
+        results: list[Sums] = []
+        wrong = self._steps(data, Sums(), state, parameters.snapshot, results.append)
+        if wrong is not None:
+            number = int(self.n_steps[0]) + 1
+            raise self._divergence(data, wrong, f"step {number}", "of before the step", 1, number)
+        return results[-1].cost
+
+    def operations(self, n_rows: int) -> float:
+        """Floating-point operations of one training step, and its overhead in the same unit."""
+        overhead = len(self.model._layers) * (OVERHEAD_PER_LAYER + n_rows * OVERHEAD_PER_ROW)
+        return 6.0 * n_rows * self.model._n_parameters + overhead
+
+    def _steps(
+        self,
+        data: TrainingData,
+        sums: Sums,
+        optimizer_state: np.ndarray | None,
+        undo: np.ndarray,
+        advance: Callable[[Sums], object],
+    ) -> _Wrong | None:
+        """All steps from the row of ``sums`` on, a few milliseconds to a call.
+
+        ``advance`` gets the sums after each call; ``undo`` has what is put back where a step goes
+        wrong, which is returned. In the model's lock.
+        """
+        model, n, size = self.model, len(data.rows), data.batch_size
+        # Once: the learning rate of an epoch is that of its start.
+        settings = self.optimizer._spec(model.dtype)
+        model._n_trainings += 1
+        first_row = sums.row
+        with model._workspaces.borrowed(min(size, n)) as workspace:
+            for start, end in self._visits.parts(n - first_row, size, self.operations(size)):
+                part = first_row + start, first_row + end
+                outcome, cost, n_right, row, layer = self._call(
+                    workspace, data, part, settings, optimizer_state, sums, undo
+                )
+                if outcome != FINE:
+                    return _Wrong(outcome, row, layer)
+                sums = Sums(part[1], cost, n_right)
+                advance(sums)
+        return None
+
+    def _call(
+        self,
+        workspace: Any,
+        data: TrainingData,
+        part: tuple[int, int],
+        settings: tuple[float, float, bool, float],
+        optimizer_state: np.ndarray | None,
+        sums: Sums,
+        undo: np.ndarray,
+    ) -> Any:
+        """Steps over a part of the rows, in one call of the kernels."""
+        model, targets, (first, last) = self.model, data.targets, part
+        n_threads, crowded = share_of_work(
+            self.n_threads, self.operations(min(data.batch_size, last - first))
+        )
+        work = kernels(model.dtype).TrainingWork(
+            workspace, data.rows, targets.values, targets.labels, data.order,
+            first, last, data.batch_size, self.loss._spec(model.n_out), settings, optimizer_state,
+            sums.cost, sums.n_right, n_threads, crowded, undo, self.n_steps,
+        )  # fmt: skip
+        return model._lock.write(run, work, n_threads)
+
+    def _divergence(
+        self, data: TrainingData, wrong: _Wrong, when: str, kept: str, epoch: int, batch: int
+    ) -> DivergenceError:
+        what = (
+            "The loss stopped being finite"
+            if wrong.outcome == LOSS_NOT_FINITE
+            else "A step would have made weights infinite or NaN"
+        )
+        advice = advice_after_divergence(
+            self.optimizer, self.model._parameters, data.rows, data.targets
+        )
+        layer = self.model.layers[wrong.layer]
+        return DivergenceError(
+            f"{what} in {when}, first in layers[{wrong.layer}] ({layer!r}); "
+            f"the model keeps the weights {kept}. {advice}",
+            epoch,
+            batch,
+            wrong.layer,
+        )

@@ -1,0 +1,162 @@
+"""Everything that tests use of the package's inside: named here, and nowhere else.
+
+Who moves or renames something inside mends it here. ``test_house.py`` holds the other tests to it.
+"""
+
+import importlib
+from pathlib import Path
+
+from fastbackprop._cli import data as cli_data
+from fastbackprop._cli.data import read_data
+from fastbackprop._cli.main import main
+from fastbackprop._compare.losses import LOSSES
+from fastbackprop._core import dispatch, rows, threads, visits
+from fastbackprop._core.buffers import (
+    Parameters,
+    aligned_empty,
+    aligned_zeros,
+    padded_rows,
+    row_length,
+)
+from fastbackprop._core.dispatch import built_variants, missing_features
+from fastbackprop._core.naming import layer_in_code, layer_in_words
+from fastbackprop._core.threads import run
+from fastbackprop._data.digits import load_digits
+from fastbackprop._explain.chain import _through_softmax as through_softmax
+from fastbackprop._model import files, prediction
+from fastbackprop._model.copies import copy_of
+from fastbackprop._model.files import _digest as digest_of_file
+from fastbackprop._model.files import write_beside, write_model_file
+from fastbackprop._predict import activations
+from fastbackprop._predict.initializers import normal, uniform
+from fastbackprop._train import loop
+from fastbackprop._train.history import History
+from fastbackprop._train.progress import figures_of, show_progress
+
+# What a script in a process of its own begins with to have these names.
+FOR_SCRIPTS = f"""
+import sys
+sys.path.append({str(Path(__file__).parent)!r})
+from privates import *
+"""
+
+__all__ = [
+    "FOR_SCRIPTS",
+    "LOSSES",
+    "History",
+    "Parameters",
+    "activations",
+    "aligned_empty",
+    "aligned_zeros",
+    "built_variants",
+    "call_a_helper",
+    "cgroup_quota",
+    "cli_data",
+    "copy_of",
+    "digest_of_file",
+    "dispatch",
+    "figures_of",
+    "files",
+    "generator_of",
+    "helpers_that_came",
+    "kernel_module",
+    "layer_in_code",
+    "layer_in_words",
+    "load_digits",
+    "main",
+    "missing_features",
+    "n_helpers",
+    "n_steps",
+    "network_of",
+    "normal",
+    "padded_rows",
+    "parameters_of",
+    "quick_prediction",
+    "read_data",
+    "replace_run",
+    "replace_workers",
+    "row_length",
+    "rows",
+    "run",
+    "show_progress",
+    "state_of",
+    "threads",
+    "through_softmax",
+    "uniform",
+    "values_of",
+    "visits",
+    "write_beside",
+    "write_model_file",
+]
+
+
+def kernel_module(variant, dtype):
+    """The compiled module of one instruction set and dtype."""
+    return importlib.import_module(f"fastbackprop._kernels.{variant}_{dtype}")
+
+
+def network_of(model):
+    """The kernels' plan of a model."""
+    return model._network
+
+
+def parameters_of(model):
+    """The Parameters of a model: values, gradients, places."""
+    return model._parameters
+
+
+def values_of(model):
+    """All parameters of a model with the padding of rows: the very buffer that is trained."""
+    return model._parameters.values
+
+
+def state_of(optimizer, model):
+    """The optimizer's state for a model, or None."""
+    return optimizer._velocity(model._parameters)
+
+
+def n_steps(trainer):
+    """How many steps a trainer has done."""
+    return int(trainer._loop.n_steps[0])
+
+
+def generator_of(trainer):
+    """Where a trainer's order of rows comes from."""
+    return trainer._fitting.generator
+
+
+def quick_prediction(model, X):
+    """What predict tries first; None where it isn't for these rows."""
+    return model._quick(X, True)
+
+
+def n_helpers():
+    """How many helpers were started."""
+    return threads._workers.n_started
+
+
+def call_a_helper(work):
+    """Let the next helper that is idle help with a Work."""
+    threads._workers.calls.put(work)
+
+
+def helpers_that_came():
+    """The system's numbers of the helpers that have begun."""
+    return threads._workers.come
+
+
+def replace_workers(monkeypatch):
+    """Begin without helpers; return who starts them."""
+    monkeypatch.setattr(threads, "_workers", threads._Workers())
+    return threads._workers
+
+
+def cgroup_quota():
+    """CPUs' worth of time of this process's control group, read anew."""
+    return threads._cgroup_quota.__wrapped__()
+
+
+def replace_run(monkeypatch, function):
+    """Let training, predict and evaluate do their Works by ``function(work, n_threads)``."""
+    for module in (loop, prediction):
+        monkeypatch.setattr(module, "run", function)
