@@ -51,21 +51,13 @@ cdef inline void blame_tile(
         derive_tile(b, layer.row_in, row * layer.row_in + j, rows, vectors)
 
 
-cdef inline void blame_panel(
-    const int vectors, const Layer* layer, const Blame* b, Py_ssize_t n, Py_ssize_t j,
-) noexcept nogil:
-    cdef Py_ssize_t i = 0
-    while i + TILE_ROWS <= n:
-        blame_tile(TILE_ROWS, vectors, layer, b, i, j)
-        i += TILE_ROWS
-    if TILE_ROWS > 4 and i + 4 <= n:
-        blame_tile(4, vectors, layer, b, i, j)
-        i += 4
-    if i + 2 <= n:
-        blame_tile(2, vectors, layer, b, i, j)
-        i += 2
-    if i < n:
-        blame_tile(1, vectors, layer, b, i, j)
+cdef extern from *:
+    void blame_for_rows "FBP_FOR_ROWS"(
+        void (*tile)(const int, const int, const Layer*, const Blame*, Py_ssize_t, Py_ssize_t)
+        noexcept nogil,
+        int vectors, const Layer* layer, const Blame* b, Py_ssize_t first, Py_ssize_t last,
+        Py_ssize_t j,
+    ) noexcept nogil
 
 
 cdef void dense_backward(
@@ -86,11 +78,11 @@ cdef void dense_backward(
     while j < layer.width_in:
         vectors = tile_width(layer.width_in - j)
         if vectors == TILE_VECTORS:
-            blame_panel(TILE_VECTORS, layer, &b, n, j)
+            blame_for_rows(blame_tile, TILE_VECTORS, layer, &b, 0, n, j)
         elif VECTORS_PER_BLOCK == 1 and vectors == 2:
-            blame_panel(2, layer, &b, n, j)
+            blame_for_rows(blame_tile, 2, layer, &b, 0, n, j)
         elif VECTORS_PER_BLOCK == 1:
-            blame_panel(1, layer, &b, n, j)
+            blame_for_rows(blame_tile, 1, layer, &b, 0, n, j)
         j += vectors * LANES
 
 

@@ -89,23 +89,21 @@ cdef inline void correct_bias(const int vectors, const Layer* layer, Correction*
     finish_gradient(1, vectors, layer, c, sums, layer.n_in * layer.row + j)
 
 
+cdef extern from *:
+    void correct_for_rows "FBP_FOR_ROWS"(
+        void (*tile)(const int, const int, const Layer*, Correction*, Py_ssize_t, Py_ssize_t)
+        noexcept nogil,
+        int vectors, const Layer* layer, Correction* c, Py_ssize_t first, Py_ssize_t last,
+        Py_ssize_t j,
+    ) noexcept nogil
+
+
 cdef inline void correct_panel(
     const int vectors, const Layer* layer, Correction* c, Py_ssize_t first, Py_ssize_t last,
     Py_ssize_t j,
 ) noexcept nogil:
     """One panel of columns, and of the bias with row 0."""
-    cdef Py_ssize_t i = first
-    while i + TILE_ROWS <= last:
-        correct_tile(TILE_ROWS, vectors, layer, c, i, j)
-        i += TILE_ROWS
-    if TILE_ROWS > 4 and i + 4 <= last:
-        correct_tile(4, vectors, layer, c, i, j)
-        i += 4
-    if i + 2 <= last:
-        correct_tile(2, vectors, layer, c, i, j)
-        i += 2
-    if i < last:
-        correct_tile(1, vectors, layer, c, i, j)
+    correct_for_rows(correct_tile, vectors, layer, c, first, last, j)
     if first == 0 and layer.bias != NULL:
         correct_bias(vectors, layer, c, j)
 

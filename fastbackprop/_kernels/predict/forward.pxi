@@ -1,15 +1,20 @@
 # predict: z = a_prev W + b and a = act(z), tile by tile; and through layers of all kinds.
 
 
+cdef struct Forward:                             # what a tile of z needs to know
+    int kind                                     # activation for the accumulators
+    const real** x                               # IN (n,) pointers to (n_in,)
+    real* z                                      # OUT (n, row)
+
+
 cdef inline void predict_tile(
-    const int rows, const int vectors,
-    const Layer* layer, int kind,                # activation for the accumulators
-    const real** x,                              # IN (rows,) pointers
-    real* z,                                     # OUT (rows, row), both from this tile on
-    Py_ssize_t j,                                # column where the tile begins
+    const int rows, const int vectors, const Layer* layer, const Forward* f, Py_ssize_t row,
+    Py_ssize_t j,
 ) noexcept nogil:
+    """z from row ``row`` and column j on."""
     cdef vec sums[TILE_ROWS * TILE_VECTORS]
     cdef const real* left[TILE_ROWS]
+    cdef real* z = f.z + row * layer.row + j
     cdef vec y
     cdef int i, v
     for v in range(vectors):
@@ -17,39 +22,29 @@ cdef inline void predict_tile(
         for i in range(rows):
             sums[i * vectors + v] = y
     for i in range(rows):
-        left[i] = x[i]
+        left[i] = f.x[row + i]
     add_rows(rows, vectors, layer.n_in, left, layer.weight + j, layer.row, sums)
-    if kind == RELU:
+    if f.kind == RELU:
         for i in range(rows):
             for v in range(vectors):
                 sums[i * vectors + v] = v_relu(sums[i * vectors + v])
-    elif kind == LEAKY_RELU:
+    elif f.kind == LEAKY_RELU:
         y = v_set1(layer.slope)
         for i in range(rows):
             for v in range(vectors):
                 sums[i * vectors + v] = leaky(sums[i * vectors + v], y)
     for i in range(rows):
         for v in range(vectors):
-            v_store(z + i * layer.row + j + v * LANES, sums[i * vectors + v])
+            v_store(z + i * layer.row + v * LANES, sums[i * vectors + v])
 
 
-cdef inline void predict_panel(
-    const int vectors, const Layer* layer, int kind, const real** x, real* z, Py_ssize_t n,
-    Py_ssize_t j,
-) noexcept nogil:
-    """One panel of columns for all rows."""
-    cdef Py_ssize_t i = 0
-    while i + TILE_ROWS <= n:
-        predict_tile(TILE_ROWS, vectors, layer, kind, x + i, z + i * layer.row, j)
-        i += TILE_ROWS
-    if TILE_ROWS > 4 and i + 4 <= n:
-        predict_tile(4, vectors, layer, kind, x + i, z + i * layer.row, j)
-        i += 4
-    if i + 2 <= n:
-        predict_tile(2, vectors, layer, kind, x + i, z + i * layer.row, j)
-        i += 2
-    if i < n:
-        predict_tile(1, vectors, layer, kind, x + i, z + i * layer.row, j)
+cdef extern from *:
+    void forward_for_rows "FBP_FOR_ROWS"(
+        void (*tile)(const int, const int, const Layer*, const Forward*, Py_ssize_t, Py_ssize_t)
+        noexcept nogil,
+        int vectors, const Layer* layer, const Forward* f, Py_ssize_t first, Py_ssize_t last,
+        Py_ssize_t j,
+    ) noexcept nogil
 
 
 cdef void dense_forward(
@@ -59,26 +54,27 @@ cdef void dense_forward(
     Py_ssize_t n,
 ) noexcept nogil:
     """z = x W + b and a = act(z)."""
-    cdef Py_ssize_t i, j = 0
+    cdef Py_ssize_t j = 0
     cdef int vectors
     cdef bint in_tile = layer.activation in (IDENTITY, RELU, LEAKY_RELU) and z == a
-    cdef int kind = layer.activation if in_tile else IDENTITY
+    cdef Forward f
+    f.kind, f.x, f.z = layer.activation if in_tile else IDENTITY, x, z
     fbp_assert(mode_is_set())
     if n == 1 and TILE_VECTORS < WIDE_VECTORS:
         while j + WIDE_VECTORS * LANES <= layer.width:
-            predict_tile(1, WIDE_VECTORS, layer, kind, x, z, j)
+            predict_tile(1, WIDE_VECTORS, layer, &f, 0, j)
             j += WIDE_VECTORS * LANES
         if j + 4 * LANES <= layer.width:
-            predict_tile(1, 4, layer, kind, x, z, j)
+            predict_tile(1, 4, layer, &f, 0, j)
             j += 4 * LANES
     while j < layer.width:
         vectors = tile_width(layer.width - j)
         if vectors == TILE_VECTORS:
-            predict_panel(TILE_VECTORS, layer, kind, x, z, n, j)
+            forward_for_rows(predict_tile, TILE_VECTORS, layer, &f, 0, n, j)
         elif VECTORS_PER_BLOCK == 1 and vectors == 2:
-            predict_panel(2, layer, kind, x, z, n, j)
+            forward_for_rows(predict_tile, 2, layer, &f, 0, n, j)
         elif VECTORS_PER_BLOCK == 1:
-            predict_panel(1, layer, kind, x, z, n, j)
+            forward_for_rows(predict_tile, 1, layer, &f, 0, n, j)
         j += vectors * LANES
     if not in_tile:
         activate_rows(layer, z, a, n)

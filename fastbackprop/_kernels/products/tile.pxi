@@ -9,7 +9,7 @@
 #      one chain of FMAs over k = 0, 1, 2 ... whatever the tile's size: the same bits.
 #   c) Rows of a_prev come as pointers: those of the data are read where they lie.
 #   d) Rows of W, a and delta are padded to whole vectors: no tails in n_out. Fewer
-#      rows than TILE_ROWS are done by tiles of 4, 2 and 1 rows.
+#      rows than TILE_ROWS are done by tiles of 4, 2 and 1 rows: for_rows.
 #   e) What follows a product (activation, its derivative, the update) is done in the
 #      accumulators, before they are stored; only exp and its kin wait for the stored tile.
 
@@ -72,3 +72,27 @@ cdef inline int tile_width(Py_ssize_t reals_left) noexcept nogil:
     if vectors == TILE_VECTORS + 1:
         return TILE_VECTORS - 1
     return <int>min(vectors, <Py_ssize_t>TILE_VECTORS)
+
+
+# What each product does with a tile is a function of (rows, vectors, layer, job, row, column). It
+# goes over the rows by a macro, since a height that the compiler knows keeps the sums in registers.
+cdef extern from *:
+    """
+    #define FBP_FOR_ROWS(tile, vectors, layer, job, first, last, column)                         \
+        do {                                                                                     \
+            Py_ssize_t row_ = (first);                                                           \
+            const Py_ssize_t end_ = (last);                                                      \
+            for (; row_ + FBP_TILE_ROWS <= end_; row_ += FBP_TILE_ROWS)                          \
+                tile(FBP_TILE_ROWS, vectors, layer, job, row_, column);                          \
+            if (FBP_TILE_ROWS > 4 && row_ + 4 <= end_) {                                         \
+                tile(4, vectors, layer, job, row_, column);                                      \
+                row_ += 4;                                                                       \
+            }                                                                                    \
+            if (row_ + 2 <= end_) {                                                              \
+                tile(2, vectors, layer, job, row_, column);                                      \
+                row_ += 2;                                                                       \
+            }                                                                                    \
+            if (row_ < end_)                                                                     \
+                tile(1, vectors, layer, job, row_, column);                                      \
+        } while (0)
+    """

@@ -7,13 +7,14 @@ cdef inline void forward_one(const Layer* layer, const real* x, bint is_last) no
     cdef const real* left[1]
     cdef Py_ssize_t j = 0
     cdef bint in_tile = layer.activation in (IDENTITY, RELU, LEAKY_RELU)
-    cdef int kind = layer.activation if in_tile else IDENTITY
+    cdef Forward f
     left[0] = x
+    f.kind, f.x, f.z = layer.activation if in_tile else IDENTITY, left, layer.z
     while j + WIDE_VECTORS * LANES <= layer.width:
-        predict_tile(1, WIDE_VECTORS, layer, kind, left, layer.z, j)
+        predict_tile(1, WIDE_VECTORS, layer, &f, 0, j)
         j += WIDE_VECTORS * LANES
     while j < layer.width:
-        predict_tile(1, VECTORS_PER_BLOCK, layer, kind, left, layer.z, j)
+        predict_tile(1, VECTORS_PER_BLOCK, layer, &f, 0, j)
         j += BLOCK
     if is_last and layer.activation == SOFTMAX:
         softmax_row(layer.z, layer.a, layer.n_out, layer.width)
