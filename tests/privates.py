@@ -29,6 +29,7 @@ from fastbackprop._model.files import _digest as digest_of_file
 from fastbackprop._model.files import write_beside, write_model_file
 from fastbackprop._predict import activations
 from fastbackprop._predict.initializers import normal, uniform
+from fastbackprop._predict.op import OpSpec
 from fastbackprop._train import loop
 from fastbackprop._train.history import History
 from fastbackprop._train.progress import figures_of, show_progress
@@ -44,6 +45,7 @@ __all__ = [
     "FOR_SCRIPTS",
     "LOSSES",
     "History",
+    "OpSpec",
     "Parameters",
     "activations",
     "aligned_empty",

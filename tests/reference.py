@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from privates import (
+    OpSpec,
     Parameters,
     aligned_empty,
     aligned_zeros,
@@ -219,9 +220,8 @@ class Kernels:
             place.weight(self.parameters.values)[...] = layer.weight
             if place.has_bias:
                 place.bias(self.parameters.values)[...] = layer.bias
-        norm = (0.0, 0.0, 0)  # numbers that only norms have
         ops = [
-            ("product", p.n_in, p.n_out, p.offset, p.has_bias, x.activation, x.slope, *norm)
+            OpSpec("product", p.n_in, p.n_out, p.offset, p.has_bias, x.activation, x.slope)
             for x, p in zip(layers, self.places, strict=True)
         ]
         self.network = self.kernels.Network(ops, self.parameters.values)

@@ -22,6 +22,7 @@ from fastbackprop._core.validation import (
     as_vector,
     check_integer,
 )
+from fastbackprop._core.visits import Visits
 from fastbackprop._predict.dense import Dense
 
 __all__ = ["Derivatives", "LayerGradients"]
@@ -237,11 +238,18 @@ class Derivatives:
         module, moved = kernels(self._dtype), self._new_network(direction)
         # Zeros: what lies between a layer's width and its row is multiplied by 0 there.
         moved_scratch = aligned_zeros(module.workspace_size(moved, n, False), self._dtype)
+        moved_workspace = module.Workspace(moved, n, False, moved_scratch)
+        threads, crowded = self._share(12.0 * n)
+        visits = Visits()
         with self._workspaces.borrowed(n) as workspace:
-            module.hessian_vector_product(
-                workspace, module.Workspace(moved, n, False, moved_scratch), rows,
-                targets.values, targets.labels, spec, out, scratch,
-            )  # fmt: skip
+            for of_weights, end in (False, n), (True, module.hessian_chunks(self._network)):
+                operations = 12.0 * n * size / end
+                for first, last in visits.parts(end, 1, operations):
+                    work = module.HessianWork(
+                        workspace, moved_workspace, rows, targets.values, targets.labels, spec,
+                        out, scratch, of_weights, first, last, threads, crowded,
+                    )  # fmt: skip
+                    run(work, threads)
         return [
             (place.weight(out).copy(), None if (b := place.bias(out)) is None else b.copy())
             for place in self._parameters.places

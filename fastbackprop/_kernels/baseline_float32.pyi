@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from fastbackprop._predict.op import OpSpec
+
 ACTIVATIONS: tuple[str, ...]
 OPS: tuple[str, ...]
 LOSSES: tuple[str, ...]
@@ -21,10 +23,9 @@ _LossSpec = tuple[str, bool, float, float]
 _UpdateSpec = tuple[float, float, bool, float]
 
 class Network:
-    # (op, n_in, n_out, offset, has a bias, activation, slope, epsilon, momentum, running offset).
     def __new__(
         cls,
-        layers: list[tuple[Any, ...]],
+        layers: list[OpSpec],
         parameters: np.ndarray,
         running: np.ndarray | None = None,
     ) -> Self: ...
@@ -118,7 +119,25 @@ class SampleGradientsWork(SpanWork):
         targets: np.ndarray | None,
         labels: np.ndarray | None,
         loss_spec: _LossSpec,
-        out: list[tuple[np.ndarray, np.ndarray | None]],
+        out: list[tuple[np.ndarray | None, np.ndarray | None]],
+        n_threads: int = 1,
+        crowded: bool = False,
+    ) -> None: ...
+
+class HessianWork(SpanWork):
+    def __init__(
+        self,
+        workspace: Workspace,
+        direction: Workspace,
+        X: np.ndarray,
+        targets: np.ndarray | None,
+        labels: np.ndarray | None,
+        loss_spec: _LossSpec,
+        out: np.ndarray,
+        scratch: np.ndarray,
+        of_weights: bool,
+        first: int,
+        last: int,
         n_threads: int = 1,
         crowded: bool = False,
     ) -> None: ...
@@ -137,16 +156,7 @@ def inspect(
     d_a: np.ndarray,
     delta: np.ndarray,
 ) -> None: ...
-def hessian_vector_product(
-    workspace: Workspace,
-    direction: Workspace,
-    X: np.ndarray,
-    targets: np.ndarray | None,
-    labels: np.ndarray | None,
-    loss_spec: _LossSpec,
-    out: np.ndarray,
-    scratch: np.ndarray,
-) -> None: ...
+def hessian_chunks(network: Network) -> int: ...
 def sum_costs(costs: np.ndarray, total: float) -> float: ...
 def compare(
     loss_spec: _LossSpec,

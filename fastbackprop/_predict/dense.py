@@ -17,6 +17,7 @@ from fastbackprop._core.validation import (
 )
 from fastbackprop._predict.activations import Activation, as_activation
 from fastbackprop._predict.initializers import Initializer, Zeros, as_initializer
+from fastbackprop._predict.op import OpSpec
 
 __all__ = ["Dense", "WeightAndBias"]
 
@@ -219,20 +220,17 @@ class Dense:
         self._assign("bias_gradient", self.bias_gradient, value)
         self._own().has_blame = True
 
-    def _op(self, offset: int) -> tuple[Any, ...]:
-        """Describe the layer to the kernels; norms have the last three numbers."""
-        shape = self._n_in, self._n_out
+    def _op(self, offset: int) -> OpSpec:
+        """Describe the layer to the kernels."""
         activation = self._activation
-        return (
+        return OpSpec(
             "product",
-            *shape,
+            self._n_in,
+            self._n_out,
             offset,
             self._has_bias,
             activation.name,
             activation.slope,
-            0.0,
-            0.0,
-            0,
         )
 
     def _attach(self, parameters: Parameters, index: int) -> None:

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 from modes import CONTROL, IS_X86, MODES, control_register, mode, set_control_register
-from privates import aligned_empty, aligned_zeros, padded_rows, row_length, run
+from privates import OpSpec, aligned_empty, aligned_zeros, padded_rows, row_length, run
 from reference import DTYPES, VARIANTS, Kernels, Layer, kernels, loss_spec
 from test_golden import digest
 
@@ -19,6 +19,7 @@ WITHOUT_ARITHMETIC = {
     "Workspace",
     "count_fork",
     "first_outside",
+    "hessian_chunks",
     "shuffle",
     "workspace_size",
 }
@@ -65,7 +66,7 @@ class Calls:
     def Network(self):  # noqa: N802
         places = zip(self.net.places, ("tanh", "leaky_relu", "identity"), strict=True)
         layers = [
-            ("product", p.n_in, p.n_out, p.offset, p.has_bias, kind, 0.01, 0.0, 0.0, 0)
+            OpSpec("product", p.n_in, p.n_out, p.offset, p.has_bias, kind, 0.01)
             for p, kind in places
         ]
         network = self.module.Network(layers, self.net.parameters.values)
@@ -146,13 +147,19 @@ class Calls:
         run(work, self.n_threads)
         return [x for pair in out for x in pair if x is not None]
 
-    def hessian_vector_product(self):
+    def HessianWork(self):  # noqa: N802
         out = aligned_zeros(self.start.size, self.dtype)
         scratch = self.scratch[: out.size + 2 * 150 * row_length(21, self.dtype)]
         scratch.fill(0)
-        self.module.hessian_vector_product(
-            self.net.workspace, self.other.workspace, self.X, self.y, None, self.spec, out, scratch
-        )
+        for of_weights, end in (
+            (False, 150),
+            (True, self.module.hessian_chunks(self.net.network)),
+        ):
+            work = self.module.HessianWork(
+                self.net.workspace, self.other.workspace, self.X, self.y, None, self.spec, out,
+                scratch, of_weights, 0, end, self.n_threads,
+            )  # fmt: skip
+            run(work, self.n_threads)
         return [out]
 
     def compare(self):

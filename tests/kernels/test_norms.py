@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from privates import Parameters, aligned_empty, aligned_zeros, run
+from privates import OpSpec, Parameters, aligned_empty, aligned_zeros, row_length, run
 from reference import DTYPES, VARIANTS, kernels, loss_spec
 
 EPSILON, MOMENTUM = 1e-5, 0.1
@@ -123,19 +123,29 @@ class Compiled:
             place.bias(self.parameters.values)[...] = bias
             offset = rows
             rows += 2 * place.row if op == "batch_norm" else 0
-            layers.append((
-                op, twin.widths[i], twin.widths[i + 1], place.offset, True, activation, 0.0,
-                EPSILON, MOMENTUM, offset,
-            ))  # fmt: skip
+            layers.append(
+                OpSpec(
+                    op,
+                    twin.widths[i],
+                    twin.widths[i + 1],
+                    place.offset,
+                    has_bias=True,
+                    activation=activation,
+                    epsilon=EPSILON,
+                    momentum=MOMENTUM,
+                    running_offset=offset,
+                )
+            )
         self.running = aligned_empty(max(rows, 16), self.dtype)
         self.running.fill(0)
         self.running_places = []
         for i, layer in enumerate(layers):
-            if layer[0] == "batch_norm":
-                row, n_out = self.parameters.places[i].row, layer[2]
-                both = self.running[layer[-1] : layer[-1] + 2 * row].reshape(2, row)
+            if layer.kind == "batch_norm":
+                row, n_out = self.parameters.places[i].row, layer.n_out
+                both = self.running[layer.running_offset :][: 2 * row].reshape(2, row)
                 both[1, :n_out] = 1
                 self.running_places.append(both[:, :n_out])
+        self.layers, self.widths = layers, twin.widths
         self.network = self.module.Network(layers, self.parameters.values, self.running)
 
     def workspace(self, n):
@@ -146,6 +156,7 @@ class Compiled:
 
     def forward_backward(self, X, d, training=True):
         workspace, n_out = self.workspace(len(X)), self.parameters.places[-1].n_out
+        self.last_workspace = workspace
         self.X = X.astype(self.dtype)
         y_hat, z = np.full((2, len(X), n_out), np.nan, self.dtype)
         self.module.forward(workspace, self.X, y_hat, z, training)
@@ -178,6 +189,25 @@ class Compiled:
         outcome = run(work, n_threads)
         assert np.isnan(self.memory[-64:]).all()
         return outcome
+
+    def hessian(self, X, y, spec, direction, n_threads):
+        out = aligned_zeros(self.parameters.values.size, self.dtype)
+        workspace, memory, n = self.workspace(len(X)), self.memory, len(X)
+        moved = self.module.Network(self.layers, direction, self.running)
+        size = self.module.workspace_size(moved, n, False)
+        moved_workspace = self.module.Workspace(moved, n, False, aligned_zeros(size, self.dtype))
+        rows = max(row_length(width, self.dtype) for width in self.widths)
+        scratch = aligned_zeros(2 * n * rows + out.size, self.dtype)
+        for of_weights, end in ((False, n), (True, self.module.hessian_chunks(self.network))):
+            middle = end // 2
+            for first, last in ((0, middle), (middle, end)):
+                work = self.module.HessianWork(
+                    workspace, moved_workspace, X, y, None, spec, out, scratch, of_weights, first,
+                    last, n_threads,
+                )  # fmt: skip
+                run(work, n_threads)
+        assert np.isnan(memory[-64:]).all()
+        return out
 
 
 def data(twin, n, seed=1):
@@ -334,3 +364,99 @@ def test_batch_norm_of_one_to_four(variant, dtype):
     one, _, _ = net.forward_backward(np.array([[2.0]]), np.ones((1, 1)))
     assert np.isfinite(one).all()
     assert np.array_equal(net.running, before)
+
+
+def warmed_up(name, variant, dtype):
+    """A net whose running statistics aren't 0 and 1, with a batch, targets and its loss's spec."""
+    twin = Twin(name)
+    net = Compiled(twin, variant, dtype)
+    X, y = data(twin, 45)
+    net.train(X, y, 9)
+    return net, X.astype(dtype), y.astype(dtype), loss_spec("half_squared_error", y.shape[1])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NETS)
+def test_sample_gradients_are_those_of_each_row_alone(variant, dtype, name):
+    net, X, y, spec = warmed_up(name, variant, dtype)
+    n, places, results = len(X), net.parameters.places, []
+    for n_threads in (1, 2, 3, 7):
+        out = [
+            (np.full((n, p.n_in, p.n_out), np.nan, dtype), np.full((n, p.n_out), np.nan, dtype))
+            for p in places
+        ]
+        workspace = net.workspace(n)
+        work = net.module.SampleGradientsWork(workspace, X, y, None, spec, out, n_threads)
+        run(work, n_threads)
+        results.append(b"".join(x.tobytes() for pair in out for x in pair))
+        assert np.isnan(net.memory[-64:]).all()
+    assert len(set(results)) == 1
+    for i in (0, 30, 44):
+        y_hat, _, _ = net.forward_backward(X[i : i + 1], y[i : i + 1], training=False)
+        _, gradients, _ = net.forward_backward(X[i : i + 1], y_hat - y[i : i + 1], training=False)
+        for op, (weight, bias), (true_weight, true_bias) in zip(
+            NETS[name], out, gradients, strict=True
+        ):
+            if op[0] != "activation":
+                close(weight[i], true_weight, dtype)
+                close(bias[i], true_bias, dtype)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", NETS)
+def test_hessian_products_are_differences_of_gradients(variant, name):
+    net, X, y, spec = warmed_up(name, variant, "float64")
+    if any(activation == "relu" for *_, activation in NETS[name]):
+        X = X[:20]  # no unit may cross its corner
+        y = y[:20]
+    rng, values, places = np.random.default_rng(5), net.parameters.values, net.parameters.places
+    direction = aligned_zeros(values.size, net.dtype)
+    for place in places:
+        place.weight(direction)[...] = rng.normal(size=(place.n_in, place.n_out))
+        place.bias(direction)[...] = rng.normal(size=place.n_out)
+
+    def gradients():
+        y_hat, _, _ = net.forward_backward(X, y, training=False)
+        return net.forward_backward(X, (y_hat - y) / len(X), training=False)[1]
+
+    start, moved = values.copy(), []
+    for h in (1e-6, -1e-6):
+        values[...] = start + h * direction
+        moved.append(gradients())
+    values[...] = start
+    results = []
+    for n_threads in (1, 2, 3, 7):
+        out = net.hessian(X, y, spec, direction, n_threads)
+        results.append(b"".join(p.weight(out).tobytes() + p.bias(out).tobytes() for p in places))
+    assert len(set(results)) == 1
+    for k, place in enumerate(places):
+        if NETS[name][k][0] != "activation":
+            for index, array in enumerate((place.weight(out), place.bias(out))):
+                slope = (moved[0][k][index] - moved[1][k][index]) / 2e-6
+                np.testing.assert_allclose(
+                    array, slope, rtol=1e-5, atol=1e-5 * max(1, np.abs(slope).max())
+                )
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NETS)
+def test_inspect_sees_what_the_twin_had(variant, dtype, name):
+    twin = Twin(name)
+    net = Compiled(twin, variant, dtype)
+    X, d = data(twin, 23)
+    twin.forward(X)
+    net.forward_backward(X, d)
+    for k, (place, (_, _, a)) in enumerate(zip(net.parameters.places, twin.kept, strict=True)):
+        arrays = [
+            aligned_zeros(len(X) * place.row, net.dtype).reshape(len(X), place.row)
+            for _ in range(5)
+        ]
+        net.module.inspect(net.last_workspace, k, *arrays)
+        z, seen, derivative, d_a, delta = (array[:, : place.n_out] for array in arrays)
+        close(seen, a, dtype)
+        if NETS[name][k][2] == "identity":
+            assert np.array_equal(z, seen)
+        if k < len(NETS[name]) - 1:
+            close(delta, d_a * derivative, dtype)

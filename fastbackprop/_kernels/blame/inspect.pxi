@@ -19,7 +19,7 @@ def inspect(
     linear.activation = IDENTITY
     with nogil:
         caller = begin_mode()
-        dense_forward(&linear, layer.inputs, &z[0, 0], &z[0, 0], n)
+        layer_forward(&linear, layer.inputs, &z[0, 0], &z[0, 0], NULL, n)
         memcpy(&a[0, 0], layer.a, n * layer.row * sizeof(real))
         memcpy(&delta[0, 0], layer.delta, n * layer.row * sizeof(real))
         if layer.activation != SOFTMAX:
@@ -28,5 +28,5 @@ def inspect(
                     derivative[i, j] = 1
                 derive_row(layer.activation, layer.slope, &a[i, 0], &derivative[i, 0], layer.width)
         if k < workspace.plan.n_layers - 1:
-            dense_backward(above, above.delta, IDENTITY, 0, NULL, &d_a[0, 0], n)
+            layer_backward(above, n, 0, n, IDENTITY, 0, NULL, &d_a[0, 0])
         end_mode(caller)

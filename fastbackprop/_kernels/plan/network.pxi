@@ -96,9 +96,8 @@ cdef class Network:
 
     Parameters
     ----------
-    layers : list of tuple
-        (op, n_in, n_out, offset of the weight, has a bias, activation, slope, epsilon, momentum,
-        offset of the running statistics) each; the last three are of norms.
+    layers : list of OpSpec
+        One for each layer (_predict/op.py).
     parameters : ndarray
         All weights and biases; 64-byte aligned, rows padded with zeros. Gamma and beta of a norm
         are a weight of one row and a bias.
@@ -113,7 +112,7 @@ cdef class Network:
 
     def __cinit__(self, list layers, real[::1] parameters, real[::1] running=None):
         cdef Layer* layer
-        cdef Py_ssize_t i, n_in, n_out, offset, running_offset
+        cdef Py_ssize_t i
         cdef bint has_bias
         self.plan.layers = <Layer*>calloc(len(layers), sizeof(Layer))
         self.plan.phases = <Phase*>calloc(4 * len(layers) + 3, sizeof(Phase))
@@ -122,25 +121,23 @@ cdef class Network:
         self.parameters, self.running = parameters, running
         self.plan.n_layers = len(layers)
         self.widest = 0
-        for i, (
-            op, n_in, n_out, offset, has_bias, activation, slope, epsilon, momentum, running_offset
-        ) in enumerate(layers):
+        for i, spec in enumerate(layers):
             layer = &self.plan.layers[i]
-            layer.op = OPS.index(op)
-            layer.epsilon, layer.momentum = rounded(epsilon), rounded(momentum)
-            layer.n_in, layer.n_out = n_in, n_out
-            layer.width, layer.width_in = padded(n_out), padded(n_in)
-            layer.row, layer.row_in = row_length(n_out), row_length(n_in)
-            layer.offset = offset
+            layer.op = OPS.index(spec.kind)
+            layer.epsilon, layer.momentum = rounded(spec.epsilon), rounded(spec.momentum)
+            layer.n_in, layer.n_out = spec.n_in, spec.n_out
+            layer.width, layer.width_in = padded(layer.n_out), padded(layer.n_in)
+            layer.row, layer.row_in = row_length(layer.n_out), row_length(layer.n_in)
+            layer.offset, has_bias = spec.offset, spec.has_bias
             layer.size = (rows_of_weights(layer) + has_bias) * layer.row
-            layer.activation, layer.slope = ACTIVATIONS.index(activation), rounded(slope)
+            layer.activation, layer.slope = ACTIVATIONS.index(spec.activation), rounded(spec.alpha)
             layer.weight = &parameters[0] + layer.offset
             layer.bias = layer.weight + rows_of_weights(layer) * layer.row if has_bias else NULL
             if layer.op == BATCH_NORM:
-                fbp_assert(running_offset + 2 * layer.row <= running.shape[0])
-                layer.running = &running[0] + running_offset
+                fbp_assert(spec.running_offset + 2 * layer.row <= running.shape[0])
+                layer.running = &running[0] + <Py_ssize_t>spec.running_offset
                 self.plan.has_batch_norm = True
-            fbp_assert(layer.op == PRODUCT or n_in == n_out)
+            fbp_assert(layer.op == PRODUCT or layer.n_in == layer.n_out)
             fbp_assert(layer.offset + layer.size <= parameters.shape[0])
             fbp_assert(<size_t>layer.weight % ALIGNMENT == 0)
             self.widest = max(self.widest, layer.row)

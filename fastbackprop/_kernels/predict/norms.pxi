@@ -113,6 +113,30 @@ cdef void batch_statistics(
         j += LANES
 
 
+cdef void take_running(const Plan* plan) noexcept nogil:
+    """Put the constants of the running statistics where those of a batch would be."""
+    cdef const Layer* layer
+    cdef vec mean, scale
+    cdef Py_ssize_t b, k
+    for k in range(plan.n_layers):
+        layer = &plan.layers[k]
+        for b in range(layer.width // LANES if layer.op == BATCH_NORM else 0):
+            batch_norm_constants(layer, b * LANES, &mean, &scale)
+            v_store(layer.statistics + b * LANES, mean)
+            v_store(layer.statistics + layer.row + b * LANES, scale)
+
+
+cdef inline real scale_at(const Layer* layer, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+    """1 / deviation for column j of row i, from the statistics."""
+    return layer.statistics[2 * i + 1 if layer.op == LAYER_NORM else layer.row + j]
+
+
+cdef inline real normalized_at(const Layer* layer, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+    """x^ in column j of row i, from the statistics."""
+    cdef real mean = layer.statistics[2 * i if layer.op == LAYER_NORM else j]
+    return (layer.inputs[i][j] - mean) * scale_at(layer, i, j)
+
+
 cdef void set_of_batch(Plan* plan, bint of_batch) noexcept nogil:
     """Whether batch norms take the batch's statistics from here on, or the running ones."""
     cdef Py_ssize_t k

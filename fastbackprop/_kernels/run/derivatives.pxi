@@ -5,6 +5,15 @@ cdef enum:
     DERIVATIVE_ROWS = 16         # of the workspace in a chunk, or one sample's
 
 
+cdef void begin_inference(Plan* plan) noexcept nogil:
+    """What derivatives of the model as it predicts need before any row."""
+    cdef Mode caller = begin_mode()
+    set_of_batch(plan, False)
+    take_running(plan)
+    pack_all(plan)
+    end_mode(caller)
+
+
 cdef struct OutputDerivatives:
     Span span                    # of samples
     const Plan* plan
@@ -78,8 +87,7 @@ cdef class OutputDerivativesWork(SpanWork):
             job.out, job.out_row = &out[0, 0, 0], out.strides[0] // <Py_ssize_t>sizeof(real)
         if not is_packed:
             with nogil:
-                set_of_batch(&workspace.plan, False)
-                pack_all(job.plan)
+                begin_inference(&workspace.plan)
         self.open(&job.span, 0, n, max(1, DERIVATIVE_ROWS // each), output_derivatives_work,
                   n_threads, crowded)
 
@@ -107,17 +115,28 @@ cdef void sample_gradients_work(
     for k in range(plan.n_layers):
         layer = plan.layers + k
         for i in range(first, last):
-            outer_product(layer.inputs[i], layer.delta + i * layer.row,
-                          job.out[k] + i * layer.n_in * layer.n_out, layer.n_in, layer.n_out)
+            if layer.op == PRODUCT:
+                outer_product(layer.inputs[i], layer.delta + i * layer.row,
+                              job.out[k] + i * layer.n_in * layer.n_out, layer.n_in, layer.n_out)
+            elif layer.op != ACTIVATION:
+                gamma_gradient(layer, i, job.out[k] + i * layer.n_out)
             if layer.bias != NULL:
                 memcpy(job.out[plan.n_layers + k] + i * layer.n_out, layer.delta + i * layer.row,
                        layer.n_out * sizeof(real))
 
 
+cdef void gamma_gradient(const Layer* layer, Py_ssize_t i, real* out) noexcept nogil:
+    """d x^ for row i of a norm, without padding."""
+    cdef Py_ssize_t j
+    for j in range(layer.n_out):
+        out[j] = layer.delta[i * layer.row + j] * normalized_at(layer, i, j)
+
+
 cdef class SampleGradientsWork(SpanWork):
     """The gradient of each row's own cost, into ``out``.
 
-    That has for each layer (n, n_in, n_out), and (n, n_out) or None.
+    That has for each layer (n, n_in, n_out), of a norm (n, 1, n_out), and (n, n_out); None for
+    what isn't there.
     """
 
     cdef SampleGradients job
@@ -145,14 +164,14 @@ cdef class SampleGradientsWork(SpanWork):
         job.loss = loss_from(loss_spec, targets, labels)
         job.loss.gradient_scale = rounded(loss_spec[2])
         for k in range(n_layers):
-            weight = out[k][0]
-            job.out[k] = &weight[0, 0, 0]
+            if out[k][0] is not None:
+                weight = out[k][0]
+                job.out[k] = &weight[0, 0, 0]
             if out[k][1] is not None:
                 bias = out[k][1]
                 job.out[n_layers + k] = &bias[0, 0]
         with nogil:
-            set_of_batch(&workspace.plan, False)
-            pack_all(job.plan)
+            begin_inference(&workspace.plan)
         self.open(&job.span, 0, X.shape[0], DERIVATIVE_ROWS, sample_gradients_work, n_threads,
                   crowded)
 

@@ -1,0 +1,42 @@
+"""OpSpec: what the kernels are told of one layer."""
+
+from typing import NamedTuple
+
+__all__ = ["OpSpec"]
+
+
+class OpSpec(NamedTuple):
+    """One layer as the kernels see it: an op, and the activation that is done with it.
+
+    Parameters
+    ----------
+    kind : str
+        One of the kernels' OPS: "product", "activation", "layer_norm", "batch_norm".
+    n_in, n_out : int
+        Its widths; the same for all but products.
+    offset : int
+        Where its weight, or gamma, begins in the buffer of all parameters.
+    has_bias : bool
+        Whether a bias, or beta, lies behind that.
+    activation : str
+        One of the kernels' ACTIVATIONS.
+    alpha : float
+        The parameter of the activation.
+    epsilon : float
+        What a norm adds to the variance.
+    momentum : float
+        How much of a batch the running statistics of a batch norm take.
+    running_offset : int
+        Where these begin in the buffer of all running statistics.
+    """
+
+    kind: str
+    n_in: int
+    n_out: int
+    offset: int = 0
+    has_bias: bool = False
+    activation: str = "identity"
+    alpha: float = 0.0
+    epsilon: float = 0.0
+    momentum: float = 0.0
+    running_offset: int = 0
