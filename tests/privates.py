@@ -21,6 +21,7 @@ from fastbackprop._core.buffers import (
 from fastbackprop._core.dispatch import built_variants, missing_features
 from fastbackprop._core.naming import layer_in_code, layer_in_words
 from fastbackprop._core.threads import run
+from fastbackprop._correct.state import OptimizerState
 from fastbackprop._data.digits import load_digits
 from fastbackprop._explain.chain import _through_softmax as through_softmax
 from fastbackprop._model import files, prediction
@@ -46,6 +47,7 @@ __all__ = [
     "LOSSES",
     "History",
     "OpSpec",
+    "OptimizerState",
     "Parameters",
     "activations",
     "aligned_empty",
@@ -113,13 +115,13 @@ def values_of(model):
 
 
 def state_of(optimizer, model):
-    """The optimizer's state for a model, or None."""
-    return optimizer._velocity(model._parameters)
+    """The OptimizerState for a model."""
+    return optimizer._state(model._parameters)
 
 
 def n_steps(trainer):
-    """How many steps a trainer has done."""
-    return int(trainer._loop.n_steps[0])
+    """How many steps a trainer's optimizer has done, as the kernels count them."""
+    return state_of(trainer.optimizer, trainer.model).n_steps
 
 
 def generator_of(trainer):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from privates import (
     OpSpec,
+    OptimizerState,
     Parameters,
     aligned_empty,
     aligned_zeros,
@@ -270,13 +271,17 @@ class Kernels:
         y = np.asarray(y)
         return (None, y.astype(np.int64)) if y.ndim == 1 else (self.cast(y), None)
 
+    def update(self, numbers):
+        """(learning rate, momentum, nesterov, weight decay) of SGD as the kernels take them."""
+        return self.kernels.UpdateSpec("sgd", *numbers)
+
     def train(
         self,
         loss,
         optimizer,
         X,
         y,
-        velocity=None,
+        state=None,
         order=None,
         batch_size=None,
         span=None,
@@ -287,8 +292,8 @@ class Kernels:
         first, last = span or (0, len(X))
         work = self.kernels.TrainingWork(
             self.workspace, self.cast(X), *self.targets(y), order, first, last,
-            batch_size or len(X), loss_spec(loss, self.places[-1].n_out), optimizer, velocity,
-            0.0, 0, n_threads, crowded,
+            batch_size or len(X), loss_spec(loss, self.places[-1].n_out), self.update(optimizer),
+            self.state().buffer if state is None else state, 0.0, 0, n_threads, crowded,
         )  # fmt: skip
         return run(work, n_threads)
 
@@ -302,6 +307,14 @@ class Kernels:
         )
         n_right = run(work, n_threads)
         return self.kernels.sum_costs(costs, 0.0), n_right
+
+    def correct(self, gradients, optimizer, state, snapshot=None):
+        """One update of all parameters by these gradients."""
+        update = self.update(optimizer)
+        return self.kernels.correct(self.network, gradients, update, state, snapshot)
+
+    def state(self, n_planes=1):
+        return OptimizerState(n_planes, self.parameters.values.size, self.dtype)
 
     def zeros(self):
         return aligned_zeros(self.parameters.values.size, self.dtype)

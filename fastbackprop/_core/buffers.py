@@ -189,17 +189,16 @@ class Parameters:
         """dC/dw of every value, in the same places; zeros before the first backward."""
         return self._other("gradients", self.values.size)
 
-    @property
-    def snapshot(self) -> np.ndarray:
-        """Room for a copy of the values and of one optimizer state, for a step that goes wrong."""
-        return self._other("snapshot", 2 * self.values.size)
+    def snapshot(self, state: np.ndarray) -> np.ndarray:
+        """Room for a copy of the values and of an optimizer's state, for a step that goes wrong."""
+        size = self.values.size + state.size
+        return self._other(f"snapshot of {size}", size)
 
-    def save(self, state: np.ndarray | None, room: np.ndarray) -> None:
-        """Copy the values into ``room``, and behind them an optimizer's state if there is one."""
+    def save(self, state: np.ndarray, room: np.ndarray) -> None:
+        """Copy the values into ``room``, and an optimizer's state behind them."""
         size = self.values.size
         room[:size] = self.values
-        if state is not None:
-            room[size:] = state
+        room[size:] = state
 
     def layer_at(self, offset: int) -> int:
         """The index of the layer that an offset into the values belongs to."""

@@ -5,16 +5,18 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from fastbackprop._core.buffers import aligned_zeros
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
-from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.validation import check_choice, check_held, check_real, check_true_false
+from fastbackprop._correct.state import OptimizerState
 
 if TYPE_CHECKING:
     from fastbackprop._core.buffers import Parameters
 
 __all__ = ["OPTIMIZERS", "SGD", "as_optimizer"]
+
+# Of the kernels' ``correct``: it needs room for a copy, since a weight may stop being finite.
+UNSURE = -2
 
 
 class SGD:
@@ -23,7 +25,7 @@ class SGD:
     With momentum, v <- momentum v + dC/dw and w <- w - learning_rate v; with
     Nesterov's, w <- w - learning_rate (dC/dw + momentum v) (Sutskever et al. 2013,
     in the form of PyTorch's SGD). Weight decay adds weight_decay * w to dC/dw, for
-    biases too. The velocity of a model is kept by the optimizer, one per model; a copied or
+    biases too. Velocity and number of steps are kept by the optimizer, for each model; a copied or
     pickled Trainer takes it along, a copied or pickled SGD doesn't.
 
     Parameters
@@ -63,7 +65,8 @@ class SGD:
         self._weight_decay = check_real("weight_decay", weight_decay, at_least=0.0)
         if self._nesterov and not self._momentum:
             raise ValueError("momentum must be above 0 for nesterov=True, got 0.")
-        self._velocities: WeakKeyDictionary[Any, np.ndarray] = WeakKeyDictionary()
+        self._states: WeakKeyDictionary[Any, OptimizerState] = WeakKeyDictionary()
+        self._specs: dict[Any, Any] = {}  # for each module of the kernels
 
     @property
     def learning_rate(self) -> float:
@@ -73,6 +76,7 @@ class SGD:
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
         self._learning_rate = check_real("learning_rate", value, above=0.0)
+        self._specs = {}
 
     @property
     def momentum(self) -> float:
@@ -89,23 +93,27 @@ class SGD:
         """How much of each weight is added to its gradient."""
         return self._weight_decay
 
-    def _spec(self, dtype: np.dtype) -> tuple[float, float, bool, float]:
-        """Return what the kernels want to know; refuse what numbers of this dtype can't hold."""
-        check_held("learning_rate", self._learning_rate, dtype)
-        check_held("momentum", self._momentum, dtype, below=1.0)
-        check_held("weight_decay", self._weight_decay, dtype)
-        return self._learning_rate, self._momentum, self._nesterov, self._weight_decay
+    def _spec(self, dtype: np.dtype) -> Any:
+        """Return the kernels' UpdateSpec; refuse what numbers of this dtype can't hold."""
+        specs, kernel = self._specs, kernels(dtype)  # a learning rate begins another dict
+        if kernel not in specs:
+            check_held("learning_rate", self._learning_rate, dtype)
+            check_held("momentum", self._momentum, dtype, below=1.0)
+            check_held("weight_decay", self._weight_decay, dtype)
+            specs[kernel] = kernel.UpdateSpec(
+                "sgd", self._learning_rate, self._momentum, self._nesterov, self._weight_decay
+            )
+        return specs[kernel]
 
-    def _velocity(self, parameters: "Parameters") -> np.ndarray | None:
-        """Return the velocity kept for these parameters (None without momentum)."""
-        if not self._momentum:
-            return None
-        velocity = self._velocities.get(parameters)
-        if velocity is None:
-            zeros = aligned_zeros(parameters.values.size, parameters.values.dtype)
-            # setdefault can't be interrupted: two threads that come at once get the same velocity.
-            velocity = self._velocities.setdefault(parameters, zeros)
-        return velocity
+    def _state(self, parameters: "Parameters") -> OptimizerState:
+        """Return the state kept for these parameters."""
+        state = self._states.get(parameters)
+        if state is None:
+            values = parameters.values
+            new = OptimizerState(self._spec(values.dtype).n_planes, values.size, values.dtype)
+            # setdefault can't be interrupted: two threads that come at once get the same state.
+            state = self._states.setdefault(parameters, new)
+        return state
 
     def step(self, model: Any) -> None:
         """Correct all weights of a model by the gradients of its last ``backward``.
@@ -128,23 +136,19 @@ class SGD:
         """
         if not hasattr(model, "_lock"):
             raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
-        model._lock.run(self._step, model._parameters, model._lock)
+        model._lock.run(self._step, model)
 
-    def _step(self, parameters: "Parameters", lock: TrainingLock) -> None:
+    def _step(self, model: Any) -> None:
+        parameters, dtype = model._parameters, model.dtype
         if not parameters.has_blame:
             raise RuntimeError(
                 "optimizer.step must follow model.backward, got a model without gradients."
             )
-        velocity = self._velocity(parameters)
-        values, kernel = parameters.values, kernels(parameters.values.dtype)
-        at = lock.write(
-            kernel.correct,
-            values,
-            parameters.gradients,
-            velocity,
-            self._spec(values.dtype),
-            parameters.snapshot,
-        )
+        state, correct = self._state(parameters).buffer, kernels(dtype).correct
+        arguments = model._network, parameters.gradients, self._spec(dtype), state
+        at = model._lock.write(correct, *arguments)
+        if at == UNSURE:
+            at = model._lock.write(correct, *arguments, parameters.snapshot(state))
         if at >= 0:
             wrong = parameters.layer_at(at)
             raise DivergenceError(
@@ -164,10 +168,11 @@ class SGD:
         return f"Try a smaller learning rate than {self._learning_rate:g}."
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_velocities"}
+        kept = "_states", "_specs"
+        return {name: value for name, value in self.__dict__.items() if name not in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _velocities=WeakKeyDictionary())
+        self.__dict__.update(state, _states=WeakKeyDictionary(), _specs={})
 
     def __repr__(self) -> str:
         options = {

@@ -11,16 +11,27 @@ from fastbackprop._predict.op import OpSpec
 ACTIVATIONS: tuple[str, ...]
 OPS: tuple[str, ...]
 LOSSES: tuple[str, ...]
+UPDATES: tuple[str, ...]
 dtype: str
 variant: str
 has_fma: bool
 is_debug: bool
 sources: str
 
-# Of a loss: name, fused, gradient factor, cost factor. Of an update: learning rate, momentum,
-# nesterov, weight decay.
+# Of a loss: name, fused, gradient factor, cost factor.
 _LossSpec = tuple[str, bool, float, float]
-_UpdateSpec = tuple[float, float, bool, float]
+
+class UpdateSpec:
+    def __new__(
+        cls,
+        kind: str,
+        learning_rate: float,
+        momentum: float = 0,
+        nesterov: bool = False,
+        weight_decay: float = 0,
+    ) -> Self: ...
+    @property
+    def n_planes(self) -> int: ...
 
 class Network:
     def __new__(
@@ -59,14 +70,14 @@ class TrainingWork(Work):
         last: int,
         batch_size: int,
         loss_spec: _LossSpec,
-        update_spec: _UpdateSpec,
-        velocity: np.ndarray | None,
+        update_spec: UpdateSpec,
+        state: np.ndarray,
         cost: float,
         n_right: int,
         n_threads: int = 1,
         crowded: bool = False,
         undo: np.ndarray | None = None,
-        n_steps: np.ndarray | None = None,
+        rates: np.ndarray | None = None,
     ) -> None: ...
     # outcome, cost, n_right, first row of the batch, layer
     def run(
@@ -169,11 +180,11 @@ def compare(
     costs: np.ndarray,
 ) -> float: ...
 def correct(
-    parameters: np.ndarray,
+    network: Network,
     gradients: np.ndarray,
-    velocity: np.ndarray | None,
-    update_spec: _UpdateSpec,
-    snapshot: np.ndarray,
+    update_spec: UpdateSpec,
+    state: np.ndarray,
+    snapshot: np.ndarray | None = None,
 ) -> int: ...
 def first_nonfinite(x: np.ndarray) -> int: ...
 def first_outside(labels: np.ndarray, n_classes: int) -> int: ...

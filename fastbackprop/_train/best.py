@@ -18,13 +18,13 @@ class BestWeights:
     ----------
     parameters : Parameters
         Those of the model.
-    state : ndarray or None
-        The optimizer's state, if it has one.
+    state : ndarray
+        The buffer of the optimizer's state.
     """
 
-    def __init__(self, parameters: Parameters, state: np.ndarray | None) -> None:
+    def __init__(self, parameters: Parameters, state: np.ndarray) -> None:
         self._parameters, self._state = parameters, state
-        size = parameters.values.size * (1 if state is None else 2)
+        size = parameters.values.size + state.size
         self._start = aligned_empty(size, parameters.values.dtype)
         parameters.save(state, self._start)
         self.room = self._start
@@ -55,7 +55,7 @@ class BestWeights:
 
     def _put_back(self, copy: np.ndarray) -> None:
         size = self._parameters.values.size
-        buffers = [self._parameters.values] + ([] if self._state is None else [self._state])
+        buffers = self._parameters.values, self._state
         # One call of C, which nothing can interrupt: weights and state belong together.
         deque(map(np.copyto, buffers, [copy[:size], copy[size:]]), maxlen=0)
 

@@ -12,6 +12,7 @@ from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.threads import run, share_of_work
 from fastbackprop._core.visits import Visits
 from fastbackprop._correct.optimizers import SGD
+from fastbackprop._correct.state import OptimizerState
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.causes import advice_after_divergence
 from fastbackprop._train.data import TrainingData
@@ -55,7 +56,6 @@ class Loop:
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.n_threads = n_threads
-        self.n_steps = np.zeros(1, np.int64)  # counted by the kernels, which do them
         self._visits = Visits()
 
     def epoch(
@@ -84,12 +84,13 @@ class Loop:
     def step(self, data: TrainingData) -> float:
         """One step over all of the data; returns the sum of the costs."""
         parameters = self.model._parameters
-        state = self.optimizer._velocity(parameters)
-        parameters.save(state, parameters.snapshot)
+        state = self.optimizer._state(parameters)
+        undo = parameters.snapshot(state.buffer)
+        parameters.save(state.buffer, undo)
         results: list[Sums] = []
-        wrong = self._steps(data, Sums(), state, parameters.snapshot, results.append)
+        wrong = self._steps(data, Sums(), state, undo, results.append)
         if wrong is not None:
-            number = int(self.n_steps[0]) + 1
+            number = state.n_steps + 1
             raise self._divergence(data, wrong, f"step {number}", "of before the step", 1, number)
         return results[-1].cost
 
@@ -102,7 +103,7 @@ class Loop:
         self,
         data: TrainingData,
         sums: Sums,
-        optimizer_state: np.ndarray | None,
+        optimizer_state: OptimizerState,
         undo: np.ndarray,
         advance: Callable[[Sums], object],
     ) -> _Wrong | None:
@@ -133,8 +134,8 @@ class Loop:
         workspace: Any,
         data: TrainingData,
         part: tuple[int, int],
-        settings: tuple[float, float, bool, float],
-        optimizer_state: np.ndarray | None,
+        settings: Any,
+        optimizer_state: OptimizerState,
         sums: Sums,
         undo: np.ndarray,
     ) -> Any:
@@ -145,8 +146,8 @@ class Loop:
         )
         work = kernels(model.dtype).TrainingWork(
             workspace, data.rows, targets.values, targets.labels, data.order,
-            first, last, data.batch_size, self.loss._spec(model.n_out), settings, optimizer_state,
-            sums.cost, sums.n_right, n_threads, crowded, undo, self.n_steps,
+            first, last, data.batch_size, self.loss._spec(model.n_out), settings,
+            optimizer_state.buffer, sums.cost, sums.n_right, n_threads, crowded, undo,
         )  # fmt: skip
         return model._lock.write(run, work, n_threads)
 

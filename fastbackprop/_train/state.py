@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from fastbackprop._correct.state import OptimizerState
 from fastbackprop._train.best import BestWeights
 from fastbackprop._train.history import History
 
@@ -35,8 +34,8 @@ class TrainingState:
 
     Parameters
     ----------
-    optimizer_state : ndarray or None
-        The optimizer's state for this model, which the kernels advance; None if it has none.
+    optimizer_state : OptimizerState
+        The optimizer's state for this model, which the kernels advance.
     best : BestWeights
         The weights of the best epoch so far.
     epoch : int
@@ -49,7 +48,7 @@ class TrainingState:
         The figures of the epochs that have ended.
     """
 
-    optimizer_state: np.ndarray | None
+    optimizer_state: OptimizerState
     best: BestWeights
     epoch: int = 0
     random_state: Any = None

@@ -217,8 +217,8 @@ class Trainer:
     def _fit(self, plan: FitPlan) -> History:
         """Do it, in the model's lock."""
         parameters = self._model._parameters
-        optimizer_state = self._optimizer._velocity(parameters)
-        state = TrainingState(optimizer_state, BestWeights(parameters, optimizer_state))
+        optimizer_state = self._optimizer._state(parameters)
+        state = TrainingState(optimizer_state, BestWeights(parameters, optimizer_state.buffer))
         self.history = state.history
         self._fitting.run(plan, state)
         data = plan.data
@@ -285,11 +285,11 @@ class Trainer:
         return evaluate(self._model, self._loss, samples, self._loop.n_threads)
 
     def __getstate__(self) -> dict[str, Any]:
-        velocity = self._optimizer._velocity(self._model._parameters)
+        state = self._optimizer._state(self._model._parameters).buffer
         lock, values = self._model._lock, self._model._parameters.values
-        # While another thread trains, weights and velocity must be copied at once to belong
+        # While another thread trains, weights and state must be copied at once to belong
         # together; else the weights that the model pickles are enough.
-        arrays = [velocity, values] if lock.is_held_by_another() else [velocity]
+        arrays = [state, values] if lock.is_held_by_another() else [state]
         copies = lock.read(_copies, arrays)
         return {**self.__dict__, "arrays": copies}
 
@@ -297,11 +297,9 @@ class Trainer:
         copies = state.pop("arrays")
         self.__dict__.update(state)
         parameters = self._model._parameters
-        for array, copy_of_array in zip(
-            (self._optimizer._velocity(parameters), parameters.values), copies, strict=False
-        ):
-            if array is not None:
-                array[:] = copy_of_array
+        arrays = self._optimizer._state(parameters).buffer, parameters.values
+        for array, copy_of_array in zip(arrays, copies, strict=False):
+            array[:] = copy_of_array
 
     def __repr__(self) -> str:
         return (
@@ -310,5 +308,5 @@ class Trainer:
         )
 
 
-def _copies(arrays: list[np.ndarray | None]) -> list[np.ndarray | None]:
-    return [None if array is None else array.copy() for array in arrays]
+def _copies(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    return [array.copy() for array in arrays]

@@ -154,14 +154,15 @@ def test_where_a_training_call_ends_does_not_matter(variant, dtype):
     for cuts in [(), (8,), (16, 40), (8, 16, 24, 32, 40)]:
         net = Kernels(variant, dtype, layers)
         net.spoil_scratch(8)
-        velocity, total = net.zeros(), 0
+        state, total = net.state(), 0
         for span in zip((0, *cuts), (*cuts, 45), strict=True):
             outcome, cost, *_ = net.train(
-                "half_squared_error", (0.05, 0.9, True, 0.01), X, y, velocity, order, 8, span
+                "half_squared_error", (0.05, 0.9, True, 0.01), X, y, state.buffer, order, 8, span
             )
             assert outcome == 0
             total += cost
-        weights.add((bits(net.parameters.values), bits(velocity)))
+        weights.add((bits(net.parameters.values), bits(state.buffer)))
+        assert state.n_steps == 6
         totals.append(total)
     assert len(weights) == 1
     assert totals == pytest.approx(totals[:1] * 4, rel=1e-12)

@@ -142,6 +142,7 @@ def test_fused_step_agrees_with_the_twin_for_all_sizes(variant, dtype):
             assert np.isnan(fence).all(), case
 
 
+CORRECTED, UNSURE = -1, -2  # what ``correct`` says, if not where a weight isn't finite
 OPTIMIZERS = {
     "sgd": (0.1, 0.0, False, 0.0),
     "decay": (0.1, 0.0, False, 0.01),
@@ -154,27 +155,24 @@ OPTIMIZERS = {
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_updates_agree_with_the_twin_over_several_steps(variant, dtype, optimizer):
     net = Kernels(variant, dtype, [Layer(W[:7, :19], B[:19])])
-    w, velocity = net.parameters.values, net.zeros() if OPTIMIZERS[optimizer][1] else None
+    w, state = net.parameters.values, net.state(1 if OPTIMIZERS[optimizer][1] else 0)
     sgd, true = SGD(*OPTIMIZERS[optimizer]), w.astype(np.float64)
-    snapshot = np.full(2 * w.size, np.nan, dtype)
+    snapshot = np.full(w.size + state.buffer.size, np.nan, dtype)
     for step in range(10):
         gradient = net.zeros()
         gradient[:] = np.resize(X[step], gradient.size)
-        assert (
-            kernels(variant, dtype).correct(w, gradient, velocity, OPTIMIZERS[optimizer], snapshot)
-            == -1
-        )
+        room = snapshot if step % 2 else None
+        assert net.correct(gradient, OPTIMIZERS[optimizer], state.buffer, room) == CORRECTED
+        assert state.n_steps == step + 1
         sgd.correct("w", true, gradient.astype(np.float64))
         # Velocities stay below 10, weights below 10: a few roundings a step.
         assert_near(w, true, 40 * (step + 1) * np.finfo(dtype).eps, optimizer, step)
     gradient[37] = np.nan
-    before = w.tobytes(), None if velocity is None else velocity.tobytes()
-    at = kernels(variant, dtype).correct(w, gradient, velocity, OPTIMIZERS[optimizer], snapshot)
-    assert at <= 37 < at + 16  # the vector that it is in
-    assert before == (
-        w.tobytes(),
-        None if velocity is None else velocity.tobytes(),
-    )  # nothing has changed
+    before = w.tobytes(), state.buffer.tobytes()
+    assert net.correct(gradient, OPTIMIZERS[optimizer], state.buffer) == UNSURE
+    assert before == (w.tobytes(), state.buffer.tobytes())
+    assert net.correct(gradient, OPTIMIZERS[optimizer], state.buffer, snapshot) == 37
+    assert before == (w.tobytes(), state.buffer.tobytes())  # nothing has changed
 
 
 def deep_net(hidden, last, bias=True, widths=(5, 17, 33, 16, 4)):
@@ -251,11 +249,11 @@ def test_training_shuffled_with_a_short_last_batch_follows_the_twin(variant, dty
         layers = deep_net(hidden, last)
         net, sgd = Kernels(variant, dtype, layers), SGD(*OPTIMIZERS[optimizer])
         layers = [Layer(v.weight.copy(), v.bias.copy(), v.activation, v.slope) for v in layers]
-        fence, velocity = net.spoil_scratch(size), net.zeros()
+        fence, state = net.spoil_scratch(size), net.state().buffer
         loss, y = targets_for(loss, n)
         for epoch in range(2):
             order = np.random.default_rng(epoch).permutation(n)
-            outcome, cost, *_ = net.train(loss, OPTIMIZERS[optimizer], x, y, velocity, order, size)
+            outcome, cost, *_ = net.train(loss, OPTIMIZERS[optimizer], x, y, state, order, size)
             rows = [order[i : i + size] for i in range(0, n, size)]
             true = sum(len(r) * twin.train_step(layers, loss, sgd, x[r], y[r]) for r in rows)
             assert outcome == 0

@@ -107,23 +107,23 @@ def test_a_velocity_that_fades_becomes_zero_and_weights_stay_subnormal(variant, 
     """An input is lit once; then its gradients are 0, and momentum alone moves its weights."""
     tiny, smallest = np.finfo(dtype).tiny, np.finfo(dtype).smallest_subnormal
     net = Kernels(variant, dtype, [Layer(np.full((3, 20), 3 * smallest), None)])
-    velocity = net.zeros()
-    velocity[:] = np.where(net.parameters.values != 0, 4 * tiny, 0)
+    state, hand = (
+        net.state(),
+        Kernels(variant, dtype, [Layer(np.full((3, 20), 3 * smallest), None)]),
+    )
+    state.planes[:] = np.where(net.parameters.values != 0, 4 * tiny, 0)
     X, y = np.zeros((2, 3)), np.zeros((2, 20))
     net.spoil_scratch(2)
     update = (smallest, 0.9, nesterov, 0.0)  # moves nothing
     start = net.parameters.values.copy()
-    by_hand, gradients = net.parameters.values.copy(), net.zeros()
-    weights, hand_velocity = net.zeros(), net.zeros()
-    weights[:], hand_velocity[:] = by_hand, velocity
+    gradients, hand_state, weights = net.zeros(), net.state(), hand.parameters.values
+    hand_state.planes[:] = state.planes
     for _ in range(20):
-        assert net.train("half_squared_error", update, X, y, velocity)[0] == 0
-        net.kernels.correct(
-            weights, gradients, hand_velocity, update, net.spoiled(2 * weights.size)
-        )
-        assert not ((velocity != 0) & (np.abs(velocity) < tiny)).any()
-        assert velocity.tobytes() == hand_velocity.tobytes()
-    assert not velocity.any()
+        assert net.train("half_squared_error", update, X, y, state.buffer)[0] == 0
+        assert hand.correct(gradients, update, hand_state.buffer) == -1
+        assert not ((state.planes != 0) & (np.abs(state.planes) < tiny)).any()
+        assert state.buffer.tobytes() == hand_state.buffer.tobytes()
+    assert not state.planes.any()
     assert net.parameters.values.tobytes() == start.tobytes() == weights.tobytes()
     assert np.abs(start[start != 0]).max() < tiny
 
@@ -136,7 +136,7 @@ def test_no_subnormal_velocity_is_left_by_an_input_that_was_lit_once():
     X = np.zeros((900, 4))
     X[0] = 1
     trainer.fit(X, np.zeros((900, 1)), epochs=1, batch_size=1, shuffle=False)
-    velocity = state_of(optimizer, model)
+    velocity = state_of(optimizer, model).planes
     assert not ((velocity != 0) & (np.abs(velocity) < np.finfo("float32").tiny)).any()
 
 

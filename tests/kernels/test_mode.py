@@ -95,14 +95,14 @@ class Calls:
             ((0.01,) + (0,) * 3, 1),
         ):
             self.net.parameters.values[:] = self.start
-            velocity = aligned_zeros(self.start.size, self.dtype)
+            state = self.net.state().buffer
             work = self.module.TrainingWork(
                 self.net.workspace, self.X, self.y, None, None, 0, 150, batch_size, self.spec,
-                update, velocity, 0.0, 0, self.n_threads, False,
+                self.net.update(update), state, 0.0, 0, self.n_threads, False,
             )  # fmt: skip
             outcome, cost, *_ = run(work, self.n_threads)
             assert outcome == 0
-            results += [self.net.parameters.values.copy(), velocity, cost.hex()]
+            results += [self.net.parameters.values.copy(), state, cost.hex()]
         self.net.parameters.values[:] = self.start
         return results
 
@@ -168,12 +168,20 @@ class Calls:
         return [total.hex(), delta[:, :5].copy(), costs[:150]]
 
     def correct(self):
-        values, gradients, velocity = (aligned_zeros(self.start.size, self.dtype) for _ in range(3))
-        values[:] = gradients[:] = self.start
-        snapshot = self.empty(2 * values.size)
-        at = self.module.correct(values, gradients, velocity, UPDATE, snapshot)
-        assert at == -1
-        return [values, velocity]
+        results, values, gradients = [], self.net.parameters.values, self.net.zeros()
+        gradients[:] = self.start
+        for with_snapshot in (False, True):
+            values[:] = self.start
+            state = self.net.state().buffer
+            room = self.empty(values.size + state.size) if with_snapshot else None
+            assert self.net.correct(gradients, UPDATE, state, room) == -1
+            results += [values.copy(), state]
+        values[:] = self.start
+        return results
+
+    def UpdateSpec(self):  # noqa: N802
+        # 0.1 is no float32: it is rounded here, and shows in the weights.
+        return self.correct()
 
     def sum_costs(self):
         return [self.module.sum_costs(self.X[:, 0].copy(), 0.1).hex()]
@@ -256,15 +264,15 @@ def test_the_flags_of_the_caller_stay(flags):
 def test_helpers_in_another_mode_than_the_leader_change_no_bit(kind):
     net, X, y = net_of(VARIANTS[0], "float32")
     net.spoil_scratch(150)
-    expected = net.train("mean_squared_error", UPDATE, X, y, net.zeros(), batch_size=50)
+    expected = net.train("mean_squared_error", UPDATE, X, y, net.state().buffer, batch_size=50)
     weights = net.parameters.values.copy()
     for _ in range(5):
         again, *_ = net_of(VARIANTS[0], "float32")
         again.spoil_scratch(150)
-        workspace, velocity = again.workspace, again.zeros()
+        workspace, state = again.workspace, again.state().buffer
         work = again.kernels.TrainingWork(
-            workspace, X, y, None, None, 0, 150, 50, loss_spec("mean_squared_error", 3), UPDATE,
-            velocity, 0.0, 0, 3, True,
+            workspace, X, y, None, None, 0, 150, 50, loss_spec("mean_squared_error", 3),
+            again.update(UPDATE), state, 0.0, 0, 3, True,
         )  # fmt: skip
         left = []
 
@@ -326,7 +334,7 @@ def test_weights_become_subnormal_where_the_caller_flushes_to_zero(variant, n_th
         for _ in range(50):
             work = net.kernels.TrainingWork(
                 net.workspace, X, y, None, None, 0, 512, 512, ("squared_error", False, 1.0, 0.5),
-                (1.0, 0.0, False, 0.0), None, 0.0, 0, n_threads, False,
+                net.update((1.0, 0.0, False, 0.0)), net.state().buffer, 0.0, 0, n_threads, False,
             )  # fmt: skip
             assert run(work, n_threads)[0] == 0
         return net.places[0].weight(net.parameters.values).copy()

@@ -2,7 +2,15 @@
 
 import numpy as np
 import pytest
-from privates import OpSpec, Parameters, aligned_empty, aligned_zeros, row_length, run
+from privates import (
+    OpSpec,
+    OptimizerState,
+    Parameters,
+    aligned_empty,
+    aligned_zeros,
+    row_length,
+    run,
+)
 from reference import DTYPES, VARIANTS, kernels, loss_spec
 
 EPSILON, MOMENTUM = 1e-5, 0.1
@@ -179,12 +187,15 @@ class Compiled:
         )
         return out
 
-    def train(self, X, y, batch_size, n_threads=1, update=PLAIN, velocity=None):
+    def train(self, X, y, batch_size, n_threads=1, update=PLAIN, state=None):
         workspace = self.workspace(batch_size)
         spec = loss_spec("half_squared_error", self.parameters.places[-1].n_out)
+        if state is None:
+            state = OptimizerState(0, self.parameters.values.size, self.dtype).buffer
         work = self.module.TrainingWork(
             workspace, X.astype(self.dtype), y.astype(self.dtype), None, None, 0, len(X),
-            batch_size, spec, update, velocity, 0.0, 0, n_threads, n_threads > 2,
+            batch_size, spec, self.module.UpdateSpec("sgd", *update), state, 0.0, 0, n_threads,
+            n_threads > 2,
         )  # fmt: skip
         outcome = run(work, n_threads)
         assert np.isnan(self.memory[-64:]).all()
@@ -297,11 +308,11 @@ def test_threads_and_variants_train_to_the_same_bits(dtype, name, batch_size):
     for variant in VARIANTS:
         for n_threads in (1, 2, 3, 7):
             net = Compiled(twin, variant, dtype)
-            velocity = aligned_zeros(net.parameters.values.size, net.dtype)
-            net.train(X, y, batch_size, n_threads, (0.02, 0.9, True, 1e-4), velocity)
+            state = OptimizerState(1, net.parameters.values.size, net.dtype).buffer
+            net.train(X, y, batch_size, n_threads, (0.02, 0.9, True, 1e-4), state)
             assert np.isfinite(net.parameters.values).all()
             key = "baseline" if not net.module.has_fma else "fma"
-            bits = net.parameters.values.tobytes() + net.running.tobytes() + velocity.tobytes()
+            bits = net.parameters.values.tobytes() + net.running.tobytes() + state.tobytes()
             results.setdefault(key, set()).add(bits)
     assert all(len(x) == 1 for x in results.values())
 

@@ -56,13 +56,11 @@ def trained(variant, dtype, layers, training, n_threads):
     """A digest of weights and velocities, and what the call returned."""
     net = Kernels(variant, dtype, layers)
     fence = net.spoil_scratch(min(training["batch_size"], len(training["X"])))
-    velocity = net.zeros()
-    result = net.train(
-        **training, velocity=velocity, n_threads=n_threads, crowded=is_crowded(n_threads)
-    )
+    state = net.state().buffer
+    result = net.train(**training, state=state, n_threads=n_threads, crowded=is_crowded(n_threads))
     assert result[0] == 0, "diverged"
     assert np.isnan(fence).all(), "wrote behind the scratch"
-    return sha256(net.parameters.values, velocity), *result
+    return sha256(net.parameters.values, state), *result
 
 
 @settings(max_examples=60, deadline=None)
@@ -182,7 +180,8 @@ def test_threads_diverge_with_the_same_words_and_leave_the_same_weights(
         with pytest.raises(fb.DivergenceError, match=words) as caught:
             trainer.fit(X * np.float32(scale), X[:, :1], epochs=100)
         assert np.isfinite(values_of(model)).all()
-        velocity = state_of(sgd, model) if momentum else np.zeros(0)
+        state = state_of(sgd, model)
+        assert len(state.planes) == (momentum > 0)
         error = caught.value
         where = error.epoch, error.batch, error.layer
         results.add(
@@ -190,7 +189,7 @@ def test_threads_diverge_with_the_same_words_and_leave_the_same_weights(
                 str(error),
                 where,
                 str(trainer.history.loss),
-                sha256(values_of(model), velocity),
+                sha256(values_of(model), state.buffer),
             )
         )
     assert len(results) == 1

@@ -6,8 +6,7 @@ cdef struct Correction:                          # what a tile of weights needs 
     const real* delta                            # (depth, row)
     Py_ssize_t depth                             # samples in the batch
     const Update* update                         # NULL: gradients are wanted instead
-    real* velocity                               # of this layer, (n_in + 1, row)
-    real* gradient                               # likewise
+    real* gradient                               # of this layer, (n_in + 1, row)
     vec nonfinite                                # what v_note_nonfinite saw of the new weights
 
 
@@ -42,16 +41,12 @@ cdef inline void finish_gradient(
 cdef void correct_slowly(
     const Layer* layer, Correction* c, const real* gradient, Py_ssize_t at, int rows, int vectors,
 ) noexcept nogil:
-    cdef vec x
-    cdef real* w
-    cdef int i, v
+    cdef int i
     for i in range(rows):
-        for v in range(vectors):
-            w = layer.weight + at + i * layer.row + v * LANES
-            x = corrected(c.update, v_load(w), v_load_any(gradient + (i * vectors + v) * LANES),
-                          c.velocity + (w - layer.weight))
-            v_store(w, x)
-            c.nonfinite = v_note_nonfinite(c.nonfinite, x)
+        c.nonfinite = correct_row(
+            c.update, layer.weight + at + i * layer.row, gradient + i * vectors * LANES,
+            c.update.planes + layer.offset + at + i * layer.row, vectors, c.nonfinite,
+        )
 
 
 cdef inline void correct_tile(
@@ -112,8 +107,8 @@ cdef bint dense_correct(
     const Layer* layer,
     const real** x,                              # IN (n,) pointers to (n_in,): rows of a_prev
     const real* delta,                           # IN (n, row): dC/dz
-    const Update* update, real* velocity,        # IN, IN/OUT: where update is not NULL
-    real* gradient,                              # OUT (n_in + 1, row): where it is
+    const Update* update,                        # IN, and its state IN/OUT; or NULL:
+    real* gradient,                              # OUT (n_in + 1, row)
     Py_ssize_t n,
     Py_ssize_t first, Py_ssize_t last,           # a chunk of rows of W; the bias goes with row 0
 ) noexcept nogil:
@@ -125,7 +120,7 @@ cdef bint dense_correct(
     cdef Py_ssize_t j = 0
     cdef int vectors
     c.x, c.delta, c.depth = x, delta, n
-    c.update, c.velocity, c.gradient = update, velocity, gradient
+    c.update, c.gradient = update, gradient
     c.nonfinite = v_zero()
     fbp_assert(mode_is_set())
     while j < layer.width:

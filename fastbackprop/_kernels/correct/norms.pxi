@@ -18,15 +18,15 @@ cdef void layer_norm_sums(
 
 cdef bint norm_correct(
     const Layer* layer, Py_ssize_t n,
-    const Update* update, real* velocity,        # IN, IN/OUT: where update is not NULL
-    real* gradient,                              # OUT (2, row): where it is
+    const Update* update,                        # IN, and its state IN/OUT; or NULL:
+    real* gradient,                              # OUT (2, row)
 ) noexcept nogil:
     """dC/dgamma and dC/dbeta: as dense_correct has it for W and b."""
     cdef Correction c
     cdef vec sums, dots
     cdef Py_ssize_t b, j
     c.x, c.delta, c.depth = layer.inputs, layer.delta, n
-    c.update, c.velocity, c.gradient = update, velocity, gradient
+    c.update, c.gradient = update, gradient
     c.nonfinite = v_zero()
     for b in range(layer.width // LANES):
         j = b * LANES
@@ -42,13 +42,12 @@ cdef bint norm_correct(
 
 cdef bint layer_correct(
     const Layer* layer, Py_ssize_t n,
-    const Update* update, real* velocity, real* gradient,      # as in dense_correct
+    const Update* update, real* gradient,        # as in dense_correct
     Py_ssize_t first, Py_ssize_t last,           # a chunk of rows of W; of norms the only one
 ) noexcept nogil:
     """Correct one op's parameters, or write their gradients; returns whether all are finite."""
     if layer.op == PRODUCT:
-        return dense_correct(layer, layer.inputs, layer.delta, update, velocity, gradient, n,
-                             first, last)
+        return dense_correct(layer, layer.inputs, layer.delta, update, gradient, n, first, last)
     if layer.op == ACTIVATION:
         return True
-    return norm_correct(layer, n, update, velocity, gradient)
+    return norm_correct(layer, n, update, gradient)

@@ -10,7 +10,7 @@
 
 cdef inline vec corrected(
     const Update* update, vec w, vec g,
-    real* velocity,                              # IN/OUT, one vector; used with momentum only
+    real* velocity,                              # IN/OUT: one vector of the only plane
 ) noexcept nogil:
     """The new weights; the velocity is replaced in place."""
     cdef vec momentum = v_set1(update.momentum)
@@ -23,3 +23,20 @@ cdef inline vec corrected(
         v_store(velocity, v)
         g = v_fma(momentum, v, g) if update.nesterov else v
     return v_fnma(v_set1(update.learning_rate), g, w)
+
+
+cdef vec correct_row(
+    const Update* update,
+    real* w, const real* g,                      # IN/OUT, IN: so many vectors
+    real* planes,                                # IN/OUT: likewise, of the first plane
+    Py_ssize_t vectors, vec noted,
+) noexcept nogil:
+    """Correct weights by their gradients; returns ``noted``, by which v_all_finite knows."""
+    cdef vec x
+    cdef Py_ssize_t v, at
+    for v in range(vectors):
+        at = v * LANES
+        x = corrected(update, v_load(w + at), v_load_any(g + at), planes + at)
+        v_store(w + at, x)
+        noted = v_note_nonfinite(noted, x)
+    return noted

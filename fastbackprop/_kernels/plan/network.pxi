@@ -45,16 +45,6 @@ cdef Loss loss_from(tuple spec, const real[:, ::1] targets, const int64_t[::1] l
     return loss
 
 
-cdef Update update_from(tuple spec, real[::1] velocity):
-    """spec = (learning rate, momentum, nesterov, weight decay)."""
-    cdef Update update
-    update.learning_rate, update.momentum = rounded(spec[0]), rounded(spec[1])
-    update.nesterov, update.weight_decay = spec[2], rounded(spec[3])
-    update.has_momentum = velocity is not None and not is_zero(update.momentum)
-    update.is_plain = not update.has_momentum and is_zero(update.weight_decay)
-    return update
-
-
 cdef inline Py_ssize_t rows_of_weights(const Layer* layer) noexcept nogil:
     """Rows in front of the bias."""
     return layer.n_in if layer.op == PRODUCT else 0 if layer.op == ACTIVATION else 1

@@ -86,13 +86,28 @@ cdef struct Loss:
     const real* targets          # (n, n_out), or NULL where there are labels
     const int64_t* labels        # (n,)
 
+cdef enum UpdateKind:            # the order of UPDATES in spec.pxi
+    SGD_UPDATE
+
 cdef struct Update:              # w <- w - learning_rate * step
+    int kind
     bint is_plain                # without momentum and decay
     bint has_momentum
     real learning_rate
     real momentum
     bint nesterov
     real weight_decay
+    # Where its state lies; a spec has no state.
+    real* planes                 # each laid out as the parameters
+    Py_ssize_t plane             # from one to the next
+
+cdef struct StateHeader:         # a cache line in front of the planes, in either dtype
+    double kind                  # of enum UpdateKind, once a step was done
+    double n_steps               # that were done
+    double unused[6]
+
+cdef enum:
+    RATES = 3                    # a step's learning rate, momentum, weight decay
 
 cdef struct Batch:                               # rows of the last layer
     Py_ssize_t n

@@ -315,11 +315,11 @@ cdef void hessian_weights_work(
     if layer.op == LAYER_NORM or layer.op == BATCH_NORM:
         norm_correct_r(layer, r, layer != job.plan.layers, out, job.n)
     elif layer.op == PRODUCT:
-        dense_correct(layer, layer.inputs, r.delta, NULL, NULL, out, job.n, first, last)
+        dense_correct(layer, layer.inputs, r.delta, NULL, out, job.n, first, last)
         if layer != job.plan.layers:             # R{x} = 0
             unbiased = layer[0]
             unbiased.bias = NULL
-            dense_correct(&unbiased, r.inputs, layer.delta, NULL, NULL, spare, job.n, first, last)
+            dense_correct(&unbiased, r.inputs, layer.delta, NULL, spare, job.n, first, last)
             add_rows_to(out + first * layer.row, spare + first * layer.row,
                         (last - first) * layer.row)
 

@@ -24,7 +24,9 @@ cdef struct Training:                            # steps over the rows [first, l
     Loss loss
     double gradient_factor
     Update update
-    real* velocity
+    StateHeader* header
+    const double* rates                          # (steps, RATES), or NULL: update has them
+    Py_ssize_t n_done                            # steps
     Py_ssize_t first
     Py_ssize_t last
     Py_ssize_t batch_size
@@ -50,6 +52,8 @@ cdef Py_ssize_t first_layer_not_finite(const Plan* plan, Py_ssize_t n) noexcept 
 
 
 cdef void begin_step(Training* job, Py_ssize_t start) noexcept nogil:
+    if job.rates != NULL:
+        set_rates(&job.update, job.rates + job.n_done * RATES)
     job.progress.start = start
     job.progress.n = min(job.batch_size, job.last - start)
     if job.plan.has_batch_norm:                  # one row has no deviation: the running ones do
@@ -71,6 +75,16 @@ cdef bint close_blame(Training* job) noexcept nogil:
 
 cdef bint has_next(const Training* job) noexcept nogil:
     return job.progress.start + job.progress.n < job.last
+
+
+cdef bint end_step(Training* job) noexcept nogil:
+    """Count the step if it is FINE; returns whether there is a next one."""
+    if job.progress.outcome != FINE:
+        return False
+    job.n_done += 1
+    job.header.kind = job.update.kind
+    job.header.n_steps += 1
+    return has_next(job)
 
 
 cdef void fetch_ahead(const Training* job, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -111,8 +125,7 @@ cdef bint update_chunk(
     cdef bint finite
     if k == 0:
         fetch_ahead(job, first, last)
-    finite = layer_correct(layer, job.progress.n, &job.update, job.velocity + layer.offset, NULL,
-                           first, last)
+    finite = layer_correct(layer, job.progress.n, &job.update, NULL, first, last)
     if k > 0 and layer.op == PRODUCT and has_next(job):
         pack_transposed(layer, first, last)
     return finite

@@ -1,5 +1,9 @@
 # The four words one by one, for the loop by hand.
 
+cdef enum:                       # what ``correct`` says, if not where a weight isn't finite
+    CORRECTED = -1
+    UNSURE = -2
+
 cdef void forward_all(const Plan* plan, Py_ssize_t n) noexcept nogil:
     """All rows through all layers; batch norms take the batch's statistics if they shall."""
     cdef Py_ssize_t k
@@ -73,7 +77,7 @@ def backward(
         backward_all(plan, n)
         for k in range(plan.n_layers):
             layer = &plan.layers[k]
-            layer_correct(layer, n, NULL, NULL, &gradients[0] + layer.offset, 0, layer.n_in)
+            layer_correct(layer, n, NULL, &gradients[0] + layer.offset, 0, layer.n_in)
         backward_to_inputs(plan, n, 0, n)
         end_mode(caller)
     for i in range(n):
@@ -115,34 +119,42 @@ def compare(
 
 
 def correct(
-    real[::1] parameters, const real[::1] gradients, real[::1] velocity, tuple update_spec,
-    real[::1] snapshot,
+    Network network, const real[::1] gradients, UpdateSpec update_spec not None,
+    real[::1] state not None, real[::1] snapshot=None,
 ):
     """One update of all parameters, or none.
 
-    Returns -1, or where the first would not have been finite: then nothing has changed.
+    Returns CORRECTED, or where the first weight would not have been finite, or, without room for a
+    ``snapshot`` of parameters and state, UNSURE where that can't be excluded beforehand: then
+    nothing has changed.
     """
-    cdef Update update = update_from(update_spec, velocity)
-    cdef Py_ssize_t size = parameters.shape[0]
-    cdef real* w = &parameters[0]
-    cdef real* v = &velocity[0] if update.has_momentum else w
-    cdef Py_ssize_t i, at
-    cdef Py_ssize_t wrong = -1
-    cdef vec x
+    cdef Py_ssize_t size = network.parameters.shape[0]
+    cdef Update update = update_on(update_spec, state, size)
+    cdef StateHeader* header = header_of(state)
+    cdef real* w = &network.parameters[0]
+    cdef const real* g = &gradients[0]
+    cdef real* copy = &snapshot[0] if snapshot is not None else NULL
+    cdef Py_ssize_t state_size = state.shape[0], wrong = CORRECTED
     cdef Mode caller
-    fbp_assert(gradients.shape[0] == size and snapshot.shape[0] >= 2 * size)
+    fbp_assert(gradients.shape[0] == size)
+    fbp_assert(snapshot is None or snapshot.shape[0] >= size + state_size)
     with nogil:
         caller = begin_mode()
-        memcpy(&snapshot[0], w, size * sizeof(real))
-        memcpy(&snapshot[0] + size, v, size * sizeof(real))
-        for i in range(size // LANES):
-            at = i * LANES
-            x = corrected(&update, v_load(w + at), v_load(&gradients[0] + at), v + at)
-            v_store(w + at, x)
-            if wrong < 0 and not v_all_finite(v_note_nonfinite(v_zero(), x)):
-                wrong = at
-        if wrong >= 0:
-            memcpy(v, &snapshot[0] + size, size * sizeof(real))
-            memcpy(w, &snapshot[0], size * sizeof(real))
+        if copy != NULL:
+            memcpy(copy, w, size * sizeof(real))
+            memcpy(copy + size, &state[0], state_size * sizeof(real))
+        elif not stays_finite(&update, largest_magnitude(w, size), largest_magnitude(g, size),
+                              largest_magnitude(update.planes, state_size - BLOCK)):
+            wrong = UNSURE
+        if wrong == CORRECTED and not v_all_finite(
+            correct_row(&update, w, g, update.planes, size // LANES, v_zero())
+        ):
+            wrong = find_nonfinite(w, size)
+        if wrong == CORRECTED:
+            header.kind = update.kind
+            header.n_steps += 1
+        elif copy != NULL:
+            memcpy(w, copy, size * sizeof(real))
+            memcpy(&state[0], copy + size, state_size * sizeof(real))
         end_mode(caller)
     return wrong

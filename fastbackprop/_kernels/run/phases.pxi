@@ -98,7 +98,7 @@ cdef bint phase_close(Training* job, const Phase* here) noexcept nogil:
     elif here.kind == UPDATE:
         if job.progress.layer >= 0:
             job.progress.outcome = WEIGHTS_NOT_FINITE
-        if job.progress.outcome != FINE or not has_next(job):
+        if not end_step(job):
             return False
         begin_step(job, job.progress.start + job.progress.n)
     return True

@@ -113,7 +113,7 @@ cdef void train_singly(Training* job) noexcept nogil:
             if not correct_one(layer, x if k == 0 else plan.layers[k - 1].a,
                                job.update.learning_rate, k == 0):
                 progress.outcome, progress.layer = WEIGHTS_NOT_FINITE, k
-        if progress.outcome != FINE or not has_next(job):
+        if not end_step(job):
             break
         progress.start += 1
     progress.n_right += n_right

@@ -37,60 +37,65 @@ cdef class TrainingWork(Work):
 
     Parameters
     ----------
-    loss_spec, update_spec : tuple
-        See loss_from and update_from.
+    loss_spec : tuple
+        See loss_from.
+    update_spec : UpdateSpec
+        The optimizer.
+    state : array
+        What it keeps: a header and planes, see spec.pxi.
     cost, n_right : float, int
         The sums to carry on from.
     n_threads, crowded : int, bool
         How many threads may share it; whether they are more than cores.
     undo : array, optional
-        Values of all parameters, then of the velocity where there is momentum: what is put back,
-        still in this call, if a step isn't FINE.
-    n_steps : array of one int64, optional
-        Counts the steps that were done, those before a wrong one too.
+        Values of all parameters, then the state: what is put back, still in this call, if a step
+        isn't FINE.
+    rates : array of shape (n_steps, 3), optional
+        Learning rate, momentum and weight decay of each step of this call, instead of the spec's.
+        What is 0 in the spec must be 0 here, but for the learning rate.
     """
 
     cdef Training job
     cdef Network network
     cdef const real* undo                        # or NULL
+    cdef real* state
     cdef Py_ssize_t n_parameters
-    cdef int64_t* n_steps                        # or NULL
+    cdef Py_ssize_t n_state
     cdef bint is_over
 
     def __init__(
         self, Workspace workspace, const real[:, ::1] X, const real[:, ::1] targets,
         const int64_t[::1] labels, const int64_t[::1] order,
         Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size,
-        tuple loss_spec, tuple update_spec, real[::1] velocity, double cost, Py_ssize_t n_right,
-        int n_threads=1, bint crowded=False, const real[::1] undo=None,
-        int64_t[::1] n_steps=None,
+        tuple loss_spec, UpdateSpec update_spec not None, real[::1] state not None,
+        double cost, Py_ssize_t n_right, int n_threads=1, bint crowded=False,
+        const real[::1] undo=None, const double[:, ::1] rates=None,
     ):
         cdef Training* job = &self.job
-        cdef real* parameters
         fbp_assert(min(batch_size, last - first) <= workspace.plan.capacity)
         fbp_assert(first < last <= X.shape[0])
-        self.kept = workspace, X, targets, labels, order, velocity, undo, n_steps
+        self.kept = workspace, X, targets, labels, order, update_spec, state, undo, rates
         job.plan = &workspace.plan
         job.rows.x = start_of_2d(X)
         job.rows.order = &order[0] if order is not None else NULL
         job.loss = loss_from(loss_spec, targets, labels)
         job.gradient_factor = loss_spec[2]
-        job.update = update_from(update_spec, velocity)
-        # Without momentum nobody reads the velocity; any valid address will do.
-        parameters = &workspace.network.parameters[0]
-        job.velocity = &velocity[0] if job.update.has_momentum else parameters
+        self.network, self.state = workspace.network, &state[0]
+        self.n_parameters, self.n_state = self.network.parameters.shape[0], state.shape[0]
+        job.update = update_on(update_spec, state, self.n_parameters)
+        job.header = header_of(state)
+        fbp_assert(rates is None or (rates.shape[1] == RATES and
+                                     rates.shape[0] >= pieces(last - first, batch_size)))
+        job.rates = &rates[0, 0] if rates is not None else NULL
+        job.n_done = 0
         job.first, job.last, job.batch_size = first, last, batch_size
         # Some chunks for each thread, of whole tiles; few enough that weights are read from nearby.
         job.rows_per_chunk = max(MIN_ROWS, pieces(batch_size,
                                                   <Py_ssize_t>4 * n_threads * MIN_ROWS) * MIN_ROWS)
         job.progress.cost, job.progress.n_right = cost, n_right
         job.progress.outcome, job.progress.layer = FINE, -1
-        self.network = workspace.network
-        self.n_parameters = self.network.parameters.shape[0]
         self.undo = &undo[0] if undo is not None else NULL
-        fbp_assert(undo is None or undo.shape[0] >= self.n_parameters
-                   * (2 if job.update.has_momentum else 1))
-        self.n_steps = &n_steps[0] if n_steps is not None else NULL
+        fbp_assert(undo is None or undo.shape[0] >= self.n_parameters + self.n_state)
         self.team.job = job
         self.team.n_chunks, self.team.work = training_chunks, training_work
         self.team.close = training_close
@@ -127,17 +132,10 @@ cdef class TrainingWork(Work):
         return self.job.batch_size == 1 and self.job.update.is_plain and is_products(self.job.plan)
 
     cdef void end(self) noexcept:
-        """Count the steps and undo a wrong one: before Python could hear of Ctrl-C."""
-        cdef const Training* job = &self.job
-        cdef Py_ssize_t size = self.n_parameters * sizeof(real)
-        cdef bint is_fine = job.progress.outcome == FINE
+        """Undo a wrong step: before Python could hear of Ctrl-C."""
         if self.is_over:
             return
         self.is_over = True
-        if self.n_steps != NULL:
-            self.n_steps[0] += pieces((job.last if is_fine else job.progress.start) - job.first,
-                                      job.batch_size)
-        if self.undo != NULL and not is_fine:
-            memcpy(&self.network.parameters[0], self.undo, size)
-            if job.update.has_momentum:
-                memcpy(job.velocity, self.undo + self.n_parameters, size)
+        if self.undo != NULL and self.job.progress.outcome != FINE:
+            memcpy(&self.network.parameters[0], self.undo, self.n_parameters * sizeof(real))
+            memcpy(self.state, self.undo + self.n_parameters, self.n_state * sizeof(real))
