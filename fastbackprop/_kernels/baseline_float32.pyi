@@ -78,6 +78,7 @@ class TrainingWork(Work):
         crowded: bool = False,
         undo: np.ndarray | None = None,
         rates: np.ndarray | None = None,
+        undo_is_filled: bool = True,
     ) -> None: ...
     # outcome, cost, n_right, first row of the batch, layer
     def run(

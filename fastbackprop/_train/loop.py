@@ -86,9 +86,8 @@ class Loop:
         parameters = self.model._parameters
         state = self.optimizer._state(parameters)
         undo = parameters.snapshot(state.buffer)
-        parameters.save(state.buffer, undo)
         results: list[Sums] = []
-        wrong = self._steps(data, Sums(), state, undo, results.append)
+        wrong = self._steps(data, Sums(), state, undo, results.append, is_alone=True)
         if wrong is not None:
             number = state.n_steps + 1
             raise self._divergence(data, wrong, f"step {number}", "of before the step", 1, number)
@@ -106,11 +105,13 @@ class Loop:
         optimizer_state: OptimizerState,
         undo: np.ndarray,
         advance: Callable[[Sums], object],
+        is_alone: bool = False,
     ) -> _Wrong | None:
         """All steps from the row of ``sums`` on, a few milliseconds to a call.
 
         ``advance`` gets the sums after each call; ``undo`` has what is put back where a step goes
-        wrong, which is returned. In the model's lock.
+        wrong, which is returned; a step that is alone fills it itself if it must. In the model's
+        lock.
         """
         model, n, size = self.model, len(data.rows), data.batch_size
         # Once: the learning rate of an epoch is that of its start.
@@ -121,7 +122,7 @@ class Loop:
             for start, end in self._visits.parts(n - first_row, size, self.operations(size)):
                 part = first_row + start, first_row + end
                 outcome, cost, n_right, row, layer = self._call(
-                    workspace, data, part, settings, optimizer_state, sums, undo
+                    workspace, data, part, settings, optimizer_state, sums, undo, is_alone
                 )
                 if outcome != FINE:
                     return _Wrong(outcome, row, layer)
@@ -138,6 +139,7 @@ class Loop:
         optimizer_state: OptimizerState,
         sums: Sums,
         undo: np.ndarray,
+        is_alone: bool,
     ) -> Any:
         """Steps over a part of the rows, in one call of the kernels."""
         model, targets, (first, last) = self.model, data.targets, part
@@ -148,6 +150,7 @@ class Loop:
             workspace, data.rows, targets.values, targets.labels, data.order,
             first, last, data.batch_size, self.loss._spec(model.n_out), settings,
             optimizer_state.buffer, sums.cost, sums.n_right, n_threads, crowded, undo,
+            undo_is_filled=not is_alone,
         )  # fmt: skip
         return model._lock.write(run, work, n_threads)
 

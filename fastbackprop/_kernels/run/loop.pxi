@@ -31,6 +31,7 @@ cdef struct Training:                            # steps over the rows [first, l
     Py_ssize_t last
     Py_ssize_t batch_size
     Progress progress
+    Undo undo
     Py_ssize_t rows_per_chunk                    # of the batch; of weights always WEIGHT_ROWS
 
 
@@ -67,6 +68,10 @@ cdef bint close_blame(Training* job) noexcept nogil:
     cdef double before = progress.cost
     progress.cost = sum_of_costs(job.plan.costs, progress.n, before)
     if is_finite_double(progress.cost - before):
+        if job.undo.room != NULL and not job.undo.is_filled and not step_stays_finite(
+            job.plan, progress.n, &job.update, &job.undo
+        ):
+            fill_undo(&job.undo)
         return True
     progress.outcome = LOSS_NOT_FINITE
     progress.layer = first_layer_not_finite(job.plan, progress.n)

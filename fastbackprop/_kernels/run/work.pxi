@@ -48,8 +48,10 @@ cdef class TrainingWork(Work):
     n_threads, crowded : int, bool
         How many threads may share it; whether they are more than cores.
     undo : array, optional
-        Values of all parameters, then the state: what is put back, still in this call, if a step
+        Room for all parameters, then the state: what is put back, still in this call, if a step
         isn't FINE.
+    undo_is_filled : bool
+        False leaves it to the one step of this call to fill ``undo``, if it may need it.
     rates : array of shape (n_steps, 3), optional
         Learning rate, momentum and weight decay of each step of this call, instead of the spec's.
         What is 0 in the spec must be 0 here, but for the learning rate.
@@ -57,10 +59,6 @@ cdef class TrainingWork(Work):
 
     cdef Training job
     cdef Network network
-    cdef const real* undo                        # or NULL
-    cdef real* state
-    cdef Py_ssize_t n_parameters
-    cdef Py_ssize_t n_state
     cdef bint is_over
 
     def __init__(
@@ -69,7 +67,7 @@ cdef class TrainingWork(Work):
         Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size,
         tuple loss_spec, UpdateSpec update_spec not None, real[::1] state not None,
         double cost, Py_ssize_t n_right, int n_threads=1, bint crowded=False,
-        const real[::1] undo=None, const double[:, ::1] rates=None,
+        real[::1] undo=None, const double[:, ::1] rates=None, bint undo_is_filled=True,
     ):
         cdef Training* job = &self.job
         fbp_assert(min(batch_size, last - first) <= workspace.plan.capacity)
@@ -80,9 +78,16 @@ cdef class TrainingWork(Work):
         job.rows.order = &order[0] if order is not None else NULL
         job.loss = loss_from(loss_spec, targets, labels)
         job.gradient_factor = loss_spec[2]
-        self.network, self.state = workspace.network, &state[0]
-        self.n_parameters, self.n_state = self.network.parameters.shape[0], state.shape[0]
-        job.update = update_on(update_spec, state, self.n_parameters)
+        self.network = workspace.network
+        job.undo.parameters = &self.network.parameters[0]
+        job.undo.n_parameters = self.network.parameters.shape[0]
+        job.undo.state, job.undo.n_state = &state[0], state.shape[0]
+        job.undo.room = &undo[0] if undo is not None else NULL
+        job.undo.is_filled = undo_is_filled
+        fbp_assert(undo is None
+                   or undo.shape[0] >= job.undo.n_parameters + job.undo.n_state)
+        fbp_assert(undo_is_filled or last - first <= batch_size)
+        job.update = update_on(update_spec, state, job.undo.n_parameters)
         job.header = header_of(state)
         fbp_assert(rates is None or (rates.shape[1] == RATES and
                                      rates.shape[0] >= pieces(last - first, batch_size)))
@@ -94,8 +99,6 @@ cdef class TrainingWork(Work):
                                                   <Py_ssize_t>4 * n_threads * MIN_ROWS) * MIN_ROWS)
         job.progress.cost, job.progress.n_right = cost, n_right
         job.progress.outcome, job.progress.layer = FINE, -1
-        self.undo = &undo[0] if undo is not None else NULL
-        fbp_assert(undo is None or undo.shape[0] >= self.n_parameters + self.n_state)
         self.team.job = job
         self.team.n_chunks, self.team.work = training_chunks, training_work
         self.team.close = training_close
@@ -111,6 +114,7 @@ cdef class TrainingWork(Work):
         cdef Mode caller
         cdef double end = 0
         try:
+            self.prepare_undo()
             if self.team.most > 0:
                 self.share(call)
             else:
@@ -127,15 +131,27 @@ cdef class TrainingWork(Work):
             self.end()
         return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer
 
+    cdef void prepare_undo(self) noexcept:
+        """Copy now what a wrong step would spoil, unless the step itself shall see to that."""
+        cdef Undo* undo = &self.job.undo
+        if undo.room != NULL and not undo.is_filled and not can_be_bounded(
+            self.job.plan, self.job.last - self.job.first, undo.n_parameters + undo.n_state
+        ):
+            fill_undo(undo)
+
     cdef bint is_single(self) noexcept nogil:
-        """Whether the steps are those that single.pxi does."""
-        return self.job.batch_size == 1 and self.job.update.is_plain and is_products(self.job.plan)
+        """Whether the steps are those that single.pxi does.
+
+        There weights are corrected before all deltas are known, so nothing can be bounded.
+        """
+        return (self.job.batch_size == 1 and self.job.update.is_plain
+                and (self.job.undo.room == NULL or self.job.undo.is_filled)
+                and is_products(self.job.plan))
 
     cdef void end(self) noexcept:
         """Undo a wrong step: before Python could hear of Ctrl-C."""
         if self.is_over:
             return
         self.is_over = True
-        if self.undo != NULL and self.job.progress.outcome != FINE:
-            memcpy(&self.network.parameters[0], self.undo, self.n_parameters * sizeof(real))
-            memcpy(self.state, self.undo + self.n_parameters, self.n_state * sizeof(real))
+        if self.job.progress.outcome != FINE:
+            put_back(&self.job.undo)
