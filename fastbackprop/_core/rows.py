@@ -21,7 +21,7 @@ GROUP = 64  # rows: parts are whole groups, as calls of the kernels are
 
 def convert(
     what: str,
-    given: np.ndarray,
+    numbers: np.ndarray,
     dtype: np.dtype,
     *,
     check_finite: bool = True,
@@ -33,7 +33,7 @@ def convert(
 
     Parameters
     ----------
-    what, given, dtype
+    what, numbers, dtype
         The argument's name for complaints, its numbers, and the dtype wanted.
     check_finite : bool
         Whether NaN, infinity and what overflows are refused.
@@ -44,39 +44,39 @@ def convert(
     out : ndarray, optional
         Room for the copy.
     """
-    array = _converted(given, dtype, out)
-    if check_finite and given.dtype.kind == "f":  # integers are finite in each of our dtypes
-        _check_finite(what, array, given, names, origin)
+    array = _converted(numbers, dtype, out)
+    if check_finite and numbers.dtype.kind == "f":  # integers are finite in each of our dtypes
+        _check_finite(what, array, numbers, names, origin)
     return array
 
 
-def _converted(given: np.ndarray, dtype: np.dtype, out: np.ndarray | None) -> np.ndarray:
-    if given.dtype == dtype and given.flags.c_contiguous and given.flags.aligned:
-        return given
-    array = np.empty(given.shape, dtype) if out is None else out
+def _converted(numbers: np.ndarray, dtype: np.dtype, out: np.ndarray | None) -> np.ndarray:
+    if numbers.dtype == dtype and numbers.flags.c_contiguous and numbers.flags.aligned:
+        return numbers
+    array = np.empty(numbers.shape, dtype) if out is None else out
     with exact_mode():
-        if given.dtype.kind != "f" or given.dtype.itemsize < dtype.itemsize:
-            array[...] = given
+        if numbers.dtype.kind != "f" or numbers.dtype.itemsize < dtype.itemsize:
+            array[...] = numbers
         else:
             with np.errstate(over="ignore", invalid="ignore"):
-                array[...] = given
+                array[...] = numbers
     return array
 
 
 def _check_finite(
     what: str,
     converted: np.ndarray,
-    given: np.ndarray,
+    numbers: np.ndarray,
     names: list[Any] | None,
     origin: tuple[int, ...],
 ) -> None:
     """Refuse NaN and infinity, naming the first; also what overflowed in conversion."""
-    at = kernels(converted.dtype).first_nonfinite(converted.reshape(-1))
-    if at < 0:
+    index = kernels(converted.dtype).first_nonfinite(converted.reshape(-1))
+    if index < 0:
         return
-    place = np.unravel_index(at, given.shape)
+    place = np.unravel_index(index, numbers.shape)
     where = place_words(tuple(map(sum, zip(place, origin, strict=False))), names)
-    got = given[place]
+    got = numbers[place]
     if np.isfinite(got):
         raise ValueError(
             f"{what} must fit {converted.dtype}, got {got} at {where}; use dtype='float64' or "
@@ -205,19 +205,19 @@ def as_rows(
     names : list, optional
         What complaints call the columns, where they aren't a frame's.
     """
-    given = as_numeric(what, value)
-    shape = given.shape
-    is_row = given.ndim == 1 and may_be_row
+    numbers = as_numeric(what, value)
+    shape = numbers.shape
+    is_row = numbers.ndim == 1 and may_be_row
     if is_row:
-        given = given[np.newaxis]
-    elif given.ndim == 1 and may_be_column and columns == 1:
-        given = given[:, np.newaxis]
-    if given.ndim != 2 and not (given.ndim == 1 and may_be_column):
+        numbers = numbers[np.newaxis]
+    elif numbers.ndim == 1 and may_be_column and columns == 1:
+        numbers = numbers[:, np.newaxis]
+    if numbers.ndim != 2 and not (numbers.ndim == 1 and may_be_column):
         expected = f"(n, {columns})" + (f" or ({columns},)" if may_be_row else "")
         raise ValueError(f"{what} must have shape {expected}, got {shape}.")
-    if given.ndim == 1 or given.shape[1] != columns:
+    if numbers.ndim == 1 or numbers.shape[1] != columns:
         got = shape[-1] if len(shape) == 2 or may_be_row else f"shape {shape}"
         raise ValueError(
             f"{what} must have {columns} column{'s' * (columns != 1)} ({meaning}), got {got}."
         )
-    return Rows(what, given, dtype, names or column_names(value), check_finite), is_row
+    return Rows(what, numbers, dtype, names or column_names(value), check_finite), is_row

@@ -175,10 +175,10 @@ def as_matrix(
 
 def as_vector(what: str, value: Any, dtype: np.dtype, size: int) -> np.ndarray:
     """Return a finite C-contiguous array of shape (size,)."""
-    given = as_numeric(what, value)
-    if given.shape != (size,):
-        raise ValueError(f"{what} must have shape ({size},), got {given.shape}.")
-    return convert(what, given, dtype)
+    numbers = as_numeric(what, value)
+    if numbers.shape != (size,):
+        raise ValueError(f"{what} must have shape ({size},), got {numbers.shape}.")
+    return convert(what, numbers, dtype)
 
 
 def as_labels(what: str, value: np.ndarray, n_classes: int) -> np.ndarray:
@@ -198,11 +198,11 @@ def as_labels(what: str, value: np.ndarray, n_classes: int) -> np.ndarray:
         invalid="ignore"
     ):  # a float beyond int64 becomes its smallest number: out of range too
         labels = np.array(array, dtype=np.int64)
-    at = kernels("float32").first_outside(labels, n_classes)
-    if at >= 0:
+    index = kernels("float32").first_outside(labels, n_classes)
+    if index >= 0:
         raise ValueError(
-            f"{what} must hold labels from 0 to {n_classes - 1} (n_out - 1), got {array[at]} at "
-            f"index {at}."
+            f"{what} must hold labels from 0 to {n_classes - 1} (n_out - 1), got {array[index]} at "
+            f"index {index}."
         )
     return labels
 

@@ -126,12 +126,12 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     steps = check_integer("steps", steps)
     samples = data_of(trainer.model, X, y, trainer.loss, "X")
     size = min(trainer.batch_size, len(samples))
-    found: list[Explanation] = []
+    explanations: list[Explanation] = []
     start = 0
     for _ in range(steps):
         batch = samples.take(slice(start, start + size))
         try:
-            found.append(
+            explanations.append(
                 explain_step(
                     trainer.model,
                     batch,
@@ -141,10 +141,10 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
                 )
             )
         except (DivergenceError, ValueError):  # the data is fine: numbers have outgrown the dtype
-            if not found:
+            if not explanations:
                 raise
             break
-        if not np.isfinite(found[-1].after.cost):
+        if not np.isfinite(explanations[-1].after.cost):
             break
         start = start + size if start + 2 * size <= len(samples) else 0
-    return TrainingExplanation(found)
+    return TrainingExplanation(explanations)

@@ -99,14 +99,14 @@ class History:
 
     def _columns(self) -> list[tuple[list[float], tuple[str, int, str]]]:
         """The lists that have figures, with their title, width and format."""
-        shown = {
+        titles = {
             "loss": ("loss", 8, ".4f"),
             "accuracy": ("accuracy", 8, ".4f"),
             "validation_loss": ("val. loss", 9, ".4f"),
             "validation_accuracy": ("val. accuracy", 13, ".4f"),
             "seconds": ("seconds", 7, ".3f"),
         }
-        return [(values, shown[name]) for name, values in vars(self).items() if values]
+        return [(values, titles[name]) for name, values in vars(self).items() if values]
 
     def __str__(self) -> str:
         return "\n".join([self.header(), *(self.row(epoch) for epoch in range(len(self)))])

@@ -33,16 +33,16 @@ class Trainer:
     Parameters
     ----------
     model : Sequential
-        Trained in place.
+        The model to train, in place.
     loss : str or Loss
-        "half_squared_error", "mean_squared_error", "cross_entropy" (behind softmax),
-        "binary_cross_entropy" (behind sigmoid), or an object.
+        The loss to make small: "half_squared_error", "mean_squared_error", "cross_entropy" (behind
+        softmax), "binary_cross_entropy" (behind sigmoid), or an object.
     optimizer : str or SGD, default="sgd"
-        "sgd" is ``SGD()`` with a learning rate of 0.01.
+        The optimizer that corrects the weights; "sgd" is ``SGD()`` with a learning rate of 0.01.
     batch_size : int, default=32
-        Samples in a step of ``fit``; a last batch may be shorter.
+        Number of samples in a step of ``fit``; a last batch may be shorter.
     seed : int or None, default=None
-        Of the shuffling; None takes one from the operating system.
+        Seed for shuffling the rows; None takes one from the operating system.
     n_threads : int or None, default=None
         How many threads share the work; 1,024 at most. None takes as many as a batch is
         worth, at most the CPUs that the process may use, and at most what
@@ -56,7 +56,7 @@ class Trainer:
     Attributes
     ----------
     history : History
-        Of the last fit, also where it was interrupted.
+        The figures of the last fit, also where it was interrupted.
 
     Raises
     ------
@@ -118,7 +118,7 @@ class Trainer:
 
     @property
     def batch_size(self) -> int:
-        """Samples in a step of ``fit``."""
+        """Number of samples in a step of ``fit``."""
         return self._batch_size
 
     def _data(
@@ -155,15 +155,15 @@ class Trainer:
         epochs : int, default=1
             How often each sample is used.
         batch_size : int, optional
-            Instead of the trainer's, for this fit.
+            Number of samples in a step of this fit, instead of the trainer's.
         validation_data : tuple (X, y), optional
-            Evaluated after each epoch.
+            Data that the model is evaluated on after each epoch.
         shuffle : bool, default=True
             Whether each epoch takes the samples in a new order.
         progress_bar : bool, optional
             None shows one where standard error is a terminal.
         on_epoch_end : callable, optional
-            Called with the history after each epoch.
+            Function that is called with the history after each epoch.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
@@ -171,7 +171,8 @@ class Trainer:
         Returns
         -------
         History
-            Also as ``trainer.history``, where an interrupted fit leaves what it had.
+            The figures of each epoch; also as ``trainer.history``, where an interrupted fit leaves
+            what it had.
 
         Raises
         ------
