@@ -151,10 +151,11 @@ def check_files(wheel: Path) -> None:
     needed = sources | {
         x.relative_to(HERE).as_posix() for x in (HERE / "fastbackprop").rglob("*.pyi")
     }
+    page = HERE / "fastbackprop" / "_explain" / "web"
+    needed |= {x.relative_to(HERE).as_posix() for x in page.iterdir()}
     needed |= {
         "fastbackprop/py.typed",
         "fastbackprop/_data/digits.npz",
-        "fastbackprop/_explain/page.html",
         "fastbackprop/_data/README.md",
     }
     missing = needed - files
