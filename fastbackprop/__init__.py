@@ -22,9 +22,10 @@ from fastbackprop._core.errors import (
     TrainingWarning,
 )
 from fastbackprop._correct.optimizers import SGD
+from fastbackprop._diagnose.check_report import GradientCheck
 from fastbackprop._diagnose.diagnose import diagnose
 from fastbackprop._diagnose.findings import Diagnosis
-from fastbackprop._diagnose.gradient_check import GradientCheck, gradient_check
+from fastbackprop._diagnose.gradient_check import gradient_check
 from fastbackprop._explain.explain import explain
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._model.builders import load, mlp

@@ -37,9 +37,9 @@ def _columns(
     Parameters
     ----------
     indices : ndarray
-        Of the columns, at least one.
+        Indices of the columns, at least one.
     numbers : ndarray
-        What was measured, of all columns.
+        Number that was measured, for all columns.
     """
     sizes = abs(numbers[indices])
     order = indices[np.argsort(sizes if smallest_first else -sizes, kind="stable")]
@@ -51,9 +51,28 @@ def _columns(
 
 
 def input_findings(x: np.ndarray) -> Iterator[Finding]:
-    """Constant, unscaled, uneven and duplicated columns."""
+    """Find constant, unscaled, uneven and duplicated columns."""
     size = np.sqrt((x**2).mean(axis=0))
     mean, spread = x.mean(axis=0), x.std(axis=0)
+    yield from _unscaled(size)
+    if len(x) < LEAST_ROWS:
+        return
+    is_dense = (x != np.median(x, axis=0)).mean(axis=0) > DENSE
+    # Pixels that are never lit harm nobody; among measurements, zeros are a column that was lost.
+    is_lost = (size == 0) & (is_dense.sum() > MOSTLY_DENSE * (size > 0).sum())
+    constant = np.flatnonzero((spread <= 1e-7 * size) & (size > 0) | is_lost)
+    if len(constant):
+        yield Finding(
+            "constant inputs",
+            *_columns(constant, mean),
+            "Leave it out: it says the same of each sample, as the bias does already.",
+        )
+    yield from _uneven(size, mean, spread, is_dense)
+    yield from _duplicates(x, mean, spread, constant)
+
+
+def _unscaled(size: np.ndarray) -> Iterator[Finding]:
+    """Find columns, by their root mean squares, for which initial weights are not made."""
     large = np.flatnonzero(size > LARGE_INPUT)
     if len(large):
         yield Finding(
@@ -69,18 +88,12 @@ def input_findings(x: np.ndarray) -> Iterator[Finding]:
             float(size.max()),
             "Standardise the inputs: weights begin for inputs of about 1.",
         )
-    if len(x) < LEAST_ROWS:
-        return
-    is_dense = (x != np.median(x, axis=0)).mean(axis=0) > DENSE
-    # Pixels that are never lit harm nobody; among measurements, zeros are a column that was lost.
-    is_lost = (size == 0) & (is_dense.sum() > MOSTLY_DENSE * (size > 0).sum())
-    constant = np.flatnonzero((spread <= 1e-7 * size) & (size > 0) | is_lost)
-    if len(constant):
-        yield Finding(
-            "constant inputs",
-            *_columns(constant, mean),
-            "Leave it out: it says the same of each sample, as the bias does already.",
-        )
+
+
+def _uneven(
+    size: np.ndarray, mean: np.ndarray, spread: np.ndarray, is_dense: np.ndarray
+) -> Iterator[Finding]:
+    """Find columns that hardly vary beside their mean, or much less than others."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = abs(mean) / spread
     steady = np.flatnonzero((ratio > STEADY) & (spread > 1e-7 * size))
@@ -99,16 +112,14 @@ def input_findings(x: np.ndarray) -> Iterator[Finding]:
             "inputs of different scale",
             *_columns(narrow, spread / widest, smallest_first=True),
             "Its values vary by that part of another column's, and its weights learn so much more "
-            "slowly: "
-            "standardise all inputs.",
+            "slowly: standardise all inputs.",
         )
-    yield from _duplicates(x, mean, spread, constant)
 
 
 def _duplicates(
     x: np.ndarray, mean: np.ndarray, spread: np.ndarray, constant: np.ndarray
 ) -> Iterator[Finding]:
-    """Columns that are the same but for scale and offset."""
+    """Find columns that are the same but for scale and offset."""
     varied = np.setdiff1d(np.flatnonzero(spread > 0), constant)[:MOST_COLUMNS]
     if len(varied) < 2:
         return
@@ -132,7 +143,7 @@ RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "softmax": (0.0, 1.0), "re
 
 
 def target_findings(activation: str, y: np.ndarray, compare: Any) -> Iterator[Finding]:
-    """Targets (n, outputs) that the last activation can't give, or only at infinity."""
+    """Find targets (n, outputs) that the last activation can't give, or only at infinity."""
     low, high = RANGES.get(activation, (-np.inf, np.inf))
     if y.size == 0:
         return
@@ -180,7 +191,7 @@ def _outputs(indices: np.ndarray, numbers: np.ndarray) -> tuple[str, float]:
 
 
 def class_findings(targets: np.ndarray, n_classes: int, compare: Any) -> Iterator[Finding]:
-    """Classes of which there are few or no samples; targets are labels (n,) or rows."""
+    """Find classes of which there are few or no samples; targets are labels (n,) or rows."""
     if not getattr(compare, "is_classification", False):
         return
     if compare.activation == "sigmoid" and n_classes > 1:
@@ -200,8 +211,6 @@ def class_findings(targets: np.ndarray, n_classes: int, compare: Any) -> Iterato
             "imbalanced classes",
             f"class {rarest}",
             float(counts[rarest] / n),
-            "Show it more often "
-            "(repeat its samples), or judge by each class's own accuracy: always guessing the "
-            "largest class "
-            f"is right for {counts.max() / n:.0%}.",
+            "Show it more often (repeat its samples), or judge by each class's own accuracy: "
+            f"always guessing the largest class is right for {counts.max() / n:.0%}.",
         )

@@ -1,11 +1,10 @@
 """Diagnosis: the findings of ``diagnose``, as text, dict and HTML."""
 
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fastbackprop._core.naming import layer_in_words
-from fastbackprop._model.files import write_beside
+from fastbackprop._explain.html_page import HtmlPage
 
 __all__ = ["Diagnosis", "Finding"]
 
@@ -17,7 +16,7 @@ td:nth-child(3) { font-variant-numeric: tabular-nums }"""
 
 
 class Finding(NamedTuple):
-    """Says what is wrong: its name, where, the number that shows it, a sentence of advice."""
+    """What is wrong: its name, where, the number that shows it, a sentence of advice."""
 
     name: str
     where: str
@@ -28,21 +27,20 @@ class Finding(NamedTuple):
         return f"{self.name}, {self.where}: {self.value:.3g}. {self.advice}"
 
 
-class Diagnosis:
+class Diagnosis(HtmlPage):
     """What ``diagnose`` found; true if that is nothing.
 
     Parameters
     ----------
     findings : list of Finding
-        Inputs first, then targets, weights, units, gradients, steps.
+        What was found: of inputs first, then of targets, weights, units, gradients, steps.
     n_rows, of_rows : int
-        How many rows were looked at, of how many.
+        Number of rows that were looked at, and of all rows.
     layers : list of dict
-        What was measured of each layer, first to last: ``weight_norm``; ``gradient_norm``, of its
-        weights; ``delta``, the root mean square of its dC/dz; ``delta_ratio``, that by the last
-        layer's; ``update_ratio``, how much of its weights one step changes (None without a learning
-        rate). Where numbers are not finite, so that no step can be done, all but ``weight_norm``
-        are None.
+        Sizes of each layer, first to last: ``weight_norm``; ``gradient_norm``, of its weights;
+        ``delta``, the root mean square of its dC/dz; ``delta_ratio``, that by the last layer's;
+        ``update_ratio``, how much of its weights one step changes (None without a learning rate).
+        Where numbers are not finite, so that no step can be done, all but ``weight_norm`` are None.
 
     Attributes
     ----------
@@ -97,14 +95,14 @@ class Diagnosis:
         return f"Diagnosis({', '.join(x.name for x in self.findings) or 'healthy'})"
 
     def _repr_html_(self) -> str:
-        """A table, for notebooks and for ``to_html``."""
+        """Return a table, for notebooks and for ``to_html``."""
         if not self.findings:
             return f"<p>{self}</p>"
         rows = [(x.name, x.where, f"{x.value:.3g}", x.advice) for x in self.findings]
         return _table(("what", "where", "number", "advice"), rows)
 
     def _layers_html(self) -> str:
-        """What was measured, as a table."""
+        """Return the sizes as a table."""
         rows = [
             (layer_in_words(k), *("-" if value is None else f"{value:.3g}" for value in x.values()))
             for k, x in enumerate(self.layers)
@@ -121,26 +119,13 @@ class Diagnosis:
             rows,
         )
 
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a page.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file; replaced if it is there.
-
-        Raises
-        ------
-        OSError
-            If it can't be written; a file that was there is as it was.
-        """
-        page = (
-            f'<!doctype html><html lang="en"><head><meta '
-            f'charset="utf-8"><title>Diagnosis</title><style>{STYLE}</style>'
-            f"</head><body><h1>Diagnosis</h1>{self._repr_html_()}<h2>Layers</h2>{self._layers_html()}"
+    def _page(self) -> str:
+        return (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Diagnosis</title>'
+            f"<style>{STYLE}</style></head><body><h1>Diagnosis</h1>{self._repr_html_()}"
+            f"<h2>Layers</h2>{self._layers_html()}"
             f"<p>{self.n_rows:,} of {self.of_rows:,} rows were looked at.</p></body></html>\n"
         )
-        write_beside(path, page.encode())
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._diagnose.findings import Finding
-from fastbackprop._explain.explain import inspect_layer
+from fastbackprop._explain.inspection import inspect_layer
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["blame_overflow", "compare_overflow", "predict_overflow"]
@@ -19,7 +19,7 @@ def _remedy(model: Sequential) -> str:
 
 
 def predict_overflow(model: Sequential, n_rows: int) -> Iterator[Finding]:
-    """The first layer whose z is not finite, after ``forward``, with its largest weight."""
+    """Find the first layer whose z is not finite, after ``forward``, with its largest weight."""
     for k, layer in enumerate(model.layers):
         if not np.isfinite(inspect_layer(model, k, n_rows)[0]).all():
             arrays = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
@@ -35,7 +35,7 @@ def predict_overflow(model: Sequential, n_rows: int) -> Iterator[Finding]:
 def compare_overflow(
     model: Sequential, y_hat: np.ndarray, cost: float, d_y_hat: Any
 ) -> Iterator[Finding]:
-    """A cost or dC/dy_hat that is not finite, with the largest output."""
+    """Find a cost or dC/dy_hat that is not finite, with the largest output."""
     if not (np.isfinite(cost) and np.isfinite(np.asarray(d_y_hat)).all()):
         yield Finding(
             "overflow in compare",
@@ -46,7 +46,7 @@ def compare_overflow(
 
 
 def blame_overflow(model: Sequential) -> Iterator[Finding]:
-    """The last layer with a gradient that is not finite, after ``backward``; how many are."""
+    """Find the last layer with a gradient that is not finite, after ``backward``; count them."""
     for k in reversed(range(len(model.layers))):
         layer = model.layers[k]
         gradients = [x for x in (layer.weight_gradient, layer.bias_gradient) if x is not None]

@@ -15,7 +15,7 @@ __all__ = ["equal_units", "lost_weights"]
 
 
 def lost_weights(model: Sequential) -> Iterator[Finding]:
-    """Weights and biases that are NaN or infinite, by layer."""
+    """Find weights and biases that are NaN or infinite, by layer."""
     for k, layer in enumerate(model.layers):
         arrays = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
         n_lost = sum(int((~np.isfinite(x)).sum()) for x in arrays)
@@ -29,7 +29,7 @@ def lost_weights(model: Sequential) -> Iterator[Finding]:
 
 
 def equal_units(layers: list[dict[str, Any]]) -> Iterator[Finding]:
-    """Hidden units with the same weights in and out: they get the same blame in every step."""
+    """Find hidden units with the same weights in and out: they get the same blame for ever."""
     for k, (layer, above) in enumerate(itertools.pairwise(layers)):
         n_out = layer["weight"].shape[1]
         if len(np.unique(layer["weight"][0])) == n_out:
@@ -46,7 +46,7 @@ def equal_units(layers: list[dict[str, Any]]) -> Iterator[Finding]:
 
 
 def _n_equal(weight: np.ndarray, bias: np.ndarray | None, above: np.ndarray) -> int:
-    """How many units have the weights, bias and weights out of another one."""
+    """Count the units that have the weights, bias and weights out of another one."""
     rows = [weight.T, above] if bias is None else [weight.T, bias[:, None], above]
     of_units = np.concatenate(rows, axis=1) + 0.0  # so that -0 has the bytes of 0
     counts = Counter(row.tobytes() for row in of_units)

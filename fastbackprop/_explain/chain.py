@@ -26,22 +26,22 @@ __all__ = [
 
 
 def shown_number(value: float) -> str:
-    """Four digits, as in all texts of an explanation."""
+    """Return four digits, as in all texts of an explanation."""
     return f"{value + 0.0:.4g}"  # no -0
 
 
 def name_of(what: str, width: int, index: int) -> str:
-    """z2, or z2[5] where there are several."""
+    """Return z2, or z2[5] where there are several."""
     return what if width == 1 else f"{what}[{index}]"
 
 
 def weight_name(shape: tuple[int, ...], k: int, i: int, j: int) -> str:
-    """w1, or w1[i, j] for ``model.layers[0].weight[i, j]``."""
+    """Return w1, or w1[i, j] for ``model.layers[0].weight[i, j]``."""
     return f"w{k + 1}" if shape == (1, 1) else f"w{k + 1}[{i}, {j}]"
 
 
 def bias_name(shape: tuple[int, ...], k: int, j: int) -> str:
-    """b1, or b1[j] for ``model.layers[0].bias[j]``."""
+    """Return b1, or b1[j] for ``model.layers[0].bias[j]``."""
     return name_of(f"b{k + 1}", shape[1], j)
 
 
@@ -53,7 +53,7 @@ class Path(NamedTuple):
 
     @property
     def product(self) -> float:
-        """Of the factors."""
+        """Product of the factors."""
         return float(np.prod(self.factors))
 
 
@@ -63,13 +63,13 @@ class Chain(NamedTuple):
     Attributes
     ----------
     name : str
-        For instance dC/dw1[0, 2].
+        Name of the derivative, for instance dC/dw1[0, 2].
     paths : list of Path
-        The strongest, by the size of their products.
+        Strongest paths, by the size of their products.
     n_paths : int
-        How many there are in all.
+        Number of paths in all.
     total : float
-        Their sum: this sample's part of dC/dw.
+        Sum of all paths: this sample's part of dC/dw.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Chain(NamedTuple):
 
     @property
     def rest(self) -> float:
-        """The sum of the paths that aren't named."""
+        """Sum of the paths that aren't named."""
         return (
             self.total - sum(path.product for path in self.paths)
             if self.n_paths > len(self.paths)
@@ -133,7 +133,7 @@ def _derivative(e: Any, k: int, sample: int) -> np.ndarray:
 
 
 def softmax_derivative(e: Any, sample: int, outputs: Any, inputs: Any) -> np.ndarray:
-    """dy_hat[o]/dz[m] = y_hat[o] ((o == m) - y_hat[m]), for those o and m: never for all pairs."""
+    """Return dy_hat[o]/dz[m] = y_hat[o] ((o == m) - y_hat[m]), for those o and m only."""
     p = e.y_hat[sample].astype(np.float64)
     return np.where(outputs == inputs, p[outputs], 0.0) - p[outputs] * p[inputs]
 
@@ -154,7 +154,7 @@ def is_saturated(e: Any, sample: int) -> bool:
 
 
 def _n_paths(e: Any, layer: int, begins_at_z: bool) -> int:
-    """Ways from a neuron of a layer to dC/dy_hat, or to dC/dz of the last layer."""
+    """Count ways from a neuron of a layer to dC/dy_hat, or to dC/dz of the last layer."""
     n = 1
     for x in e.layers[layer + 1 :]:
         n *= x.weight.shape[1]
@@ -207,15 +207,15 @@ def _keep_strongest(
     n, above, ways = candidates.shape
     flat = candidates.reshape(n, above * ways)
     best = np.argsort(-abs(flat), axis=1, kind="stable")[:, :most]
-    own = np.broadcast_to(neurons[:, None, None], (*best.shape, 1))
+    own_units = np.broadcast_to(neurons[:, None, None], (*best.shape, 1))
     chosen = units.reshape(above * ways, -1)[best]
-    return np.take_along_axis(flat, best, axis=1), np.concatenate([chosen, own], axis=2)
+    return np.take_along_axis(flat, best, axis=1), np.concatenate([chosen, own_units], axis=2)
 
 
 def _path(
     e: Any, layer: int, way: list[int], sample: int, name: str, a_prev: float, begins_at_z: bool
 ) -> Path:
-    """Names and numbers along the units of a way, from the output to the weight."""
+    """Return names and numbers along the units of a way, from the output to the weight."""
     last = len(e.layers) - 1
     units = way
     n_out = e.y_hat.shape[1]

@@ -1,6 +1,5 @@
 """Explains every step of a training, so that the slider moves through time too."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,16 +7,19 @@ import numpy as np
 
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.validation import check_integer
-from fastbackprop._explain.explain import data_of, explain_step
+from fastbackprop._explain.explain import explain_step
 from fastbackprop._explain.explanation import Explanation
-from fastbackprop._model.files import write_beside
+from fastbackprop._explain.html_page import HtmlPage
+from fastbackprop._explain.samples import data_of
 from fastbackprop._train.trainer import Trainer
 
 __all__ = ["TrainingExplanation", "explain_training"]
 
 
-class TrainingExplanation:
+class TrainingExplanation(HtmlPage):
     """Steps of a training, each an Explanation; made by ``explain_training``.
+
+    Its page has a slider through the steps, and one through time.
 
     Parameters
     ----------
@@ -47,22 +49,10 @@ class TrainingExplanation:
         """
         return {"format": 1, "kind": "training", "steps": [x.to_dict() for x in self.steps]}
 
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write a page with a slider through the steps, and one through time.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file; replaced if it is there.
-
-        Raises
-        ------
-        OSError
-            If it can't be written; a file that was there is as it was.
-        """
+    def _page(self) -> str:
         from fastbackprop._explain.page import render
 
-        write_beside(path, render(self.to_dict()).encode())
+        return render(self.to_dict())
 
     def _repr_html_(self) -> str:
         """For notebooks: see Explanation."""

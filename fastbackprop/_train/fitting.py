@@ -81,7 +81,7 @@ class Fitting:
             return
         # For those who ask: the import takes its time.
         from fastbackprop._diagnose.diagnose import look
-        from fastbackprop._explain.explain import Samples
+        from fastbackprop._explain.samples import Samples
 
         samples = Samples.of(data.rows, data.targets)
         loop = self._loop

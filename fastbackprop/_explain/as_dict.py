@@ -1,0 +1,49 @@
+"""An Explanation as plain data: lists, floats, strings."""
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["as_dict"]
+
+
+def as_dict(e: Any) -> dict[str, Any]:
+    """Return what ``Explanation.to_dict`` documents."""
+    layers = [
+        {
+            name: _plain(value)
+            for name, value in vars(x).items()
+            if name not in ("activation", "slope")
+        }
+        for x in e.layers
+    ]
+    return {
+        "format": 1,
+        "model": {
+            "widths": [e.x.shape[1], *(x.weight.shape[1] for x in e.layers)],
+            "activations": [x.activation for x in e.layers],
+            "slopes": [x.slope for x in e.layers],
+            "dtype": e.dtype,
+            "n_parameters": sum(
+                x.weight.size + (0 if x.bias is None else x.bias.size) for x in e.layers
+            ),
+        },
+        "loss": e.loss,
+        "learning_rate": e.learning_rate,
+        "optimizer": e.optimizer,
+        "n_samples": len(e.x),
+        **{
+            name: _plain(getattr(e, name))
+            for name in ("x", "y", "y_hat", "cost", "costs", "d_y_hat", "d_x")
+        },
+        "layers": layers,
+        "after": {name: _plain(value) for name, value in e.after._asdict().items()},
+        "blame": {name: _plain(value) for name, value in e.blame._asdict().items()},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return lists and floats of whatever is in an explanation."""
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64).tolist()
+    return [_plain(x) for x in value] if isinstance(value, list) else value

@@ -1,0 +1,72 @@
+"""What is inside a model between forward, backward and the step, as the kernels say."""
+
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._core.buffers import aligned_zeros, row_length
+from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.finite import check_weights
+from fastbackprop._explain.samples import Samples
+from fastbackprop._model.sequential import Sequential
+
+__all__ = ["first_overflow", "inspect_layer", "layers_of", "predict_and_compare"]
+
+
+def inspect_layer(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
+    """Return z, a, act'(z), dC/da and dC/dz of layer k, after forward and backward."""
+    n_out = model.layers[k].n_out
+    row = row_length(n_out, model.dtype)
+    arrays = [aligned_zeros(n * row, model.dtype).reshape(n, row) for _ in range(5)]
+    kernels(model.dtype).inspect(model._forward_workspace(), k, *arrays)
+    return tuple(x[:, :n_out].copy() for x in arrays)
+
+
+def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
+    """Return the numbers of every layer as they are between backward and the step."""
+    layers = []
+    for k, layer in enumerate(model.layers):
+        z, a, derivative, d_a, delta = inspect_layer(model, k, len(d_y_hat))
+        is_last = k == len(model.layers) - 1
+        bias, d_bias = layer.bias, layer.bias_gradient
+        layers.append({
+            "activation": layer.activation, "slope": layer.slope, "z": z, "a": a,
+            "derivative": None if layer.activation == "softmax" else derivative,
+            "d_a": d_y_hat if is_last else d_a, "delta": delta,
+            "weight": layer.weight.copy(), "bias": None if bias is None else bias.copy(),
+            "weight_gradient": layer.weight_gradient.copy(),
+            "bias_gradient": None if d_bias is None else d_bias.copy(),
+        })  # fmt: skip
+    return layers
+
+
+def predict_and_compare(
+    model: Sequential, samples: Samples, compare: Any
+) -> tuple[np.ndarray, float, Any]:
+    """Return y_hat, the cost and dC/dy_hat; refuse a model whose numbers aren't finite."""
+    check_weights(model._parameters)
+    y_hat = model.forward(samples.rows)
+    if not np.isfinite(y_hat).all():
+        row, column = np.argwhere(~np.isfinite(y_hat))[0]
+        first = first_overflow(model, len(samples))
+        raise ValueError(
+            f"model must give finite outputs, got {y_hat[row, column]} at row {row}, column "
+            f"{column}: numbers outgrow {model.dtype} in layers[{first}]; scale the inputs, or "
+            f"begin with smaller weights."
+        )
+    predicted = np.array(y_hat)  # before a loss of the user's own can change it
+    cost, d_y_hat = compare(y_hat, samples.targets)
+    if not np.isfinite(cost):
+        raise ValueError(
+            f"the cost must be finite, got {float(cost)} for outputs up to "
+            f"{np.abs(predicted).max():g}; scale the targets, or begin with smaller weights."
+        )
+    return predicted, float(cost), d_y_hat
+
+
+def first_overflow(model: Sequential, n_rows: int) -> int:
+    """Return the first layer whose z is not finite, after ``forward``; the last if none is."""
+    for k in range(len(model.layers) - 1):
+        if not np.isfinite(inspect_layer(model, k, n_rows)[0]).all():
+            return k
+    return len(model.layers) - 1

@@ -1,0 +1,76 @@
+"""Samples of an explanation: x and y, checked, in the form of the model and the loss."""
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._compare.losses import Loss, Targets
+from fastbackprop._compare.samples import as_samples
+from fastbackprop._core.validation import as_numeric, as_rows, same_length
+from fastbackprop._model.sequential import Sequential
+
+__all__ = ["Samples", "data_of", "one_hot"]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows of x, and the targets that the loss compares their predictions with.
+
+    Labels stay labels: whoever shows them chooses rows first, and makes rows of numbers of those.
+    """
+
+    rows: np.ndarray
+    targets: np.ndarray
+    are_labels: bool
+
+    @classmethod
+    def of(cls, rows: np.ndarray, targets: Targets) -> "Samples":
+        """Take what a Loss made of y."""
+        if targets.labels is not None:
+            return cls(rows, targets.labels, are_labels=True)
+        assert targets.values is not None
+        return cls(rows, targets.values, are_labels=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: slice | np.ndarray) -> "Samples":
+        """Return some of the samples; a slice copies nothing."""
+        return Samples(self.rows[index], self.targets[index], self.are_labels)
+
+    def target_rows(self, n_out: int) -> np.ndarray:
+        """Return the targets as rows of numbers, labels as one-hot rows; never the array itself."""
+        if self.are_labels:
+            return one_hot(self.targets, n_out, self.rows.dtype)
+        return self.targets.reshape(len(self.targets), -1).copy()
+
+
+def data_of(model: Sequential, x: Any, y: Any, compare: Any, name: str = "x") -> Samples:
+    """Check x and y, and bring them into the form of the model and the loss."""
+    is_number = isinstance(x, Real) or getattr(x, "shape", None) == ()
+    value = np.atleast_1d(as_numeric(name, x)) if is_number else x
+    if isinstance(compare, Loss):
+        compare._check_fits(model.layers[-1].activation, model.n_out)
+        rows, targets = as_samples(model, compare, value, y, names=(name, "y"), may_be_row=True)
+        return Samples.of(rows.whole(), targets)
+    meaning = "the model's n_in"
+    source, one_row = as_rows(name, value, model.dtype, model.n_in, meaning, may_be_row=True)
+    matrix = source.whole()
+    if len(matrix) == 0:
+        raise ValueError(f"{name} must have at least one row, got 0.")
+    numbers = np.atleast_1d(as_numeric("y", y))
+    if one_row and numbers.ndim == 1:
+        numbers = numbers[None]
+    elif numbers.ndim == 1 and model.n_out == 1:
+        numbers = numbers[:, None]
+    same_length(matrix, numbers, name)
+    return Samples(matrix, numbers, are_labels=False)
+
+
+def one_hot(labels: np.ndarray, n_classes: int, dtype: np.dtype) -> np.ndarray:
+    """Return rows of zeros with a 1 at each label."""
+    encoded = np.zeros((len(labels), n_classes), dtype)
+    encoded[np.arange(len(labels)), labels] = 1
+    return encoded
