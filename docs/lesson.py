@@ -19,7 +19,7 @@ BLOCKS = re.compile(r"^```python\n(.*?)^```\n(?:^```text\n(.*?)^```\n)?", re.MUL
 
 
 def run(page: str) -> tuple[str, dict[str, Any]]:
-    """The page with what its blocks print now, and the names that they define."""
+    """Return the page with what its blocks print now, and the names that they define."""
     names: dict[str, Any] = {}
 
     def with_output(block: re.Match[str]) -> str:

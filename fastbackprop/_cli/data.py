@@ -48,33 +48,7 @@ def read_data(path: Path | None, n_in: int, n_out: int) -> tuple[np.ndarray, np.
         If its arrays need more memory than there is.
     """
     name = "standard input" if path is None else str(path)
-    suffix, header = "", ""
-    if path is not None:
-        if path.is_dir() or not path.exists():
-            kind = "a directory" if path.is_dir() else "where there is none"
-            raise ValueError(f"DATA must be a file, got {name}, {kind}.")
-        suffix = path.suffix.lower()
-        if suffix not in (".npz", ".csv", "") and path.is_file():
-            raise ValueError(f"DATA must be a .npz or a .csv file, got {name}.")
-    try:
-        with nullcontext(sys.stdin.buffer) if path is None else path.open("rb") as file:
-            # A pipe, as standard input, can't be read twice.
-            opened = file if path and file.seekable() else io.BytesIO(file.read())
-            if suffix not in (".npz", ".csv"):
-                suffix = ".npz" if opened.read(4) == b"PK\x03\x04" else ".csv"
-                opened.seek(0)
-            content: dict[str, np.ndarray] | np.ndarray
-            if suffix == ".npz":
-                content = _arrays(opened)
-            else:
-                content, header = _table(_text(opened.read()))
-    except MemoryError:
-        raise MemoryError(f"{name} needs more memory than there is.") from None
-    except Exception as error:  # NumPy, zipfile and csv raise anything where a file is damaged
-        raise ValueError(
-            f"DATA must be a {suffix or 'data'} file that can be read, got {name}: "
-            f"{one_line(error)}."
-        ) from None
+    content, header = _content(path, name)
     if isinstance(content, dict):
         if missing := [x for x in ("X", "y") if x not in content]:
             raise ValueError(
@@ -95,6 +69,37 @@ def read_data(path: Path | None, n_in: int, n_out: int) -> tuple[np.ndarray, np.
         print(f"fastbackprop: {header}.", file=sys.stderr)
     y = content[:, n_in:]
     return content[:, :n_in], y[:, 0] if n_targets == 1 else y
+
+
+def _content(path: Path | None, name: str) -> tuple[dict[str, np.ndarray] | np.ndarray, str]:
+    """Return the arrays of a .npz file or the numbers of a .csv file, and what to tell of it."""
+    suffix = "" if path is None else _suffix(path, name)
+    try:
+        with nullcontext(sys.stdin.buffer) if path is None else path.open("rb") as file:
+            # A pipe, as standard input, can't be read twice.
+            opened = file if path and file.seekable() else io.BytesIO(file.read())
+            if suffix not in (".npz", ".csv"):
+                suffix = ".npz" if opened.read(4) == b"PK\x03\x04" else ".csv"
+                opened.seek(0)
+            return (_arrays(opened), "") if suffix == ".npz" else _table(_text(opened.read()))
+    except MemoryError:
+        raise MemoryError(f"{name} needs more memory than there is.") from None
+    except Exception as error:  # NumPy, zipfile and csv raise anything where a file is damaged
+        raise ValueError(
+            f"DATA must be a {suffix or 'data'} file that can be read, got {name}: "
+            f"{one_line(error)}."
+        ) from None
+
+
+def _suffix(path: Path, name: str) -> str:
+    """Return the suffix of a path; refuse what can't be a data file."""
+    if path.is_dir() or not path.exists():
+        kind = "a directory" if path.is_dir() else "where there is none"
+        raise ValueError(f"DATA must be a file, got {name}, {kind}.")
+    suffix = path.suffix.lower()
+    if suffix not in (".npz", ".csv", "") and path.is_file():
+        raise ValueError(f"DATA must be a .npz or a .csv file, got {name}.")
+    return suffix
 
 
 def _arrays(file: BinaryIO) -> dict[str, np.ndarray]:
@@ -161,8 +166,8 @@ def _table(text: str) -> tuple[np.ndarray, str]:
             )
         rows = rows[1:]
         if all(_value(cell) is not None for cell in names):
-            shown = names if len(names) <= 10 else [*names[:3], "...", names[-1]]
-            told = f"the first line, {delimiter.join(shown)}, was taken for a header"
+            some = names if len(names) <= 10 else [*names[:3], "...", names[-1]]
+            told = f"the first line, {delimiter.join(some)}, was taken for a header"
     else:
         names = []
     return np.array([_numbers(line, cells, names) for line, cells in rows]), told
@@ -193,7 +198,7 @@ def _value(cell: str) -> float | None:
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Whether a first line names the columns: see the rules at the top."""
+    """Return whether a first line names the columns: see the rules at the top."""
     numbers = [(i, cell) for i, cell in enumerate(cells) if _value(cell) is not None]
     return not numbers or (len(cells) >= 3 and all(cell == str(i) for i, cell in numbers))
 

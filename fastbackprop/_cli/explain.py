@@ -67,47 +67,47 @@ def add_explain(commands: Any) -> None:
         type=float,
         default=0.01,
         metavar="RATE",
-        help="of the step (default: 0.01)",
+        help="learning rate of the step (default: 0.01)",
     )
 
 
-def explain(given: argparse.Namespace) -> None:
+def explain(options: argparse.Namespace) -> None:
     """Do what the command line asks for."""
-    if given.output is not None and Path(given.output).suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"--output must be a file that ends in .html, got {given.output}.")
-    if given.demo and given.model is not None:
-        raise ValueError(f"--demo takes no MODEL and no DATA, got {given.model}.")
-    if not given.demo and (given.model is None or given.data is None):
+    if options.output is not None and Path(options.output).suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--output must be a file that ends in .html, got {options.output}.")
+    if options.demo and options.model is not None:
+        raise ValueError(f"--demo takes no MODEL and no DATA, got {options.model}.")
+    if not options.demo and (options.model is None or options.data is None):
         raise ValueError(
             "explain needs MODEL and DATA, or --demo; see fastbackprop explain --help."
         )
-    model, X, y = _demo() if given.demo else _read(str(given.model), str(given.data))
-    loss = given.loss or LOSS_OF.get(model.layers[-1].activation, "half_squared_error")
+    model, X, y = _demo() if options.demo else _read(str(options.model), str(options.data))
+    loss = options.loss or LOSS_OF.get(model.layers[-1].activation, "half_squared_error")
     if len(X) != len(y):
         raise ValueError(
             f"DATA must have as many rows of y as of X, got {len(y):,} and {len(X):,}."
         )
-    if given.row is not None:
-        if not 0 <= given.row < len(X):
-            raise ValueError(f"--row must be from 0 to {len(X) - 1}, got {given.row}.")
-        X, y = X[given.row : given.row + 1], y[given.row : given.row + 1]
+    if options.row is not None:
+        if not 0 <= options.row < len(X):
+            raise ValueError(f"--row must be from 0 to {len(X) - 1}, got {options.row}.")
+        X, y = X[options.row : options.row + 1], y[options.row : options.row + 1]
     elif len(X) > MOST_ROWS:
         print(f"The first {MOST_ROWS} of {len(X):,} rows; --row N explains one.")
         X, y = X[:MOST_ROWS], y[:MOST_ROWS]
-    explanation = fb.explain(model, X, y, loss=loss, learning_rate=given.learning_rate)
-    if given.output is None:
+    explanation = fb.explain(model, X, y, loss=loss, learning_rate=options.learning_rate)
+    if options.output is None:
         print(explanation)
         return
-    explanation.to_html(given.output)
+    explanation.to_html(options.output)
     print(
         f"{explanation!r}\nMost to blame: "
         f"{', '.join(f'{x.name} {x.share:.1%}' for x in explanation.top(3))}"
     )
-    print(f"Wrote {given.output}; open it in a browser.")
+    print(f"Wrote {options.output}; open it in a browser.")
 
 
 def _demo() -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
-    """A small network in the middle of its training, and the digit that it gets most wrong."""
+    """Return a network in the middle of its training, and the digit that it gets most wrong."""
     parts = load_digits()
     model = fb.mlp([64, 24, 10], activation="relu", output_activation="softmax", seed=0)
     fb.Trainer(model, "cross_entropy", fb.SGD(0.1), seed=0).fit(
@@ -121,7 +121,7 @@ def _demo() -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
 
 
 def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
-    """The model and its data, or a complaint."""
+    """Return the model and its data, or complain."""
     try:
         model = fb.load(model_path)
     except fb.ModelFileError:
@@ -136,7 +136,7 @@ def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, n
 
 
 def _is_model(path: str) -> bool:
-    """Whether a file is a model that can be loaded."""
+    """Return whether a file is a model that can be loaded."""
     try:
         fb.load(path)
     except OSError:

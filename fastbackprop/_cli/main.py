@@ -38,13 +38,13 @@ What to try next
 
 
 def _picture(image: np.ndarray) -> str:
-    """An 8 x 8 image as text, two characters a pixel."""
+    """Return an 8 x 8 image as text, two characters a pixel."""
     rows = (image.reshape(8, 8) * (len(SHADES) - 1)).round().astype(int)
     return "\n".join("    " + "".join(SHADES[pixel] * 2 for pixel in row) for row in rows)
 
 
 def _confusion(y: np.ndarray, predicted: np.ndarray, X: np.ndarray) -> str:
-    """The confusion that is made most often, with one example."""
+    """Return the confusion that is made most often, with one example."""
     wrong = np.flatnonzero(y != predicted)
     if len(wrong) == 0:
         return "Most frequent confusion: none, every test digit was read right."
@@ -69,10 +69,10 @@ def _print_line(text: str) -> None:
 
 def _show_epoch(history: fb.History) -> None:
     # Without the seconds: the table is the same on every run.
-    shown = fb.History(**{**vars(history), "seconds": []})
+    table = fb.History(**{**vars(history), "seconds": []})
     if len(history) == 1:
-        _print_line(shown.header())
-    _print_line(shown.row(-1))
+        _print_line(table.header())
+    _print_line(table.row(-1))
 
 
 def demo(epochs: int, seed: int) -> None:
@@ -126,12 +126,12 @@ def info(as_json: bool) -> None:
         print(json.dumps(facts, indent=1))
         return
     for name, value in facts.items():
-        shown = " ".join(value) if isinstance(value, list) else str(value)
-        print(f"{name.replace('_', ' '):<14}{ {'True': 'yes', 'False': 'no'}.get(shown, shown) }")
+        text = " ".join(value) if isinstance(value, list) else str(value)
+        print(f"{name.replace('_', ' '):<14}{ {'True': 'yes', 'False': 'no'}.get(text, text) }")
 
 
 def _at_least(least: int) -> Callable[[str], int]:
-    """A type for argparse: whole numbers of at least this."""
+    """Return a type for argparse: whole numbers of at least this."""
 
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
@@ -143,20 +143,8 @@ def _at_least(least: int) -> Callable[[str], int]:
     return number
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Instead of those of the process.
-
-    Returns
-    -------
-    int
-        The exit code: 0; 2 for an error, said in one sentence on stderr; 130 after Ctrl-C; 1 if
-        nobody reads the output to its end.
-    """
+def _parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="fastbackprop",
         description="Trains, runs and explains dense neural networks on the CPU.",
@@ -169,20 +157,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--epochs", type=_at_least(1), default=30, help="passes over the data (default: 30)"
     )
     parser_demo.add_argument(
-        "--seed", type=_at_least(0), default=0, help="of weights and shuffling (default: 0)"
+        "--seed", type=_at_least(0), default=0, help="seed of weights and shuffling (default: 0)"
     )
     add_explain(commands)
     help_info = "tell the version, the kernels in use and what they run on"
     parser_info = commands.add_parser("info", help=help_info, description=f"Info: {help_info}.")
     parser_info.add_argument("--json", action="store_true", help="as JSON")
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments instead of those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0; 2 for an error, said in one sentence on stderr; 130 after Ctrl-C; 1 if
+        nobody reads the output to its end.
+    """
+    options = _parser().parse_args(arguments)
     try:
-        if given.command == "info":
-            info(given.json)
-        elif given.command == "explain":
-            explain(given)
+        if options.command == "info":
+            info(options.json)
+        elif options.command == "explain":
+            explain(options)
         else:
-            demo(given.epochs, given.seed)
+            demo(options.epochs, options.seed)
         sys.stdout.flush()  # here, where a disk that is full can still be told
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
