@@ -61,7 +61,7 @@ class Derivatives:
         X : array-like of shape (n, n_in) or (n_in,)
             Inputs.
         output : int or array-like of shape (n_out,), optional
-            Which output, or how much of each; None where there is one only.
+            Index of the output, or how much of each counts; None where there is one only.
 
         Returns
         -------
@@ -117,7 +117,7 @@ class Derivatives:
         return self._output_derivatives(X, None)
 
     def _output_derivatives(self, X: Any, combinations: np.ndarray | None) -> np.ndarray:
-        """(n, combinations, n_in), or for one row without n; None takes each output by itself."""
+        """Return (n, combinations, n_in), for one row without n; None takes each output alone."""
         source, is_row = self._as_rows(X, True)
         rows = source.whole()
         check_weights(self._parameters)
@@ -150,7 +150,7 @@ class Derivatives:
         return result[0] if is_row else result
 
     def _share(self, rows: float) -> tuple[int, bool]:
-        """How many threads work on so many rows, each forward or back once."""
+        """Return how many threads work on so many rows, each forward or back once."""
         return share_of_work(check_n_threads(None), rows * self._parameters.values.size)
 
     def sample_gradients(self, X: Any, y: Any, loss: str | Loss) -> LayerGradients:
@@ -161,14 +161,14 @@ class Derivatives:
         X, y : array-like
             A batch, as in ``Trainer.fit``.
         loss : str or Loss
-            As for Trainer.
+            Loss as for Trainer.
 
         Returns
         -------
         list of tuple
-            For each layer (weight, bias): of shape (n, n_in, n_out), and (n, n_out) or None. Their
-            means over n are what ``backward`` gives for the batch, to rounding. Sample i has the
-            same bits for any other rows.
+            Gradients of each layer as (weight, bias): of shape (n, n_in, n_out), and (n, n_out) or
+            None. Their means over n are what ``backward`` gives for the batch, to rounding. Sample
+            i has the same bits for any other rows.
 
         Raises
         ------
@@ -188,10 +188,17 @@ class Derivatives:
         with self._workspaces.borrowed(min(ROWS, len(rows))) as workspace:
             for first in range(0, len(rows), ROWS):
                 part = slice(first, first + ROWS)
-                own = targets[part]
+                batch_targets = targets[part]
                 places = [(w[part], None if b is None else b[part]) for w, b in out]
                 work = kernels(self._dtype).SampleGradientsWork(
-                    workspace, rows[part], own.values, own.labels, spec, places, threads, crowded
+                    workspace,
+                    rows[part],
+                    batch_targets.values,
+                    batch_targets.labels,
+                    spec,
+                    places,
+                    threads,
+                    crowded,
                 )
                 run(work, threads)
         return out
@@ -209,14 +216,14 @@ class Derivatives:
         X, y : array-like
             A batch of at least one row, as in ``Trainer.fit``.
         loss : str or Loss
-            As for Trainer; the cost is the mean over the batch.
+            Loss as for Trainer; the cost is the mean over the batch.
         v : sequence of tuple
-            For each layer (weight, bias): of shape (n_in, n_out), and (n_out,) or None.
+            Vector, for each layer as (weight, bias): of shape (n_in, n_out), and (n_out,) or None.
 
         Returns
         -------
         list of tuple
-            H v, in the form of v.
+            The product H v, in the form of v.
 
         Raises
         ------
@@ -256,7 +263,7 @@ class Derivatives:
         ]
 
     def _data(self, X: Any, y: Any, loss: str | Loss) -> tuple[Loss, np.ndarray, Targets]:
-        """The loss, and X and y in the kernels' form, or a complaint."""
+        """Return the loss, and X and y in the kernels' form, or complain."""
         chosen = as_loss(loss)
         chosen._check_fits(self._layers[-1].activation, self.n_out)
         rows, targets = as_samples(self, chosen, X, y, may_be_empty=True)
@@ -265,7 +272,7 @@ class Derivatives:
         return chosen, matrix, targets
 
     def _as_direction(self, v: Sequence[tuple[Any, Any]]) -> np.ndarray:
-        """V as one buffer like that of the parameters."""
+        """Return v as one buffer like that of the parameters."""
         if not isinstance(v, list | tuple) or len(v) != len(self._layers):
             got = f"{len(v)}" if isinstance(v, list | tuple) else type(v).__name__
             raise ValueError(
@@ -279,16 +286,16 @@ class Derivatives:
                 raise ValueError(
                     f"v[{k}] must be a tuple (weight, bias), got {type(pair).__name__}."
                 )
-            weight, own = pair[0], place.bias(buffer)
+            weight, bias = pair[0], place.bias(buffer)
             name = layer_in_code(k)
-            given = as_matrix(f"v[{k}][0]", weight, self._dtype, layer.n_out, f"n_out of {name}")
-            if len(given) != layer.n_in:
+            matrix = as_matrix(f"v[{k}][0]", weight, self._dtype, layer.n_out, f"n_out of {name}")
+            if len(matrix) != layer.n_in:
                 raise ValueError(
-                    f"v[{k}][0] must have shape ({layer.n_in}, {layer.n_out}), got {given.shape}."
+                    f"v[{k}][0] must have shape ({layer.n_in}, {layer.n_out}), got {matrix.shape}."
                 )
-            place.weight(buffer)[...] = given
-            if own is not None:
-                own[...] = as_vector(f"v[{k}][1]", pair[1], self._dtype, layer.n_out)
+            place.weight(buffer)[...] = matrix
+            if bias is not None:
+                bias[...] = as_vector(f"v[{k}][1]", pair[1], self._dtype, layer.n_out)
             elif pair[1] is not None:
                 raise ValueError(
                     f"v[{k}][1] must be None, since {name} has no bias, got "

@@ -127,7 +127,7 @@ def _refuse_sparse(what: str, value: Any, must: str) -> None:
 
 
 def _is_pandas(value: Any) -> bool:
-    """Whether it is a frame, a column, an index or an array of pandas or of its like."""
+    """Return whether it is a frame, a column, an index or an array of pandas or of its like."""
     return hasattr(value, "isna") and hasattr(value, "to_numpy") and hasattr(value, "shape")
 
 

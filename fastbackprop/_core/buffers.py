@@ -59,7 +59,7 @@ def aligned_zeros(size: int, dtype: np.dtype, what: str = "Arrays for the kernel
 
 
 def row_length(n: int, dtype: np.dtype) -> int:
-    """Numbers from one row of ``n`` to the next: whole cache lines, and spread over the cache.
+    """Return the numbers from one row of ``n`` to the next: whole cache lines that don't alias.
 
     Addresses 4 KB apart (and in smaller numbers 2 or 1 KB) share one place of the
     first cache; a column of a matrix with such rows would push itself out.
@@ -89,16 +89,16 @@ class Place(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The offset behind this layer."""
+        """Offset behind this layer."""
         return self.offset + (self.n_in + self.has_bias) * self.row
 
     def weight(self, buffer: np.ndarray) -> np.ndarray:
-        """View of shape (n_in, n_out), without the padding."""
+        """Return a view of shape (n_in, n_out), without the padding."""
         block = buffer[self.offset : self.offset + self.n_in * self.row]
         return block.reshape(self.n_in, self.row)[:, : self.n_out]
 
     def bias(self, buffer: np.ndarray) -> np.ndarray | None:
-        """View of shape (n_out,), or None for a layer without bias."""
+        """Return a view of shape (n_out,), or None for a layer without bias."""
         start = self.offset + self.n_in * self.row
         return buffer[start : start + self.n_out] if self.has_bias else None
 
@@ -180,13 +180,13 @@ class Parameters:
         return place.weight(values).copy(), None if bias is None else bias.copy()
 
     def views(self, buffer: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        """Each layer's weight and bias in the values, or in a buffer that is laid out as they."""
+        """Return each layer's weight and bias in the values, or in a buffer laid out as they."""
         values = self.values if buffer is None else buffer
         return [(place.weight(values), place.bias(values)) for place in self.places]
 
     @property
     def gradients(self) -> np.ndarray:
-        """dC/dw of every value, in the same places; zeros before the first backward."""
+        """Gradients dC/dw of every value, in the same places; zeros before the first backward."""
         return self._other("gradients", self.values.size)
 
     def snapshot(self, state: np.ndarray) -> np.ndarray:
@@ -201,5 +201,5 @@ class Parameters:
         room[size:] = state
 
     def layer_at(self, offset: int) -> int:
-        """The index of the layer that an offset into the values belongs to."""
+        """Return the index of the layer that an offset into the values belongs to."""
         return next(i for i, place in enumerate(self.places) if offset < place.end)

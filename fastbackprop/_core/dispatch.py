@@ -41,7 +41,7 @@ VARIANTS: dict[str, frozenset[str]] = {"x86_64_v4": _V4, "x86_64_v3": _V3, "base
 
 
 def missing_features(variant: str) -> list[str]:
-    """Names of the CPU features that a variant needs and this CPU (or OS) lacks."""
+    """Return the names of the CPU features that a variant needs and this CPU (or OS) lacks."""
     features = cpu.features()
     needed = (
         frozenset({"neon"}) if variant == "baseline" and "neon" in features else VARIANTS[variant]
@@ -50,7 +50,7 @@ def missing_features(variant: str) -> list[str]:
 
 
 def built_variants() -> list[str]:
-    """The variants that this installation has modules for, best first."""
+    """Return the variants that this installation has modules for, best first."""
     # Found as they will be imported: a frozen program has no files beside this one.
     return [
         variant
@@ -69,7 +69,7 @@ def check_cpu() -> None:
     Raises
     ------
     ImportError
-        Names what the CPU lacks.
+        If the CPU lacks what every variant needs; the message names it.
     """
     if lacks := missing_features("baseline"):
         raise ImportError(
@@ -84,7 +84,7 @@ check_cpu()
 
 @cache
 def chosen_variant() -> str:
-    """The variant for this process.
+    """Return the variant for this process.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def chosen_variant() -> str:
 
 @cache
 def kernels(dtype: object) -> Any:
-    """The kernel module for float32 or float64, by name or as a dtype; imported on first use."""
+    """Return the kernel module for float32 or float64, by name or dtype; imported on first use."""
     module = importlib.import_module(_module_name(chosen_variant(), dtype))
     if digest_of_sources() not in (None, module.sources):
         raise ImportError(

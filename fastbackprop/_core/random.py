@@ -29,7 +29,7 @@ class RawWords:
     Parameters
     ----------
     seed : SeedSequence
-        What the first state is made from.
+        Seed from which the first state is made.
     """
 
     def __init__(self, seed: np.random.SeedSequence) -> None:

@@ -14,7 +14,7 @@ SUFFIXES = {".h", ".pxd", ".pxi", ".pyx"}
 
 
 def digest_of_sources() -> str | None:
-    """SHA-256 over all kernel sources, or None in an installation, which has none."""
+    """Return the SHA-256 over all kernel sources, or None in an installation, which has none."""
     # Names that begin with a dot are editors' locks.
     paths = sorted(
         path for path in PACKAGE.rglob("[!.]*.*") if path.suffix in SUFFIXES and path.is_file()
