@@ -41,7 +41,7 @@ def freeze(tmp_path, with_kernels):
     archive = tmp_path / "program.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in PACKAGE.rglob("*"):
-            if path.suffix in (".py", ".npz", ".html"):
+            if path.suffix in (".py", ".npz", ".html", ".css", ".js"):
                 file.write(path, path.relative_to(PACKAGE.parent))
     extensions = {}
     for path in PACKAGE.rglob("*"):
