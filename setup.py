@@ -98,16 +98,24 @@ VARIANTS = ["baseline", "x86_64_v3", "x86_64_v4"] if IS_X86_64 else ["baseline"]
 MACROS = [("FBP_DEBUG", "1")] if DEBUG else []
 BUILD = "build/debug" if DEBUG else "build/release"  # or one would reuse the other's objects
 KERNELS = "fastbackprop/_kernels"
-BUILT_FROM = Path("build/include/built_from.h")
+WRITTEN = Path("build/include")  # what is made here for the kernels to include
+BUILT_FROM = WRITTEN / "built_from.h"
 
 
-def write_digest() -> None:
-    """Write from what and how the modules are built; any change of that compiles all again."""
-    digest = runpy.run_path("fastbackprop/_core/sources.py")["digest_of_sources"]()
-    text = f'#define FBP_SOURCES "{digest}"\n/* {"debug" if DEBUG else "release"} */\n'
-    if not BUILT_FROM.exists() or BUILT_FROM.read_text() != text:
-        BUILT_FROM.parent.mkdir(parents=True, exist_ok=True)
-        BUILT_FROM.write_text(text)
+def write_sources() -> None:
+    """Write what the modules are built from: its digest, and what is made from tables."""
+    sources = runpy.run_path("fastbackprop/_core/sources.py")
+    digest = sources["digest_of_sources"]()
+    write(BUILT_FROM, f'#define FBP_SOURCES "{digest}"\n/* {"debug" if DEBUG else "release"} */\n')
+    for name, text in sources["written_sources"]().items():
+        write(WRITTEN / name, text)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file unless it says that already, so that it keeps its time."""
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 def kernel(variant: str, dtype: str) -> Extension:
@@ -115,7 +123,7 @@ def kernel(variant: str, dtype: str) -> Extension:
     return Extension(
         f"fastbackprop._kernels.{variant}_{dtype}",
         [f"{KERNELS}/{variant}_{dtype}.pyx"],
-        include_dirs=[f"{KERNELS}/simd", str(BUILT_FROM.parent), np.get_include()],
+        include_dirs=[f"{KERNELS}/simd", str(WRITTEN), np.get_include()],
         define_macros=MACROS
         + [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
         + ([("FBP_FLOAT64", "1")] if dtype == "float64" else []),
@@ -176,7 +184,7 @@ class BuildExt(build_ext):
         super().build_extension(ext)
 
 
-write_digest()
+write_sources()
 extensions = [kernel(variant, dtype) for variant in VARIANTS for dtype in ("float32", "float64")]
 extensions.append(
     Extension(
@@ -195,7 +203,7 @@ setup(
     cmdclass={"build_ext": BuildExt},
     ext_modules=cythonize(
         extensions,
-        include_path=["."],
+        include_path=[".", str(WRITTEN)],
         build_dir=f"{BUILD}/cython",  # no generated C beside the sources
         compiler_directives={
             "language_level": 3,

@@ -10,7 +10,8 @@ from fastbackprop._cli import data as cli_data
 from fastbackprop._cli.data import read_data
 from fastbackprop._cli.main import main
 from fastbackprop._compare.losses import LOSSES
-from fastbackprop._core import dispatch, rows, threads, visits
+from fastbackprop._core import activations, dispatch, rows, threads, visits
+from fastbackprop._core.activations import ACTIVATIONS, TABLE
 from fastbackprop._core.buffers import (
     Parameters,
     aligned_empty,
@@ -28,7 +29,6 @@ from fastbackprop._model import files, prediction
 from fastbackprop._model.copies import copy_of
 from fastbackprop._model.files import _digest as digest_of_file
 from fastbackprop._model.files import write_beside, write_model_file
-from fastbackprop._predict import activations
 from fastbackprop._predict.initializers import normal, uniform
 from fastbackprop._predict.op import OpSpec
 from fastbackprop._train import loop
@@ -43,8 +43,10 @@ from privates import *
 """
 
 __all__ = [
+    "ACTIVATIONS",
     "FOR_SCRIPTS",
     "LOSSES",
+    "TABLE",
     "History",
     "OpSpec",
     "OptimizerState",

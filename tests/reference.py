@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from privates import (
+    TABLE,
     OpSpec,
     OptimizerState,
     Parameters,
@@ -23,13 +24,9 @@ from privates import (
 
 DTYPES = ("float32", "float64")
 VARIANTS = [variant for variant in built_variants() if not missing_features(variant)]
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax")
-KEEPS_Z = (
-    "identity",
-    "sigmoid",
-    "softmax",
-)  # the kernels keep z of the last layer; else a takes its place
-HIDDEN = tuple(name for name in ACTIVATIONS if name != "softmax")
+# The kernels keep z of the last layer; else a takes its place.
+KEEPS_Z = ("identity", *(name for name, row in TABLE.items() if row.loss))
+HIDDEN = tuple(name for name, row in TABLE.items() if row.derivative is not None)
 
 
 @dataclass
@@ -39,26 +36,20 @@ class Layer:
     weight: np.ndarray
     bias: np.ndarray | None
     activation: str = "identity"
-    slope: float = 0.01
+    alpha: float | None = None
+
+    def __post_init__(self):
+        if self.alpha is None:
+            self.alpha = TABLE[self.activation].default
 
 
 # ---- predict ---------------------------------------------------------------------
-
-
-def sigmoid(z):
-    e = np.exp(-np.abs(z))
-    return np.where(z < 0, e, 1) / (1 + e)
 
 
 def below_largest(z):
     """z - max z, where the largest are 0 also if they are infinite."""
     largest = z.max(axis=1, keepdims=True)
     return np.subtract(z, largest, out=np.zeros(z.shape), where=(z != largest) | np.isnan(z))
-
-
-def softmax(z):
-    e = np.exp(below_largest(z))
-    return e / e.sum(axis=1, keepdims=True)
 
 
 def surprises(z):
@@ -76,15 +67,7 @@ def binary_surprises(z, y):
 
 
 def activate(layer, z):
-    functions = {
-        "identity": lambda z: z,
-        "relu": lambda z: np.maximum(z, 0),
-        "leaky_relu": lambda z: np.where(z < 0, layer.slope * z, z),
-        "sigmoid": sigmoid,
-        "tanh": np.tanh,
-        "softmax": softmax,
-    }
-    return functions[layer.activation](z)
+    return TABLE[layer.activation].value(z, layer.alpha)
 
 
 def forward(layers, X):
@@ -115,7 +98,7 @@ def compare(loss, layer, z, a, y):
     if loss == "binary_cross_entropy":
         return binary_surprises(z, y).sum() / (n * n_out), (a - y) / (n * n_out)
     outputs = {"half_squared_error": 2, "mean_squared_error": n_out}[loss]
-    return ((a - y) ** 2).sum() / (n * outputs), derive(layer, a, 2 * (a - y) / (n * outputs))
+    return ((a - y) ** 2).sum() / (n * outputs), derive(layer, z, a, 2 * (a - y) / (n * outputs))
 
 
 def n_right(loss, z, a, y):
@@ -128,18 +111,11 @@ def n_right(loss, z, a, y):
 # ---- blame -----------------------------------------------------------------------
 
 
-def derive(layer, a, d_a):
+def derive(layer, z, a, d_a):
     """dC/dz from dC/da."""
     if layer.activation == "softmax":
         return a * (d_a - (d_a * a).sum(axis=1, keepdims=True))
-    slopes = {
-        "identity": lambda a: 1,
-        "relu": lambda a: a > 0,
-        "leaky_relu": lambda a: np.where(a > 0, 1, layer.slope),
-        "sigmoid": lambda a: a * (1 - a),
-        "tanh": lambda a: 1 - a**2,
-    }
-    return d_a * slopes[layer.activation](a)
+    return d_a * TABLE[layer.activation].derivative(z, layer.alpha)
 
 
 def backward(layers, X, pairs, d_z):
@@ -149,7 +125,7 @@ def backward(layers, X, pairs, d_z):
     for i in range(len(layers) - 1, -1, -1):
         gradients.insert(0, (below[i].T @ d_z, d_z.sum(axis=0)))
         d_a = d_z @ layers[i].weight.T
-        d_z = derive(layers[i - 1], below[i], d_a) if i else d_a
+        d_z = derive(layers[i - 1], *pairs[i - 1], d_a) if i else d_a
     return gradients, d_z
 
 
@@ -222,7 +198,7 @@ class Kernels:
             if place.has_bias:
                 place.bias(self.parameters.values)[...] = layer.bias
         ops = [
-            OpSpec("product", p.n_in, p.n_out, p.offset, p.has_bias, x.activation, x.slope)
+            OpSpec("product", p.n_in, p.n_out, p.offset, p.has_bias, x.activation, x.alpha)
             for x, p in zip(layers, self.places, strict=True)
         ]
         self.network = self.kernels.Network(ops, self.parameters.values)

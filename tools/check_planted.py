@@ -33,12 +33,14 @@ SINGLE, FIRST, SECOND = "run/single.pxi", "run/derivatives.pxi", "run/hessian.px
 PLANTS = [
     ("relu", ACTIVATIONS, "d, v_zero())", "v_mul(d, {p}), v_zero())", CHECK),
     ("leaky_relu above 0", ACTIVATIONS, "a), d, v_mul(d", "a), v_mul(d, {p}), v_mul(d", CHECK),
-    ("leaky_relu below 0", ACTIVATIONS, "v_mul(d, slope)", "v_mul(v_mul(d, {p}), slope)", CHECK),
+    ("leaky_relu below 0", ACTIVATIONS, "v_mul(d, alpha)", "v_mul(v_mul(d, {p}), alpha)", CHECK),
     ("sigmoid", ACTIVATIONS, "v_mul(d, v_mul(a, v_sub(", "v_mul(v_mul(d, {p}), v_mul(a, v_sub(",
      CHECK),
     ("tanh", ACTIVATIONS, "v_mul(d, v_fnma(", "v_mul(v_mul(d, {p}), v_fnma(", CHECK),
     ("tanh's square", ACTIVATIONS, "v_fnma(a, a, v_set1(1))", "v_fnma(v_mul(a, {p}), a, "
         "v_set1(1))", CHECK),
+    ("softplus", ACTIVATIONS, "v_mul(d, v_sub(v_zero(), v_expm1", "v_mul(v_mul(d, {p}), v_sub("
+        "v_zero(), v_expm1", CHECK),
     ("softmax", ACTIVATIONS, "v_mul(v_load(p + j), v_sub(", "v_mul(v_mul(v_load(p + j), {p}), "
         "v_sub(", CHECK),
     ("softmax's mean", ACTIVATIONS, "(delta + j), mean)", "(delta + j), v_mul(mean, {p}))", CHECK),
@@ -68,8 +70,11 @@ PLANTS = [
      "plan.layers[0].row_in, n_in * sizeof(real))\n"
      "            (job.out + i * job.out_row + j * n_in)[0] *= {r}\n",
      TESTS),
-    ("sigmoid''", SECOND, "1 - 2 * a", "{r} * (1 - 2 * a)", TESTS),
-    ("tanh''", SECOND, "-2 * a", "-2 * a * {r}", TESTS),
+    ("sigmoid''", ACTIVATIONS, "v_fnma(v_set1(2), a, v_set1(1))",
+     "v_mul({p}, v_fnma(v_set1(2), a, v_set1(1)))", TESTS),
+    ("tanh''", ACTIVATIONS, "v_mul(v_set1(-2), a)", "v_mul(v_mul(v_set1(-2), {p}), a)", TESTS),
+    ("softplus''", ACTIVATIONS, "return v_exp(v_sub(v_zero(), a))",
+     "return v_mul({p}, v_exp(v_sub(v_zero(), a)))", TESTS),
     ("softmax'', first", SECOND, "rp[j] * (d[j] - mean)", "rp[j] * {r} * (d[j] - mean)", TESTS),
     ("softmax'', second", SECOND, "p[j] * (delta[j] - r_mean)", "p[j] * {r} * (delta[j] - r_mean)",
      TESTS),
@@ -91,11 +96,12 @@ JUDGE = """
 import itertools, sys
 import numpy as np
 import fastbackprop as fb
+from fastbackprop._core.activations import TABLE
 
 rng = np.random.default_rng(0)
 X, labels, rows = rng.normal(size=(6, 4)), rng.integers(0, 3, 6), rng.dirichlet(np.ones(3), 6)
 for hidden, (last, loss, y), dtype in itertools.product(
-    ("relu", "leaky_relu", "sigmoid", "tanh"),
+    [name for name, row in TABLE.items() if row.derivative],
     (("identity", "half_squared_error", rows), ("softmax", "half_squared_error", rows),
      ("softmax", "cross_entropy", labels), ("softmax", "cross_entropy", rows),
      ("sigmoid", "binary_cross_entropy", rows)),

@@ -9,12 +9,12 @@ import numpy as np
 import fastbackprop as fb
 from fastbackprop._cli.data import read_data
 from fastbackprop._compare.losses import LOSSES
+from fastbackprop._core.activations import TABLE
 from fastbackprop._data.digits import load_digits
 
 __all__ = ["add_explain", "explain"]
 
 MOST_ROWS = 64
-LOSS_OF = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}
 EXAMPLES = """
 examples:
   fastbackprop explain --demo -o blame.html
@@ -82,7 +82,7 @@ def explain(options: argparse.Namespace) -> None:
             "explain needs MODEL and DATA, or --demo; see fastbackprop explain --help."
         )
     model, X, y = _demo() if options.demo else _read(str(options.model), str(options.data))
-    loss = options.loss or LOSS_OF.get(model.layers[-1].activation, "half_squared_error")
+    loss = options.loss or TABLE[model.layers[-1].activation].loss or "half_squared_error"
     if len(X) != len(y):
         raise ValueError(
             f"DATA must have as many rows of y as of X, got {len(y):,} and {len(X):,}."

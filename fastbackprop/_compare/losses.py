@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fastbackprop._core.activations import TABLE
 from fastbackprop._core.arithmetic import exact_mode, quotient
 from fastbackprop._core.arrays import column_names
 from fastbackprop._core.buffers import aligned_zeros, padded_rows
@@ -68,9 +69,8 @@ class Loss:
     def _check_fits(self, activation: str, n_out: int) -> None:
         """Refuse a last layer that this loss can't come behind."""
         if self.activation is not None and activation != self.activation:
-            fits = {"softmax": "'cross_entropy', ", "sigmoid": "'binary_cross_entropy', "}.get(
-                activation, ""
-            )
+            fused = TABLE[activation].loss
+            fits = f"{fused!r}, " if fused else ""
             raise ValueError(
                 f"loss {self.name!r} must come behind a last layer with activation "
                 f"{self.activation!r}, got "

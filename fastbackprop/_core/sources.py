@@ -5,12 +5,19 @@ the modules' digest is compared with that of the sources where they lie beside i
 """
 
 import hashlib
+import runpy
 from pathlib import Path
 
-__all__ = ["PACKAGE", "digest_of_sources"]
+__all__ = ["PACKAGE", "digest_of_sources", "written_sources"]
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SUFFIXES = {".h", ".pxd", ".pxi", ".pyx"}
+
+
+def written_sources() -> dict[str, str]:
+    """What setup.py writes of the table of activations for the kernels to include."""
+    table = runpy.run_path(str(PACKAGE / "_core/activations.py"))
+    return dict(table["kernel_sources"]())
 
 
 def digest_of_sources() -> str | None:
@@ -25,4 +32,6 @@ def digest_of_sources() -> str | None:
     for path in paths:
         name, text = path.relative_to(PACKAGE).as_posix(), path.read_bytes().replace(b"\r\n", b"\n")
         digest.update(f"{name} {len(text)}\n".encode() + text)
+    for written, lines in written_sources().items():
+        digest.update(f"{written} {len(lines)}\n{lines}".encode())
     return digest.hexdigest()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._core.activations import TABLE
 from fastbackprop._diagnose.findings import Finding
 
 __all__ = ["LEAST_ROWS", "class_findings", "input_findings", "target_findings"]
@@ -139,12 +140,9 @@ def _duplicates(
         )
 
 
-RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "softmax": (0.0, 1.0), "relu": (0.0, np.inf)}
-
-
 def target_findings(activation: str, y: np.ndarray, compare: Any) -> Iterator[Finding]:
     """Find targets (n, outputs) that the last activation can't give, or only at infinity."""
-    low, high = RANGES.get(activation, (-np.inf, np.inf))
+    low, high = TABLE[activation].range
     if y.size == 0:
         return
     size = np.sqrt((y**2).mean(axis=0))
@@ -159,7 +157,7 @@ def target_findings(activation: str, y: np.ndarray, compare: Any) -> Iterator[Fi
             f"Behind {activation!r} nothing {side} {end:g} can come out: scale the targets, or "
             f"end with 'identity'.",
         )
-    elif activation in ("sigmoid", "tanh") and getattr(compare, "activation", None) is None:
+    elif TABLE[activation].steepest and getattr(compare, "activation", None) is None:
         at_end = float(((y == high) | (y == low)).mean())
         if at_end > 0.1:
             better = "0.1 and 0.9, or loss 'binary_cross_entropy'"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._core.activations import TABLE
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._diagnose.findings import Finding
 from fastbackprop._predict.dense import Dense
@@ -68,7 +69,7 @@ def flow_findings(
         return
     # Below a layer that is dead as a whole no blame arrives: it has been named already.
     dead = max(
-        (k for k, x in enumerate(layers) if x["activation"] == "relu" and not x["a"].any()),
+        (k for k, x in enumerate(layers) if TABLE[x["activation"]].can_die and not x["a"].any()),
         default=-1,
     )
     alive = ratios[dead + 1 :]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from fastbackprop._core.activations import TABLE
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._diagnose.data import LEAST_ROWS
 from fastbackprop._diagnose.findings import Finding
@@ -15,7 +16,6 @@ DEAD = 0.3
 SATURATED = 0.3  # likewise of sigmoid and tanh units
 FLAT = 0.01  # part of the steepest act': a unit that passes on less for nearly all rows
 NEARLY_ALL = 0.95
-STEEPEST = {"sigmoid": 0.25, "tanh": 1.0}
 
 
 def unit_findings(layers: list[dict[str, Any]], is_fused: bool) -> Iterator[Finding]:
@@ -24,14 +24,15 @@ def unit_findings(layers: list[dict[str, Any]], is_fused: bool) -> Iterator[Find
         is_last = k == len(layers) - 1
         if len(layer["a"]) < LEAST_ROWS or layer["derivative"] is None or (is_last and is_fused):
             continue
-        if layer["activation"] == "relu":
+        row = TABLE[layer["activation"]]
+        if row.can_die:
             n_dead, n_out = int((layer["a"] == 0).all(axis=0).sum()), layer["a"].shape[1]
             if n_dead > DEAD * n_out:
                 yield _dead(k, n_dead, n_out)
             if n_dead == n_out:
                 return  # what comes after it sees nothing of the data
-        elif layer["activation"] in STEEPEST:
-            yield from _saturated(k, layer, is_last)
+        elif row.steepest is not None:
+            yield from _saturated(k, layer, row.steepest, is_last)
 
 
 def _dead(k: int, n_dead: int, n_out: int) -> Finding:
@@ -44,10 +45,10 @@ def _dead(k: int, n_dead: int, n_out: int) -> Finding:
     )
 
 
-def _saturated(k: int, layer: dict[str, Any], is_last: bool) -> Iterator[Finding]:
+def _saturated(k: int, layer: dict[str, Any], steepest: float, is_last: bool) -> Iterator[Finding]:
     activation = layer["activation"]
     n_rows, n_out = layer["a"].shape
-    is_flat = layer["derivative"] < FLAT * STEEPEST[activation]
+    is_flat = layer["derivative"] < FLAT * steepest
     saturated = is_flat.mean(axis=0) >= NEARLY_ALL
     if is_last:  # where it is right there, nobody complains
         saturated &= abs(layer["d_a"]).mean(axis=0) * n_rows > 0.25

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._core.activations import TABLE
 from fastbackprop._core.buffers import aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
@@ -31,7 +32,7 @@ def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
         bias, d_bias = layer.bias, layer.bias_gradient
         layers.append({
             "activation": layer.activation, "slope": layer.slope, "z": z, "a": a,
-            "derivative": None if layer.activation == "softmax" else derivative,
+            "derivative": None if TABLE[layer.activation].derivative is None else derivative,
             "d_a": d_y_hat if is_last else d_a, "delta": delta,
             "weight": layer.weight.copy(), "bias": None if bias is None else bias.copy(),
             "weight_gradient": layer.weight_gradient.copy(),

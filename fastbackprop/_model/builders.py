@@ -15,7 +15,7 @@ from fastbackprop._model.copies import rebuild
 from fastbackprop._model.files import one_line, read_model_file
 from fastbackprop._model.layers import check_layers
 from fastbackprop._model.sequential import Sequential
-from fastbackprop._predict.activations import Activation
+from fastbackprop._predict.activations import ActivationFunction
 from fastbackprop._predict.dense import Dense
 
 __all__ = ["load", "mlp"]
@@ -24,8 +24,8 @@ __all__ = ["load", "mlp"]
 def mlp(
     widths: Sequence[int],
     *,
-    activation: str | Activation = "relu",
-    output_activation: str | Activation = "identity",
+    activation: str | ActivationFunction = "relu",
+    output_activation: str | ActivationFunction = "identity",
     bias: bool = True,
     weight_init: Any = "auto",
     seed: int | None = None,
@@ -114,7 +114,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     try:
         layers, arrays = [], []
         for i, x in enumerate(description["layers"]):
-            activation = Activation(x["activation"], float(x["slope"]))
+            activation = ActivationFunction(x["activation"], float(x["slope"]))
             layers.append(Dense(x["n_in"], x["n_out"], activation, bias=x["bias"]))
             shape = x["n_in"], x["n_out"]
             weight = tensors.pop(f"layers.{i}.weight")
@@ -124,9 +124,9 @@ def load(path: str | os.PathLike[str]) -> Sequential:
             if any(x is not None and x.dtype.name != description["dtype"] for x in (weight, bias)):
                 raise ValueError(f"{layer_in_code(i)} is not {description['dtype']}")
             with np.errstate(over="ignore"):
-                is_held = np.isfinite(weight.dtype.type(activation.slope))
+                is_held = np.isfinite(weight.dtype.type(activation.alpha))
             if not is_held:  # slopes that are too small for check_held were once written
-                check_held(f"slope of {layer_in_code(i)}", activation.slope, weight.dtype)
+                check_held(f"slope of {layer_in_code(i)}", activation.alpha, weight.dtype)
             arrays.append((weight, bias))
         if tensors:
             raise ValueError(f"no layer for {', '.join(tensors)}")

@@ -65,8 +65,8 @@ class Passes(Structure):
         kernels(self._dtype).forward(workspace, rows, y_hat, z)
         self._passes.last = _Pass(workspace, rows, shape, n_trainings)
         y_hat, z = y_hat.reshape(shape), z.reshape(shape)
-        last = self._layers[-1].activation
-        return Output.of(y_hat, z, last) if last in ("sigmoid", "softmax") else y_hat
+        last = self._layers[-1]._activation.row
+        return Output.of(y_hat, z, last.name) if last.loss else y_hat
 
     def backward(self, d_y_hat: Any) -> np.ndarray:
         """Blame: every gradient, for the batch of the last ``forward``.

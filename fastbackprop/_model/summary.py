@@ -13,7 +13,7 @@ def table_of(model: Structure) -> str:
         (
             f"{layer_in_code(i)} Dense",
             f"{x.n_in:,} -> {x.n_out:,}",
-            x.activation + (f" {x.slope:g}" if x.activation == "leaky_relu" else ""),
+            str(x._activation),
             "yes" if x.has_bias else "no",
             f"{x.n_parameters:,}",
         )

@@ -2,35 +2,38 @@
 
 from dataclasses import dataclass
 
+from fastbackprop._core.activations import ACTIVATIONS, TABLE, Row
 from fastbackprop._core.validation import check_choice, check_real
 
-__all__ = ["ACTIVATIONS", "Activation", "LeakyReLU", "as_activation"]
-
-# The order is that of the kernels' enum; the docstring's formulas are computed there.
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax")
+__all__ = ["ActivationFunction", "LeakyReLU", "as_activation"]
 
 
 @dataclass(frozen=True)
-class Activation:
-    """One activation function, as the kernels know it.
+class ActivationFunction:
+    """One activation function: a row of the table, and its parameter.
 
     Parameters
     ----------
     name : str
-        "identity" z, "relu" max(0, z), "leaky_relu" z or slope z for z < 0,
-        "sigmoid" 1 / (1 + e^-z), "tanh", or "softmax" e^z / sum e^z over a row.
-        Where z overflowed to inf, softmax has its limit: those z share 1 equally, the others
-        have 0; a row of nothing but -inf shares 1 among all.
-    slope : float
-        Of leaky_relu for z < 0; not used by the others.
+        Name in the table of activations.
+    alpha : float, default=0.0
+        Parameter of the function; not used by those that have none.
     """
 
     name: str
-    slope: float = 0.0
+    alpha: float = 0.0
+
+    @property
+    def row(self) -> Row:
+        """Row of the table."""
+        return TABLE[self.name]
+
+    def __str__(self) -> str:
+        """The name, with the parameter where there is one."""
+        return f"{self.name} {self.alpha:g}" if self.row.parameter else self.name
 
 
-@dataclass(frozen=True)
-class LeakyReLU(Activation):
+class LeakyReLU(ActivationFunction):
     """The leaky rectifier: z for z >= 0, slope * z below.
 
     Parameters
@@ -46,15 +49,25 @@ class LeakyReLU(Activation):
     """
 
     def __init__(self, slope: float = 0.01) -> None:
-        object.__setattr__(self, "name", "leaky_relu")
-        object.__setattr__(self, "slope", check_real("slope", slope, at_least=0.0))
+        super().__init__("leaky_relu", check_real("slope", slope, at_least=0.0))
+
+    def __repr__(self) -> str:
+        return f"LeakyReLU(slope={self.alpha:g})"
+
+    def __reduce__(self) -> tuple[type, tuple[float]]:
+        return LeakyReLU, (self.alpha,)
+
+    @property
+    def slope(self) -> float:
+        """Slope below 0."""
+        return self.alpha
 
 
-def as_activation(activation: object) -> Activation:
-    """Return the activation for an object or a name ("leaky_relu" has slope 0.01)."""
-    if isinstance(activation, Activation):
-        check_choice("activation", activation.name, ACTIVATIONS)
-        check_real("slope", activation.slope, at_least=0.0)
+def as_activation(activation: object) -> ActivationFunction:
+    """Return the activation for an object or a name, whose parameter is the table's default."""
+    if isinstance(activation, ActivationFunction):
+        row = TABLE[check_choice("activation", activation.name, ACTIVATIONS)]
+        check_real(row.parameter or "alpha", activation.alpha, at_least=0.0)
         return activation
-    name = check_choice("activation", activation, ACTIVATIONS)
-    return LeakyReLU() if name == "leaky_relu" else Activation(name)
+    row = TABLE[check_choice("activation", activation, ACTIVATIONS)]
+    return ActivationFunction(row.name, row.default)

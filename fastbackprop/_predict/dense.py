@@ -15,7 +15,7 @@ from fastbackprop._core.validation import (
     check_integer,
     check_true_false,
 )
-from fastbackprop._predict.activations import Activation, as_activation
+from fastbackprop._predict.activations import ActivationFunction, as_activation
 from fastbackprop._predict.initializers import Initializer, Zeros, as_initializer
 from fastbackprop._predict.op import OpSpec
 
@@ -43,8 +43,8 @@ class Dense:
     n_in, n_out : int
         Inputs and outputs, at least 1 each.
     activation : str or Activation, default="identity"
-        "identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax" (last layer
-        only), or ``LeakyReLU(slope)``.
+        "identity", "relu", "leaky_relu", "sigmoid", "tanh", "softplus", "softmax" (last
+        layer only), or ``LeakyReLU(slope)``.
     bias : bool, default=True
         Whether there is a b.
     weight_init : str, Initializer, float or array-like of shape (n_in, n_out), default="auto"
@@ -88,7 +88,7 @@ class Dense:
         self,
         n_in: int,
         n_out: int,
-        activation: str | Activation = "identity",
+        activation: str | ActivationFunction = "identity",
         *,
         bias: bool = True,
         weight_init: Any = "auto",
@@ -113,7 +113,7 @@ class Dense:
     ) -> Initializer | np.ndarray:
         """Resolve names and numbers; arrays are checked and kept as float64."""
         if value is None or isinstance(value, str | Initializer | numbers.Number):
-            return as_initializer(what, value, self._activation.name)
+            return as_initializer(what, value, self._activation.row.initializer)
         return self._checked(what, value, shape, np.dtype("float64")).copy()
 
     @staticmethod
@@ -143,7 +143,7 @@ class Dense:
     @property
     def slope(self) -> float:
         """Slope below zero of leaky_relu; 0 for the others."""
-        return self._activation.slope
+        return self._activation.alpha if self.activation == "leaky_relu" else 0.0
 
     @property
     def has_bias(self) -> bool:
@@ -230,7 +230,7 @@ class Dense:
             offset,
             self._has_bias,
             activation.name,
-            activation.slope,
+            activation.alpha,
         )
 
     def _attach(self, parameters: Parameters, index: int) -> None:
@@ -242,7 +242,7 @@ class Dense:
     def _initialize(self, what: str, out: np.ndarray, generator: "np.random.PCG64") -> None:
         """Fill the weight or the bias of a new model; refuse what its dtype can't hold."""
         init = self._weight_init if what == "weight_init" else self._bias_init
-        check_held("slope", self.slope, out.dtype)
+        check_held(self._activation.row.parameter or "alpha", self._activation.alpha, out.dtype)
         if isinstance(init, Initializer):
             init._check_held(what, out.dtype)
             init._fill(what, out, generator, self._n_in, self._n_out)
@@ -278,8 +278,8 @@ class Dense:
         parts = [f"{self._n_in}, {self._n_out}"]
         if self.activation != "identity":
             parts.append(f"activation={self.activation!r}")
-        if self.activation == "leaky_relu":
-            parts.append(f"slope={self.slope:g}")
+        if self._activation.row.parameter:
+            parts.append(f"{self._activation.row.parameter}={self._activation.alpha:g}")
         if not self._has_bias:
             parts.append("bias=False")
         return f"Dense({', '.join(parts)})"

@@ -275,13 +275,12 @@ INITIALIZERS: dict[str, type[Initializer]] = {
     "uniform": Uniform,
     "zeros": Zeros,
 }
-_RECTIFIERS = ("relu", "leaky_relu")
 
 
-def as_initializer(what: str, value: object, activation: str) -> Initializer:
+def as_initializer(what: str, value: object, auto: str) -> Initializer:
     """Return the initializer for an object, a name, a number, or "auto".
 
-    "auto" is he_normal before a rectifier and glorot_uniform before all else.
+    ``auto`` is the name that the table of activations has for the layer's.
     """
     if isinstance(value, Initializer):
         return value
@@ -289,5 +288,5 @@ def as_initializer(what: str, value: object, activation: str) -> Initializer:
         return Constant(float(value))
     name = check_choice(what, value, ("auto", *INITIALIZERS))
     if name == "auto":
-        name = "he_normal" if activation in _RECTIFIERS else "glorot_uniform"
+        name = auto
     return INITIALIZERS[name]()

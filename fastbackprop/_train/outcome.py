@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from fastbackprop._compare.losses import LOSSES, Loss, Targets
+from fastbackprop._core.activations import TABLE
 from fastbackprop._core.buffers import aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import TrainingWarning
@@ -103,7 +104,7 @@ def _dead_layer(model: Sequential, rows: np.ndarray) -> int | None:
         z, a, *others = (aligned_zeros(shape[0] * shape[1], model.dtype) for _ in range(5))
         arrays = (x.reshape(shape) for x in (z, a, *others))
         kernels(model.dtype).inspect(model._forward_workspace(), index, *arrays)
-        if layer.activation == "relu" and not a.any():
+        if TABLE[layer.activation].can_die and not a.any():
             return index
     return None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reference import HIDDEN
 
 import fastbackprop as fb
 
@@ -23,6 +24,7 @@ NETS = {
     "classes": ([4, 13, 11], "sigmoid", "softmax", "cross_entropy"),
     "softmax of squares": ([4, 6, 5], "tanh", "softmax", "half_squared_error"),
     "wide": ([31, 128, 17], "relu", "softmax", "cross_entropy"),
+    **{f"all {name}": ([4, 11, 9, 3], name, name, "half_squared_error") for name in HIDDEN},
 }
 LOSSES = {
     x.name: x()
@@ -205,6 +207,7 @@ def test_torch_func_agrees(name):
         "sigmoid": torch.sigmoid,
         "leaky_relu": lambda z: torch.nn.functional.leaky_relu(z, slope),
         "softmax": lambda z: torch.softmax(z, -1),
+        "softplus": torch.nn.functional.softplus,
     }
 
     def net(p, x):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from modes import CONTROL, IS_X86, MODES, control_register, mode, set_control_register
 from privates import OpSpec, aligned_empty, aligned_zeros, padded_rows, row_length, run
-from reference import DTYPES, VARIANTS, Kernels, Layer, kernels, loss_spec
+from reference import DTYPES, HIDDEN, VARIANTS, Kernels, Layer, kernels, loss_spec
 from test_golden import digest
 
 import fastbackprop as fb
@@ -197,6 +197,15 @@ class Calls:
             out = self.empty(self.X.size)
             self.module.apply(name, np.abs(self.X.reshape(-1)), out)
             results.append(out)
+        return results
+
+    def activate(self):
+        results = []
+        for name in HIDDEN:
+            z, a, derivative = (self.empty(128) for _ in range(3))
+            z[:] = self.X.reshape(-1)[:128]
+            self.module.activate(name, 0.3, z, a, derivative)
+            results += [a, derivative]
         return results
 
     def multiply_adds(self):

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from privates import ACTIVATIONS
 
 import fastbackprop as fb
 
@@ -54,7 +55,7 @@ def test_any_number_of_layers_and_widths_from_one(widths, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("output", ["identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax"])
+@pytest.mark.parametrize("output", ACTIVATIONS)
 def test_one_row_alone_is_the_same_as_a_batch_of_one(output, dtype):
     model = fb.mlp([3, 4, 2], activation="sigmoid", output_activation=output, seed=2, dtype=dtype)
     x, d = data(1, 3, dtype), data(1, 2, dtype)

@@ -4,7 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from privates import normal, uniform
+from privates import TABLE, normal, uniform
 
 import fastbackprop as fb
 
@@ -64,10 +64,8 @@ def test_a_name_is_the_object_and_the_seed_decides(name):
 
 @pytest.mark.parametrize(
     ("activation", "name"),
-    [("relu", "he_normal"), ("leaky_relu", "he_normal"), (fb.LeakyReLU(0.3), "he_normal"),
-     ("tanh", "glorot_uniform"), ("sigmoid", "glorot_uniform"), ("softmax", "glorot_uniform"),
-     ("identity", "glorot_uniform")],
-)  # fmt: skip
+    [*((name, row.initializer) for name, row in TABLE.items()), (fb.LeakyReLU(0.3), "he_normal")],
+)
 def test_auto_fits_the_activation_and_is_the_default(activation, name):
     expected = draw(name, activation=activation).tobytes()
     assert draw("auto", activation=activation).tobytes() == expected

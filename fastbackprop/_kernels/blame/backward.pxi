@@ -3,7 +3,7 @@
 
 cdef struct Blame:                               # what a tile of delta_prev needs to know
     int kind                                     # activation of the layer below
-    real slope
+    real alpha
     const real* delta                            # IN (n, row): dC/dz of this layer
     const real* a_prev                           # IN (n, row_in); not read for IDENTITY
     real* delta_prev                             # OUT (n, row_in)
@@ -17,7 +17,7 @@ cdef out_of_line derive_tile(const Blame* b, Py_ssize_t row_in, Py_ssize_t at, i
     """
     cdef int i
     for i in range(rows):
-        derive_row(b.kind, b.slope, b.a_prev + at, b.delta_prev + at, vectors * LANES)
+        derive_row(b.kind, b.alpha, b.a_prev + at, b.delta_prev + at, vectors * LANES)
         at += row_in
 
 
@@ -42,7 +42,7 @@ cdef inline void blame_tile(
         for i in range(rows):
             for v in range(vectors):
                 a = v_load(a_prev + i * layer.row_in + v * LANES)
-                sums[i * vectors + v] = derived(RELU, a, a, sums[i * vectors + v])
+                sums[i * vectors + v] = relu_backward(a, sums[i * vectors + v], a)
     delta_prev = b.delta_prev + row * layer.row_in + j
     for i in range(rows):
         for v in range(vectors):
@@ -63,7 +63,7 @@ cdef extern from *:
 cdef void dense_backward(
     const Layer* layer,                          # with W^T as packed
     const real* delta,                           # IN (n, row): dC/dz of this layer
-    int kind, real slope, const real* a_prev,    # IN the layer below: its activation, (n, row_in)
+    int kind, real alpha, const real* a_prev,    # IN the layer below: its activation, (n, row_in)
     real* delta_prev,                            # OUT (n, row_in): dC/dz of the layer below
     Py_ssize_t n,
 ) noexcept nogil:
@@ -72,7 +72,7 @@ cdef void dense_backward(
     cdef Py_ssize_t j = 0
     cdef int vectors
     fbp_assert(mode_is_set())
-    b.kind, b.slope, b.delta, b.delta_prev = kind, slope, delta, delta_prev
+    b.kind, b.alpha, b.delta, b.delta_prev = kind, alpha, delta, delta_prev
     # Whatever a_prev is, its address is computed, though not read for IDENTITY.
     b.a_prev = a_prev if kind != IDENTITY else delta_prev
     while j < layer.width_in:
@@ -93,21 +93,21 @@ cdef void derive_last(const Layer* last, Py_ssize_t first, Py_ssize_t end) noexc
         if last.activation == SOFTMAX:
             softmax_derive_row(last.a + i * last.row, last.delta + i * last.row, last.width)
         else:
-            derive_row(last.activation, last.slope, last.a + i * last.row,
+            derive_row(last.activation, last.alpha, last.a + i * last.row,
                        last.delta + i * last.row, last.width)
 
 
 cdef void layer_backward(
     const Layer* layer, Py_ssize_t n_batch,      # rows of the whole batch
     Py_ssize_t first, Py_ssize_t last,           # rows
-    int kind, real slope, const real* a_prev,    # IN of the layer below; (rows, row_in)
+    int kind, real alpha, const real* a_prev,    # IN of the layer below; (rows, row_in)
     real* delta_prev,                            # OUT (rows, row_in): dC/dz of the layer below
 ) noexcept nogil:
     """Back through one op, and through the activation of the layer below."""
     cdef Py_ssize_t i, n = last - first
     cdef const real* delta = layer.delta + first * layer.row
     if layer.op == PRODUCT:
-        dense_backward(layer, delta, kind, slope, a_prev, delta_prev, n)
+        dense_backward(layer, delta, kind, alpha, a_prev, delta_prev, n)
         return
     if layer.op == BATCH_NORM:
         batch_norm_backward_rows(layer, n_batch, layer.inputs + first, delta, delta_prev, n)
@@ -120,7 +120,7 @@ cdef void layer_backward(
             memcpy(delta_prev + i * layer.row_in, delta + i * layer.row,
                    layer.width * sizeof(real))
         if kind != IDENTITY:
-            derive_row(kind, slope, a_prev + i * layer.row_in, delta_prev + i * layer.row_in,
+            derive_row(kind, alpha, a_prev + i * layer.row_in, delta_prev + i * layer.row_in,
                        layer.width_in)
 
 
@@ -133,7 +133,7 @@ cdef void backward_rows(
     cdef const Layer* below
     for k in range(high, low, -1):
         below = &plan.layers[k - 1]
-        layer_backward(&plan.layers[k], n_batch, first, last, below.activation, below.slope,
+        layer_backward(&plan.layers[k], n_batch, first, last, below.activation, below.alpha,
                        below.a + first * below.row, below.delta + first * below.row)
 
 

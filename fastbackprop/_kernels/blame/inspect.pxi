@@ -26,7 +26,7 @@ def inspect(
             for i in range(n):
                 for j in range(layer.width):
                     derivative[i, j] = 1
-                derive_row(layer.activation, layer.slope, &a[i, 0], &derivative[i, 0], layer.width)
+                derive_row(layer.activation, layer.alpha, &a[i, 0], &derivative[i, 0], layer.width)
         if k < workspace.plan.n_layers - 1:
             layer_backward(above, n, 0, n, IDENTITY, 0, NULL, &d_a[0, 0])
         end_mode(caller)

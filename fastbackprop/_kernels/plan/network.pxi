@@ -1,7 +1,8 @@
 # The plan: what a network is, without room to work in (that: workspace.pxi; its calls: run/).
 # Arguments arrive checked (_core/validation.py does that); here they only become pointers.
 
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "softmax")
+include "activation_names.pxi"   # ACTIVATIONS, as setup.py writes it
+
 OPS = ("product", "activation", "layer_norm", "batch_norm")
 LOSSES = ("squared_error", "cross_entropy", "binary_cross_entropy")
 
@@ -120,7 +121,7 @@ cdef class Network:
             layer.row, layer.row_in = row_length(layer.n_out), row_length(layer.n_in)
             layer.offset, has_bias = spec.offset, spec.has_bias
             layer.size = (rows_of_weights(layer) + has_bias) * layer.row
-            layer.activation, layer.slope = ACTIVATIONS.index(spec.activation), rounded(spec.alpha)
+            layer.activation, layer.alpha = ACTIVATIONS.index(spec.activation), rounded(spec.alpha)
             layer.weight = &parameters[0] + layer.offset
             layer.bias = layer.weight + rows_of_weights(layer) * layer.row if has_bias else NULL
             if layer.op == BATCH_NORM:

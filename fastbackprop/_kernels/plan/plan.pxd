@@ -12,8 +12,8 @@ from fastbackprop._kernels.simd.simd cimport real
 cdef enum Op:                    # the order of OPS in network.pxi
     PRODUCT, ACTIVATION, LAYER_NORM, BATCH_NORM
 
-cdef enum Activation:            # the order of ACTIVATIONS in network.pxi
-    IDENTITY, RELU, LEAKY_RELU, SIGMOID, TANH, SOFTMAX
+# enum Activation and what the plan asks of it, as setup.py writes it from _core/activations.py.
+include "activation_kinds.pxi"
 
 cdef enum LossKind:              # the order of LOSSES in network.pxi
     SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY
@@ -36,7 +36,7 @@ cdef struct Layer:               # an op, and the activation that is done with i
     Py_ssize_t offset            # of the weight in the buffer of all parameters
     Py_ssize_t size              # reals of weight and bias together, with padding
     int activation
-    real slope                   # of leaky_relu, for z < 0
+    real alpha                   # the parameter of the activation
     real* weight                 # (n_in, row), or of a norm gamma: (1, row)
     real* bias                   # (row,), right behind the weight, or NULL; of a norm beta
     real epsilon                 # of norms: what is added to the variance

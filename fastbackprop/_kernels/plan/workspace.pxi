@@ -21,11 +21,6 @@ cdef inline bint is_copied(const Layer* first) noexcept nogil:
     return first.op != PRODUCT or (first.row_in > first.width_in and first.n_in == first.width_in)
 
 
-cdef inline bint keeps_z(int activation) noexcept nogil:
-    """Whether the losses behind this activation want z too."""
-    return activation == SIGMOID or activation == SOFTMAX
-
-
 cdef class Workspace:
     """Room for training steps, forward and backward, or derivatives, of at most ``capacity`` rows.
 

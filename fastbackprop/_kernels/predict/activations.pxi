@@ -1,58 +1,75 @@
-# a = act(z), and delta = (dC/da) act'(z). Each derivative is written in terms of a,
-# so that z need not be kept: relu and leaky_relu pass where a > 0, sigmoid has
-# a (1 - a), tanh 1 - a^2. Softmax is not elementwise: it takes a whole row.
+# a = act(z), and delta = (dC/da) act'(z): for each row of the table (_core/activations.py)
+#
+#   NAME_forward(z, alpha)         a
+#   NAME_backward(a, d, alpha)     d act'(z), where d is dC/da. The derivative is written in terms
+#                                  of a, so that z need not be kept.
+#   NAME_second(a, alpha)          the derivative of act'(z), so written, by a; none where it is 0
+#
+# on one vector; alpha is the activation's parameter. What loops over rows of them is written by
+# setup.py from the table and included below. Softmax is not elementwise: it takes a whole row.
 
-cdef inline vec leaky(vec z, vec slope) noexcept nogil:
-    return v_select(v_less(z, v_zero()), v_mul(z, slope), z)
-
-
-cdef inline void activate_row(
-    int kind, real slope,
-    const real* z, real* a,                      # IN, OUT (width,); may be the same
-    Py_ssize_t width,
-) noexcept nogil:
-    """a = act(z), for all but softmax."""
-    cdef vec v_slope = v_set1(slope)
-    cdef vec x
-    cdef Py_ssize_t i, j
-    for i in range(width // LANES):
-        j = i * LANES
-        x = v_load(z + j)
-        if kind == RELU:
-            x = v_relu(x)
-        elif kind == LEAKY_RELU:
-            x = leaky(x, v_slope)
-        elif kind == SIGMOID:
-            x = v_sigmoid(x)
-        elif kind == TANH:
-            x = v_tanh(x)
-        v_store(a + j, x)
+cdef inline vec identity_forward(vec z, vec alpha) noexcept nogil:
+    return z
 
 
-cdef inline vec derived(int kind, vec slope, vec a, vec d) noexcept nogil:
-    """d act'(z), where d is dC/da."""
-    if kind == RELU:
-        return v_select(v_less(v_zero(), a), d, v_zero())
-    if kind == LEAKY_RELU:
-        return v_select(v_less(v_zero(), a), d, v_mul(d, slope))
-    if kind == SIGMOID:
-        return v_mul(d, v_mul(a, v_sub(v_set1(1), a)))
-    if kind == TANH:
-        return v_mul(d, v_fnma(a, a, v_set1(1)))
+cdef inline vec identity_backward(vec a, vec d, vec alpha) noexcept nogil:
     return d
 
 
-cdef inline void derive_row(
-    int kind, real slope,
-    const real* a, real* delta,                  # IN, IN/OUT (width,)
-    Py_ssize_t width,
-) noexcept nogil:
-    """delta = delta act'(z), where delta comes as dC/da; for all but softmax."""
-    cdef vec v_slope = v_set1(slope)
-    cdef Py_ssize_t i, j
-    for i in range(width // LANES):
-        j = i * LANES
-        v_store(delta + j, derived(kind, v_slope, v_load(a + j), v_load(delta + j)))
+cdef inline vec relu_forward(vec z, vec alpha) noexcept nogil:
+    return v_relu(z)
+
+
+cdef inline vec relu_backward(vec a, vec d, vec alpha) noexcept nogil:
+    return v_select(v_less(v_zero(), a), d, v_zero())
+
+
+cdef inline vec leaky_relu_forward(vec z, vec alpha) noexcept nogil:
+    return v_select(v_less(z, v_zero()), v_mul(z, alpha), z)
+
+
+cdef inline vec leaky_relu_backward(vec a, vec d, vec alpha) noexcept nogil:
+    return v_select(v_less(v_zero(), a), d, v_mul(d, alpha))
+
+
+cdef inline vec sigmoid_forward(vec z, vec alpha) noexcept nogil:
+    return v_sigmoid(z)
+
+
+cdef inline vec sigmoid_backward(vec a, vec d, vec alpha) noexcept nogil:
+    return v_mul(d, v_mul(a, v_sub(v_set1(1), a)))
+
+
+cdef inline vec sigmoid_second(vec a, vec alpha) noexcept nogil:
+    return v_fnma(v_set1(2), a, v_set1(1))
+
+
+cdef inline vec tanh_forward(vec z, vec alpha) noexcept nogil:
+    return v_tanh(z)
+
+
+cdef inline vec tanh_backward(vec a, vec d, vec alpha) noexcept nogil:
+    return v_mul(d, v_fnma(a, a, v_set1(1)))
+
+
+cdef inline vec tanh_second(vec a, vec alpha) noexcept nogil:
+    return v_mul(v_set1(-2), a)
+
+
+cdef inline vec softplus_forward(vec z, vec alpha) noexcept nogil:
+    return v_add(v_relu(z), v_log1p_small(v_exp(v_sub(v_zero(), v_abs(z)))))
+
+
+cdef inline vec softplus_backward(vec a, vec d, vec alpha) noexcept nogil:
+    """sigmoid(z) = 1 - e^-a."""
+    return v_mul(d, v_sub(v_zero(), v_expm1_below_0(v_sub(v_zero(), a))))
+
+
+cdef inline vec softplus_second(vec a, vec alpha) noexcept nogil:
+    return v_exp(v_sub(v_zero(), a))
+
+
+include "activation_dispatch.pxi"
 
 
 cdef real share_of_largest(const real* z, Py_ssize_t n, real largest) noexcept nogil:
@@ -128,3 +145,17 @@ cdef inline void softmax_derive_row(
     for b in range(width // LANES):
         j = b * LANES
         v_store(delta + j, v_mul(v_load(p + j), v_sub(v_load(delta + j), mean)))
+
+
+def activate(str name, double alpha, const real[::1] z, real[::1] a, real[::1] derivative):
+    """a = act(z) and act'(z), for all but softmax; each (a multiple of 64 bytes,), aligned."""
+    cdef int kind = ACTIVATIONS.index(name)
+    cdef Py_ssize_t i, width = z.shape[0]
+    cdef Mode caller
+    fbp_assert(kind != SOFTMAX and width % BLOCK == 0)
+    for i in range(width):
+        derivative[i] = 1
+    caller = begin_mode()
+    activate_row(kind, rounded(alpha), &z[0], &a[0], width)
+    derive_row(kind, rounded(alpha), &a[0], &derivative[0], width)
+    end_mode(caller)

@@ -27,12 +27,12 @@ cdef inline void predict_tile(
     if f.kind == RELU:
         for i in range(rows):
             for v in range(vectors):
-                sums[i * vectors + v] = v_relu(sums[i * vectors + v])
+                sums[i * vectors + v] = relu_forward(sums[i * vectors + v], sums[0])
     elif f.kind == LEAKY_RELU:
-        y = v_set1(layer.slope)
+        y = v_set1(layer.alpha)
         for i in range(rows):
             for v in range(vectors):
-                sums[i * vectors + v] = leaky(sums[i * vectors + v], y)
+                sums[i * vectors + v] = leaky_relu_forward(sums[i * vectors + v], y)
     for i in range(rows):
         for v in range(vectors):
             v_store(z + i * layer.row + v * LANES, sums[i * vectors + v])
@@ -56,7 +56,7 @@ cdef void dense_forward(
     """z = x W + b and a = act(z)."""
     cdef Py_ssize_t j = 0
     cdef int vectors
-    cdef bint in_tile = layer.activation in (IDENTITY, RELU, LEAKY_RELU) and z == a
+    cdef bint in_tile = is_in_tile(layer.activation) and z == a
     cdef Forward f
     f.kind, f.x, f.z = layer.activation if in_tile else IDENTITY, x, z
     fbp_assert(mode_is_set())
@@ -89,7 +89,7 @@ cdef void activate_rows(
         if layer.activation == SOFTMAX:
             softmax_row(z + i * layer.row, a + i * layer.row, layer.n_out, layer.width)
         else:
-            activate_row(layer.activation, layer.slope, z + i * layer.row, a + i * layer.row,
+            activate_row(layer.activation, layer.alpha, z + i * layer.row, a + i * layer.row,
                          layer.width)
 
 

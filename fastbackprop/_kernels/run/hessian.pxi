@@ -2,16 +2,16 @@
 # blame, so it stands here, above both.
 #
 # Pearlmutter 1994, "Fast exact multiplication by the Hessian": the operator R{.} = d/dr (.) at w +
-# r v, r = 0, put to each line of predict, compare and blame. With V for v's part of W, and act'' =
-# act' c where c depends on a alone:
+# r v, r = 0, put to each line of predict, compare and blame. With V for v's part of W, and c the
+# derivative of act'(z), written in terms of a, by a (NAME_second of predict/activations.pxi):
 #
 #     R{z} = R{a_prev} W + a_prev V + v_b            R{a} = act'(z) R{z}
 #     R{dC/da_prev} = R{delta} W^T + delta V^T
 #     R{delta} = act'(z) R{dC/da} + R{a} c dC/da
 #     R{dC/dW} = R{a_prev}^T delta + a_prev^T R{delta}        R{dC/db} = sum R{delta}
 #
-# A second Network, of the weights v, has the room: its a is R{a}, its delta R{delta}. Norms take what
-# they take to predict: batch norms their running statistics. With s = 1 / deviation of a row,
+# A second Network, of the weights v, has the room: its a is R{a}, its delta R{delta}. Norms take
+# what they take to predict: batch norms their running statistics. With s = 1 / deviation of a row,
 #
 #     R{x^} = s (R{x} - mean(R{x}) - x^ mean(x^ R{x}))         R{s} = -s^2 mean(x^ R{x})
 #
@@ -23,33 +23,20 @@ cdef enum:
     HESSIAN_ROWS = 32            # samples in a chunk
 
 
-cdef inline real bend(int kind, real a) noexcept nogil:
-    """c: act''(z) / act'(z), from a; 0 for what is made of straight lines."""
-    if kind == SIGMOID:
-        return 1 - 2 * a
-    if kind == TANH:
-        return -2 * a
-    return 0
-
-
 cdef void derive_twice(
     const Layer* layer, const Layer* r,          # its a: R{a}; its delta: IN R{dC/da}, OUT R{delta}
     const real* d_a,                             # IN (.., row): dC/da
     Py_ssize_t first, Py_ssize_t last,           # rows
 ) noexcept nogil:
     """R{delta} = act'(z) R{dC/da} + R{a} c dC/da; for all but softmax."""
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i
     cdef const real* a
-    cdef const real* ra
-    cdef const real* d
     cdef real* delta
     for i in range(first, last):
-        a, ra = layer.a + i * layer.row, r.a + i * layer.row
-        d, delta = d_a + i * layer.row, r.delta + i * layer.row
-        derive_row(layer.activation, layer.slope, a, delta, layer.width)
-        if layer.activation == SIGMOID or layer.activation == TANH:
-            for j in range(layer.n_out):
-                delta[j] += ra[j] * bend(layer.activation, a[j]) * d[j]
+        a, delta = layer.a + i * layer.row, r.delta + i * layer.row
+        derive_row(layer.activation, layer.alpha, a, delta, layer.width)
+        add_second_row(layer.activation, layer.alpha, a, r.a + i * layer.row, d_a + i * layer.row,
+                       delta, layer.width)
 
 
 cdef void softmax_derive_twice(
@@ -232,7 +219,7 @@ cdef void forward_r(const Hessian* job, Py_ssize_t first, Py_ssize_t last) noexc
             if layer.activation == SOFTMAX:
                 softmax_derive_row(layer.a + i * layer.row, r_a, layer.width)
             else:
-                derive_row(layer.activation, layer.slope, layer.a + i * layer.row, r_a,
+                derive_row(layer.activation, layer.alpha, layer.a + i * layer.row, r_a,
                            layer.width)
 
 

@@ -6,7 +6,7 @@ cdef inline void forward_one(const Layer* layer, const real* x, bint is_last) no
     """z = x W + b and a = act(z)."""
     cdef const real* left[1]
     cdef Py_ssize_t j = 0
-    cdef bint in_tile = layer.activation in (IDENTITY, RELU, LEAKY_RELU)
+    cdef bint in_tile = is_in_tile(layer.activation)
     cdef Forward f
     left[0] = x
     f.kind, f.x, f.z = layer.activation if in_tile else IDENTITY, left, layer.z
@@ -19,14 +19,13 @@ cdef inline void forward_one(const Layer* layer, const real* x, bint is_last) no
     if is_last and layer.activation == SOFTMAX:
         softmax_row(layer.z, layer.a, layer.n_out, layer.width)
     elif not in_tile:
-        activate_row(layer.activation, layer.slope, layer.z, layer.a, layer.width)
+        activate_row(layer.activation, layer.alpha, layer.z, layer.a, layer.width)
 
 
 cdef inline void backward_one(const Layer* layer, const Layer* below) noexcept nogil:
     """delta of the layer below = (delta W^T) act'(z)."""
     cdef vec sums[VECTORS_PER_BLOCK]
     cdef vec d
-    cdef vec slope = v_set1(below.slope)
     cdef const real* w
     cdef Py_ssize_t b, j, k
     for b in range(layer.width_in // BLOCK):
@@ -40,7 +39,11 @@ cdef inline void backward_one(const Layer* layer, const Layer* below) noexcept n
             w += layer.row_in
         for k in range(VECTORS_PER_BLOCK):
             j = b * BLOCK + k * LANES
-            v_store(below.delta + j, derived(below.activation, slope, v_load(below.a + j), sums[k]))
+            if below.activation == RELU:
+                sums[k] = relu_backward(v_load(below.a + j), sums[k], sums[k])
+            v_store(below.delta + j, sums[k])
+    if below.activation != RELU and below.activation != IDENTITY:
+        derive_row(below.activation, below.alpha, below.a, below.delta, below.width)
 
 
 cdef inline vec correct_outer(

@@ -64,6 +64,15 @@ cdef inline vec v_exp(vec x) noexcept nogil:
     return v_mul(v_mul(e, v_pow2(half)), v_pow2(v_sub(n, half)))
 
 
+cdef inline vec v_expm1_below_0(vec x) noexcept nogil:
+    """e^x - 1 for x <= 0, with the digits of small x."""
+    cdef vec n, r, power
+    x = v_max(v_set1(-40), x)                         # e^-40 - 1 rounds to -1
+    n = reduce_by_ln2(x, &r)
+    power = v_pow2(n)
+    return v_fma(power, expm1_polynomial(r), v_sub(power, v_set1(1)))
+
+
 cdef inline vec v_tanh(vec x) noexcept nogil:
     """tanh |x| = E / (E + 2) with E = e^(2|x|) - 1; the sign is put back."""
     cdef vec n, r, power, e
