@@ -44,6 +44,7 @@ from fastbackprop._predict.initializers import (
 )
 from fastbackprop._train.explain_training import TrainingExplanation, explain_training
 from fastbackprop._train.history import History
+from fastbackprop._train.rate_search import LearningRateSearch
 from fastbackprop._train.trainer import Trainer
 
 __version__ = "0.1.0"
@@ -67,6 +68,7 @@ __all__ = [
     "HeUniform",
     "History",
     "LeakyReLU",
+    "LearningRateSearch",
     "LecunNormal",
     "MeanSquaredError",
     "ModelFileError",

@@ -47,7 +47,7 @@ class Targets:
         array = self.values if self.labels is None else self.labels
         return 0 if array is None else len(array)
 
-    def __getitem__(self, rows: slice) -> "Targets":
+    def __getitem__(self, rows: slice | np.ndarray) -> "Targets":
         return Targets(
             None if self.values is None else self.values[rows],
             None if self.labels is None else self.labels[rows],

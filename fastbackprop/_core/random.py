@@ -45,6 +45,10 @@ class RawWords:
         self._n_drawn += size
         return words
 
+    def restart(self) -> None:
+        """Go back to before the first draw."""
+        self.__setstate__((self._first_state, 0))
+
     def __getstate__(self) -> Any:
         return self._first_state, self._n_drawn
 

@@ -21,6 +21,17 @@ class TrainingData(NamedTuple):
     targets: Targets
     order: np.ndarray | None
     batch_size: int
+    drops_last: bool = False
+
+    @property
+    def n_used(self) -> int:
+        """How many rows an epoch uses: all, or those of whole batches."""
+        n, size = len(self.rows), self.batch_size
+        return n // size * size if self.drops_last else n
+
+    def take(self, rows: np.ndarray) -> "TrainingData":
+        """Return one batch of the rows with these numbers."""
+        return TrainingData(self.rows[rows], self.targets[rows], None, len(rows))
 
     def as_rows(self) -> Rows:
         """Return the rows as ``evaluate`` takes them; they were checked."""

@@ -14,6 +14,7 @@ from fastbackprop._train.data import FitPlan, TrainingData
 from fastbackprop._train.evaluation import evaluate, figures_from
 from fastbackprop._train.loop import Loop
 from fastbackprop._train.progress import figures_of, show_progress
+from fastbackprop._train.rate_search import LearningRateSearch, sweep
 from fastbackprop._train.state import TrainingState
 
 __all__ = ["Fitting"]
@@ -40,7 +41,7 @@ class Fitting:
     def run(self, plan: FitPlan, state: TrainingState) -> None:
         """Do the epochs, in the model's lock."""
         data, history = plan.data, state.history
-        with show_progress(plan.shows_bar, plan.epochs * len(data.rows)) as bar:
+        with show_progress(plan.shows_bar, plan.epochs * data.n_used) as bar:
             self._diagnose(data)
             for epoch in range(1, plan.epochs + 1):
                 bar.set_description_str(f"epoch {epoch}/{plan.epochs}", refresh=False)
@@ -51,6 +52,12 @@ class Fitting:
                 if plan.on_epoch_end is not None:
                     plan.on_epoch_end(history)
 
+    def try_rates(self, data: TrainingData, rates: np.ndarray) -> LearningRateSearch:
+        """Train with each of the rates in turn; nothing is put back."""
+        assert data.order is not None
+        self._shuffle(data.order)
+        return sweep(self._loop, data, rates, data.order)
+
     def _epoch(self, plan: FitPlan, state: TrainingState, done: Callable[[int], object]) -> None:
         """One pass over the data, with its line in the history."""
         start = time.perf_counter()
@@ -59,7 +66,7 @@ class Fitting:
         self._loop.epoch(plan.data, state, done)
         seconds = time.perf_counter() - start
         model, loss, sums = self._loop.model, self._loop.loss, state.sums
-        figures = figures_from(model, loss, sums.cost, sums.n_right, len(plan.data.rows))
+        figures = figures_from(model, loss, sums.cost, sums.n_right, plan.data.n_used)
         if plan.validation is not None:
             measured = evaluate(model, loss, plan.validation, self._loop.n_threads)
             figures |= {f"validation_{name}": value for name, value in measured.items()}

@@ -93,6 +93,10 @@ class Loop:
             raise self._divergence(data, wrong, f"step {number}", "of before the step", 1, number)
         return results[-1].cost
 
+    def divisor(self, data: TrainingData) -> float:
+        """What the sum of the costs of all of the data is divided by."""
+        return float(data.n_used)
+
     def operations(self, n_rows: int) -> float:
         """Floating-point operations of one training step, and its overhead in the same unit."""
         overhead = len(self.model._layers) * (OVERHEAD_PER_LAYER + n_rows * OVERHEAD_PER_ROW)
@@ -113,12 +117,12 @@ class Loop:
         wrong, which is returned; a step that is alone fills it itself if it must. In the model's
         lock.
         """
-        model, n, size = self.model, len(data.rows), data.batch_size
+        model, n, size = self.model, data.n_used, data.batch_size
         # Once: the learning rate of an epoch is that of its start.
         settings = self.optimizer._spec(model.dtype)
         model._n_trainings += 1
         first_row = sums.row
-        with model._workspaces.borrowed(min(size, n)) as workspace:
+        with model._workspaces.borrowed(size) as workspace:
             for start, end in self._visits.parts(n - first_row, size, self.operations(size)):
                 part = first_row + start, first_row + end
                 outcome, cost, n_right, row, layer = self._call(

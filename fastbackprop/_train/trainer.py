@@ -1,5 +1,6 @@
 """Trainer: the four steps over many batches, one call of the kernels for many steps."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from fastbackprop._train.history import History
 from fastbackprop._train.loop import Loop
 from fastbackprop._train.outcome import warn_of_useless_fit
 from fastbackprop._train.progress import wants_bar
+from fastbackprop._train.rate_search import LearningRateSearch, check_sweep
 from fastbackprop._train.state import TrainingState
 
 __all__ = ["Trainer"]
@@ -139,6 +141,7 @@ class Trainer:
         batch_size: int | None = None,
         validation_data: tuple[Any, Any] | None = None,
         shuffle: bool = True,
+        drop_last: bool = False,
         progress_bar: bool | None = None,
         on_epoch_end: Callable[[History], object] | None = None,
         check_finite: bool = True,
@@ -160,6 +163,9 @@ class Trainer:
             Data that the model is evaluated on after each epoch.
         shuffle : bool, default=True
             Whether each epoch takes the samples in a new order.
+        drop_last : bool, default=False
+            Whether an epoch leaves out the samples behind its last whole batch; shuffled, those are
+            others each time.
         progress_bar : bool, optional
             None shows one where standard error is a terminal.
         on_epoch_end : callable, optional
@@ -202,6 +208,7 @@ class Trainer:
         epochs = check_integer("epochs", epochs)
         size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
         shuffle = check_true_false("shuffle", shuffle)
+        drop_last = check_true_false("drop_last", drop_last)
         rows, targets = self._data(X, y, check_finite)
         validation = (
             None
@@ -210,8 +217,13 @@ class Trainer:
         )
         if on_epoch_end is not None and not callable(on_epoch_end):
             raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}.")
+        if drop_last and size > len(rows):
+            raise ValueError(
+                f"batch_size must be at most {len(rows)}, the rows of X, with drop_last=True, got "
+                f"{size}."
+            )
         order = np.empty(len(rows), np.int64) if shuffle else None
-        data = TrainingData(rows, targets, order, min(size, len(rows)))
+        data = TrainingData(rows, targets, order, min(size, len(rows)), drop_last)
         plan = FitPlan(data, epochs, validation, wants_bar(progress_bar), on_epoch_end)
         return self._model._lock.run(self._fit, plan)
 
@@ -227,6 +239,90 @@ class Trainer:
             self._model, self._loss, data.rows, data.targets, state.history, data.batch_size
         )
         return state.history
+
+    def find_learning_rate(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        lowest: float = 1e-6,
+        highest: float = 10.0,
+        n_steps: int = 100,
+        batch_size: int | None = None,
+    ) -> LearningRateSearch:
+        """Try learning rates from small to large, a step with each, and suggest one.
+
+        A copy is trained: model, optimizer and the trainer's random state stay as they are. The
+        sweep ends early where the loss has risen for good. By Smith 2017, "Cyclical learning rates
+        for training neural networks".
+
+        Parameters
+        ----------
+        X, y : array-like
+            Samples, as in ``fit``.
+        lowest, highest : float, default=1e-6 and 10
+            The first rate and the last.
+        n_steps : int, default=100
+            How many rates to try, each as many times larger than the one before.
+        batch_size : int, optional
+            Number of samples in a step, instead of the trainer's.
+
+        Returns
+        -------
+        LearningRateSearch
+            ``suggestion``, and ``plot()`` to see what it comes from.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If data or an argument doesn't fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastbackprop as fb
+        >>> X = np.random.default_rng(0).normal(size=(500, 4))
+        >>> trainer = fb.Trainer(fb.mlp([4, 8, 1], seed=0), "half_squared_error", seed=0)
+        >>> search = trainer.find_learning_rate(X, X.sum(axis=1))
+        >>> 1e-3 < search.suggestion < 1
+        True
+        """
+        rates = check_sweep(lowest, highest, n_steps)
+        size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
+        rows, targets = self._data(X, y, check_finite=True)
+        twin = copy.deepcopy(self)
+        data = TrainingData(rows, targets, np.empty(len(rows), np.int64), min(size, len(rows)))
+        return twin._fitting.try_rates(data, rates)
+
+    def reset(self) -> None:
+        """Forget what former fits have left, but for the weights: begin training anew.
+
+        The optimizer's state for this model becomes that of before its first step, the order of
+        the rows begins again as the seed has it, and the history is empty.
+
+        Raises
+        ------
+        RuntimeError
+            If another thread trains the model.
+
+        Examples
+        --------
+        >>> import fastbackprop as fb
+        >>> model = fb.mlp([2, 1], seed=0)
+        >>> trainer = fb.Trainer(model, "half_squared_error", fb.SGD(0.1, momentum=0.9), seed=0)
+        >>> start, data = model.get_parameters(), ([[0.0, 1.0], [1.0, 1.0]], [1.0, 2.0])
+        >>> first = trainer.fit(*data, epochs=3).loss
+        >>> trainer.reset()
+        >>> model.set_parameters(start)
+        >>> trainer.fit(*data, epochs=3).loss == first
+        True
+        """
+        self._model._lock.run(self._reset)
+
+    def _reset(self) -> None:
+        self._optimizer._state(self._model._parameters).buffer.fill(0)
+        self._fitting.generator.restart()
+        self.history = History()
 
     def step(self, X: Any, y: Any, *, check_finite: bool = True) -> float:
         """One step on one batch: predict, compare, blame, correct.
