@@ -53,6 +53,10 @@ class BestWeights:
         else:
             self.epoch = 0
 
+    def put_back(self) -> None:
+        """Go back to the best epoch, or to the start if none has ended."""
+        self._put_back(self.room)
+
     def _put_back(self, copy: np.ndarray) -> None:
         size = self._parameters.values.size
         buffers = self._parameters.values, self._state

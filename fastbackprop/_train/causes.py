@@ -71,6 +71,7 @@ def _not_finite(parameters: Parameters, rows: np.ndarray, targets: Targets) -> s
 
 def _sizes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the largest and the mean magnitude of each column."""
+    matrix = matrix.reshape(len(matrix), -1)  # y of a loss of the user's own has any shape
     largest, total = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
     for first in range(0, len(matrix), ROWS_AT_ONCE):
         magnitudes = np.abs(matrix[first : first + ROWS_AT_ONCE].astype(np.float64))

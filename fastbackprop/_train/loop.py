@@ -1,11 +1,12 @@
 """The loop over batches: many steps to a call of the kernels, and what follows from a wrong one."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fastbackprop._compare.losses import Loss
+from fastbackprop._compare.own_loss import OwnLoss
 from fastbackprop._compare.samples import Checked
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
@@ -17,7 +18,8 @@ from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.causes import advice_after_divergence
 from fastbackprop._train.data import TrainingData
 from fastbackprop._train.evaluation import evaluate
-from fastbackprop._train.state import Sums, TrainingState
+from fastbackprop._train.own_steps import own_steps
+from fastbackprop._train.state import Outcome, Sums, TrainingState, Wrong
 
 __all__ = ["Loop"]
 
@@ -25,15 +27,11 @@ __all__ = ["Loop"]
 OVERHEAD_PER_LAYER = 2000
 OVERHEAD_PER_ROW = 200
 
-FINE, LOSS_NOT_FINITE = 0, 1  # of the kernels' enum Outcome
-
-
-class _Wrong(NamedTuple):
-    """Where a step went wrong, as the kernels say it."""
-
-    outcome: int
-    row: int  # the first of its batch
-    layer: int
+WHAT = {
+    Outcome.LOSS: "The loss stopped being finite",
+    Outcome.GRADIENT: "The gradient that the loss returned isn't finite",
+    Outcome.WEIGHTS: "A step would have made weights infinite or NaN",
+}
 
 
 class Loop:
@@ -70,6 +68,8 @@ class Loop:
         wrong = self._steps(data, state.sums, state.optimizer_state, state.best.room, advance)
         if wrong is not None:
             samples, best = Checked(data.as_rows(), data.targets), state.best
+            if isinstance(self.loss, OwnLoss):
+                best.put_back()  # which the kernels do otherwise
             best.settle(lambda: evaluate(self.model, self.loss, samples, self.n_threads)["loss"])
             batch = wrong.row // data.batch_size + 1
             raise self._divergence(
@@ -110,7 +110,7 @@ class Loop:
         undo: np.ndarray,
         advance: Callable[[Sums], object],
         is_alone: bool = False,
-    ) -> _Wrong | None:
+    ) -> Wrong | None:
         """All steps from the row of ``sums`` on, a few milliseconds to a call.
 
         ``advance`` gets the sums after each call; ``undo`` has what is put back where a step goes
@@ -118,6 +118,8 @@ class Loop:
         lock.
         """
         model, n, size = self.model, data.n_used, data.batch_size
+        if isinstance(self.loss, OwnLoss):
+            return own_steps(model, self.loss, self.optimizer, data, sums, advance)
         # Once: the learning rate of an epoch is that of its start.
         settings = self.optimizer._spec(model.dtype)
         model._n_trainings += 1
@@ -128,8 +130,8 @@ class Loop:
                 outcome, cost, n_right, row, layer = self._call(
                     workspace, data, part, settings, optimizer_state, sums, undo, is_alone
                 )
-                if outcome != FINE:
-                    return _Wrong(outcome, row, layer)
+                if outcome != Outcome.FINE:
+                    return Wrong(Outcome(outcome), row, layer)
                 sums = Sums(part[1], cost, n_right)
                 advance(sums)
         return None
@@ -159,19 +161,14 @@ class Loop:
         return model._lock.write(run, work, n_threads)
 
     def _divergence(
-        self, data: TrainingData, wrong: _Wrong, when: str, kept: str, epoch: int, batch: int
+        self, data: TrainingData, wrong: Wrong, when: str, kept: str, epoch: int, batch: int
     ) -> DivergenceError:
-        what = (
-            "The loss stopped being finite"
-            if wrong.outcome == LOSS_NOT_FINITE
-            else "A step would have made weights infinite or NaN"
-        )
         advice = advice_after_divergence(
             self.optimizer, self.model._parameters, data.rows, data.targets
         )
         layer = self.model.layers[wrong.layer]
         return DivergenceError(
-            f"{what} in {when}, first in layers[{wrong.layer}] ({layer!r}); "
+            f"{WHAT[wrong.outcome]} in {when}, first in layers[{wrong.layer}] ({layer!r}); "
             f"the model keeps the weights {kept}. {advice}",
             epoch,
             batch,

@@ -1,13 +1,14 @@
 """Where a fit is: what its steps advance."""
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 from fastbackprop._correct.state import OptimizerState
 from fastbackprop._train.best import BestWeights
 from fastbackprop._train.history import History
 
-__all__ = ["Sums", "TrainingState"]
+__all__ = ["Outcome", "Sums", "TrainingState", "Wrong"]
 
 
 class Sums(NamedTuple):
@@ -26,6 +27,30 @@ class Sums(NamedTuple):
     row: int = 0
     cost: float = 0.0
     n_right: int = 0
+
+
+class Outcome(IntEnum):
+    """What isn't finite in a step: the kernels' enum, and the gradient of a loss of one's own."""
+
+    FINE, LOSS, WEIGHTS, GRADIENT = range(4)
+
+
+class Wrong(NamedTuple):
+    """Where a step went wrong.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What isn't finite.
+    row : int
+        The first row of the batch.
+    layer : int
+        The index of the layer where it showed first.
+    """
+
+    outcome: Outcome
+    row: int
+    layer: int
 
 
 @dataclass

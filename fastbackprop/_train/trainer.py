@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fastbackprop._compare.losses import Loss, Targets, as_loss
+from fastbackprop._compare.losses import Loss, Targets
+from fastbackprop._compare.own_loss import LossFunction, OwnLoss, as_loss_or_function
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._core.arithmetic import quotient
 from fastbackprop._core.finite import check_weights
@@ -36,9 +37,11 @@ class Trainer:
     ----------
     model : Sequential
         The model to train, in place.
-    loss : str or Loss
+    loss : str, Loss or callable
         The loss to make small: "half_squared_error", "mean_squared_error", "cross_entropy" (behind
-        softmax), "binary_cross_entropy" (behind sigmoid), or an object.
+        softmax), "binary_cross_entropy" (behind sigmoid), an object, or a callable of your own:
+        ``cost, d_y_hat = loss(y_hat, y)``, the mean over the rows of a batch and its gradient. It
+        gets the rows of y as they are, and costs a call of Python in each step.
     optimizer : str or SGD, default="sgd"
         The optimizer that corrects the weights; "sgd" is ``SGD()`` with a learning rate of 0.01.
     batch_size : int, default=32
@@ -81,7 +84,7 @@ class Trainer:
     def __init__(
         self,
         model: Sequential,
-        loss: str | Loss,
+        loss: str | Loss | LossFunction,
         optimizer: str | SGD = "sgd",
         *,
         batch_size: int = 32,
@@ -92,7 +95,7 @@ class Trainer:
         if not isinstance(model, Sequential):
             raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
         self._model = model
-        self._loss = as_loss(loss)
+        self._loss = as_loss_or_function(loss)
         self._optimizer = as_optimizer(optimizer)
         self._batch_size = check_integer("batch_size", batch_size)
         self._loss._check_fits(model.layers[-1].activation, model.n_out)
@@ -109,9 +112,9 @@ class Trainer:
         return self._model
 
     @property
-    def loss(self) -> Loss:
-        """The loss."""
-        return self._loss
+    def loss(self) -> Loss | LossFunction:
+        """The loss, or the callable that was given for it."""
+        return self._loss.function if isinstance(self._loss, OwnLoss) else self._loss
 
     @property
     def optimizer(self) -> SGD:

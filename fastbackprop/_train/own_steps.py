@@ -1,0 +1,45 @@
+"""Steps with a loss of the user's own: predict, compare, blame, correct, in Python."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._compare.own_loss import OwnLoss
+from fastbackprop._core.errors import DivergenceError
+from fastbackprop._core.validation import as_numeric
+from fastbackprop._model.sequential import Sequential
+from fastbackprop._train.data import TrainingData
+from fastbackprop._train.state import Outcome, Sums, Wrong
+
+__all__ = ["own_steps"]
+
+
+def own_steps(
+    model: Sequential,
+    loss: OwnLoss,
+    optimizer: Any,
+    data: TrainingData,
+    sums: Sums,
+    advance: Callable[[Sums], object],
+) -> Wrong | None:
+    """All steps from the row of ``sums`` on; returns where one went wrong, and wasn't done."""
+    last_layer = len(model.layers) - 1
+    for first in range(sums.row, data.n_used, data.batch_size):
+        end = min(first + data.batch_size, data.n_used)
+        rows: Any = slice(first, end) if data.order is None else data.order[first:end]
+        targets = data.targets[rows]
+        y_hat = model.forward(data.rows[rows], check_finite=False)
+        cost, d_y_hat = loss(y_hat, targets.values)
+        if not np.isfinite(cost):
+            return Wrong(Outcome.LOSS, first, last_layer)
+        if not np.isfinite(as_numeric("d_y_hat", d_y_hat)).all():
+            return Wrong(Outcome.GRADIENT, first, last_layer)
+        model.backward(d_y_hat)
+        try:
+            optimizer.step(model)
+        except DivergenceError as error:
+            return Wrong(Outcome.WEIGHTS, first, error.layer)
+        sums = Sums(end, sums.cost + cost * (end - first), 0)
+        advance(sums)
+    return None
