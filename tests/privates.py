@@ -22,6 +22,7 @@ from fastbackprop._core.buffers import (
 from fastbackprop._core.dispatch import built_variants, missing_features
 from fastbackprop._core.naming import layer_in_code, layer_in_words
 from fastbackprop._core.threads import run
+from fastbackprop._correct.optimizers import OPTIMIZERS
 from fastbackprop._correct.state import OptimizerState
 from fastbackprop._data.digits import load_digits
 from fastbackprop._explain.chain import _through_softmax as through_softmax
@@ -46,6 +47,7 @@ __all__ = [
     "ACTIVATIONS",
     "FOR_SCRIPTS",
     "LOSSES",
+    "OPTIMIZERS",
     "TABLE",
     "History",
     "OpSpec",
