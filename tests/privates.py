@@ -88,6 +88,7 @@ __all__ = [
     "run",
     "show_progress",
     "state_of",
+    "table_of",
     "threads",
     "through_softmax",
     "uniform",
@@ -131,6 +132,11 @@ def n_steps(trainer):
 def generator_of(trainer):
     """Where a trainer's order of rows comes from."""
     return trainer._fitting.generator
+
+
+def table_of(diagnosis):
+    """The table of layers on the page of a Diagnosis."""
+    return diagnosis._layers_html()
 
 
 def quick_prediction(model, X):

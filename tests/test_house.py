@@ -145,6 +145,30 @@ def test_kernel_sources_are_included_from_the_ground_up():
     assert floors == sorted(floors)
 
 
+TESTS = Path(__file__).resolve().parent
+# Python's own, and what notebooks call.
+PUBLIC_ENOUGH = {"_exit", "_repr_html_"}
+
+
+def private_names_in(path):
+    """What a file of tests imports or uses of the package's inside."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastbackprop._"):
+            yield node.module
+        elif isinstance(node, ast.Attribute) and node.attr not in PUBLIC_ENOUGH:
+            owner = getattr(node.value, "func", node.value)
+            is_own = getattr(owner, "id", "") in {"self", "super"}
+            if node.attr.startswith("_") and not node.attr.endswith("__") and not is_own:
+                yield node.attr
+
+
+@pytest.mark.parametrize(
+    "path", sorted(x.relative_to(TESTS).as_posix() for x in TESTS.rglob("*.py"))
+)
+def test_tests_name_what_is_private_in_one_place(path):
+    assert path == "privates.py" or [*private_names_in(TESTS / path)] == []
+
+
 def test_all_is_what_is_public():
     public = {
         name

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from privates import table_of
 
 import fastbackprop as fb
 
@@ -41,7 +42,7 @@ def test_diagnose_names_weights_that_are_not_finite(value, learning_rate):
     assert found.layers[0]["weight_norm"] == pytest.approx(np.linalg.norm(model.layers[0].weight))
     assert found.layers[1]["weight_norm"] is None
     json.dumps(found.to_dict(), allow_nan=False)
-    assert "<td>-</td>" in found._layers_html()
+    assert "<td>-</td>" in table_of(found)
 
 
 def test_the_data_is_diagnosed_all_the_same():
