@@ -1,17 +1,32 @@
-"""An Explanation as plain data: lists, floats, strings."""
+"""An Explanation as one dict: plain data (lists, floats, strings), or with arrays."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["as_dict"]
+__all__ = ["as_dict", "doubles", "lists"]
 
 
-def as_dict(e: Any) -> dict[str, Any]:
-    """Return what ``Explanation.to_dict`` documents."""
+def lists(value: Any) -> Any:
+    """Return arrays as lists; so the dict is ready for JSON."""
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64).tolist()
+    return [lists(x) for x in value] if isinstance(value, list) else value
+
+
+def doubles(value: Any) -> Any:
+    """Return arrays as arrays of the same numbers in double."""
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64)
+    return [doubles(x) for x in value] if isinstance(value, list) else value
+
+
+def as_dict(e: Any, convert: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return what ``Explanation.to_dict`` documents, its arrays converted."""
     layers = [
         {
-            name: _plain(value)
+            name: convert(value)
             for name, value in vars(x).items()
             if name not in ("activation", "slope")
         }
@@ -33,17 +48,10 @@ def as_dict(e: Any) -> dict[str, Any]:
         "optimizer": e.optimizer,
         "n_samples": len(e.x),
         **{
-            name: _plain(getattr(e, name))
+            name: convert(getattr(e, name))
             for name in ("x", "y", "y_hat", "cost", "costs", "d_y_hat", "d_x")
         },
         "layers": layers,
-        "after": {name: _plain(value) for name, value in e.after._asdict().items()},
-        "blame": {name: _plain(value) for name, value in e.blame._asdict().items()},
+        "after": {name: convert(value) for name, value in e.after._asdict().items()},
+        "blame": {name: convert(value) for name, value in e.blame._asdict().items()},
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return lists and floats of whatever is in an explanation."""
-    if isinstance(value, np.ndarray):
-        return value.astype(np.float64).tolist()
-    return [_plain(x) for x in value] if isinstance(value, list) else value

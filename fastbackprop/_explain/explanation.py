@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._core.validation import check_choice, check_integer
-from fastbackprop._explain.as_dict import as_dict
+from fastbackprop._explain.as_dict import as_dict, lists
 from fastbackprop._explain.blame import Blamed, candidates, shares_of
 from fastbackprop._explain.chain import Chain, strongest_paths
 from fastbackprop._explain.html_page import HtmlPage
@@ -150,12 +150,12 @@ class Explanation(HtmlPage):
             ``costs``, ``d_y_hat``, ``d_x``; ``layers``, each with the attributes of
             LayerExplanation but its activation; ``after`` and ``blame`` with their names as here.
         """
-        return as_dict(self)
+        return as_dict(self, lists)
 
     def _page(self) -> str:
         from fastbackprop._explain.page import render  # likewise below: the import shall be quick
 
-        return render(self.to_dict())
+        return render([self])
 
     def plot(self, *, by: str = "value", ax: Any = None) -> Any:
         """Draw the network with matplotlib: lines as wide as weights are large, or to blame.
@@ -188,7 +188,7 @@ class Explanation(HtmlPage):
         """Return the page for notebooks, in a frame, where its styles and scripts meet nobody's."""
         from fastbackprop._explain.page import frame
 
-        return frame(self.to_dict())
+        return frame([self])
 
     def __str__(self) -> str:
         from fastbackprop._explain.text import text

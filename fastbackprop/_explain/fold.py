@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["AMOUNTS", "folded"]
+from fastbackprop._explain.as_dict import as_dict, doubles
+
+__all__ = ["AMOUNTS", "folded", "prepared"]
 
 # How much is tried to be shown, from the most on: neurons of a layer, samples, steps of a training.
 AMOUNTS = [
@@ -22,6 +24,12 @@ AMOUNTS = [
     (2, 1, 5),
     (1, 1, 2),
 ]
+
+
+def prepared(e: Any) -> dict[str, Any]:
+    """Return an Explanation as a dict with arrays, and the weights and biases most to blame."""
+    step = as_dict(e, doubles)
+    return {**step, "worst": _worst(step)}
 
 
 def folded(
@@ -70,7 +78,7 @@ def _most_blamed(steps: list[dict[str, Any]], most: int) -> list[list[int]]:
     totals += [
         np.sum([x["blame"]["neurons"][k] for x in steps], axis=0) for k in range(len(weights))
     ]
-    for place in _worst(steps[0])[: most // 2]:
+    for place in steps[0]["worst"][: most // 2]:
         for k, i in ((place["k"] - 1, place["i"]), (place["k"], place["j"])):
             if i is not None:
                 totals[k][i] = np.inf
@@ -82,7 +90,7 @@ def _most_costly(steps: list[dict[str, Any]]) -> list[list[int]]:
 
     The order is one for all steps, so that time moves under one sample.
     """
-    costs = [np.array(x["costs"]) for x in steps]
+    costs = [x["costs"] for x in steps]
     if len({len(x) for x in costs}) == 1:
         costs = [np.mean(costs, axis=0)] * len(costs)
     return [np.argsort(-x, kind="stable").tolist() for x in costs]
@@ -92,11 +100,11 @@ def _worst(step: dict[str, Any], most: int = 6) -> list[dict[str, Any]]:
     """Return the weights and biases most to blame: in layer k from i (None for a bias) to j."""
     worst = []
     for k, weights in enumerate(step["blame"]["weights"]):
-        shares = np.array(weights)
-        for flat in np.argsort(-shares, axis=None, kind="stable")[:most].tolist():
-            i, j = divmod(flat, shares.shape[1])
-            worst.append({"k": k + 1, "i": i, "j": j, "share": float(shares[i, j])})
-        biases = np.array(step["blame"]["biases"][k] or [])
+        for flat in np.argsort(-weights, axis=None, kind="stable")[:most].tolist():
+            i, j = divmod(flat, weights.shape[1])
+            worst.append({"k": k + 1, "i": i, "j": j, "share": float(weights[i, j])})
+        biases = step["blame"]["biases"][k]
+        biases = np.empty(0) if biases is None else biases
         worst += [
             {"k": k + 1, "i": None, "j": j, "share": float(biases[j])}
             for j in np.argsort(-biases, kind="stable")[:most].tolist()
@@ -127,21 +135,20 @@ def _step(
     data: dict[str, Any], index: int, neurons: list[list[int]], rows: list[int]
 ) -> dict[str, Any]:
     """Return one step, as far as it is shown."""
-    costs, samples = np.array(data["costs"]), np.array(rows)
-    x = np.array(data["x"])
+    costs, samples = data["costs"], np.array(rows)
 
     def part(name: str, columns: list[int]) -> Any:
-        array = np.array(data[name])
+        array = data[name]
         # A loss of the user's own may compare with something else than numbers for the outputs.
         return (
             []
-            if name == "y" and array.shape != np.shape(data["y_hat"])
+            if name == "y" and array.shape != data["y_hat"].shape
             else _plain(array[samples[:, None], columns])
         )
 
     layers = []
     for k, layer in enumerate(data["layers"]):
-        a_prev = x if k == 0 else np.array(data["layers"][k - 1]["a"])
+        a_prev = data["x"] if k == 0 else data["layers"][k - 1]["a"]
         layers.append(_layer(layer, a_prev, data["blame"], k, samples, neurons[k], neurons[k + 1]))
     return {
         "index": index,
@@ -155,7 +162,7 @@ def _step(
             name: _plain(data["after"][name])
             for name in ("cost", "predicted_cost", "falls", "verdict")
         },
-        "worst": [{**x, "share": _plain(x["share"])} for x in _worst(data)],
+        "worst": [{**x, "share": _plain(x["share"])} for x in data["worst"]],
         "layers": layers,
     }
 
@@ -173,23 +180,19 @@ def _layer(
 
     It sums over the others as rest_in (of z) and rest_out (of dC/da).
     """
-    weight, delta = np.array(layer["weight"]), np.array(layer["delta"])[samples]
+    weight, delta = layer["weight"], layer["delta"][samples]
     other_in = np.setdiff1d(np.arange(weight.shape[0]), inputs)
     other_out = np.setdiff1d(np.arange(weight.shape[1]), outputs)
     values: dict[str, Any] = {
-        name: None
-        if layer[name] is None
-        else _plain(np.array(layer[name])[samples[:, None], outputs])
+        name: None if layer[name] is None else _plain(layer[name][samples[:, None], outputs])
         for name in ("z", "a", "derivative", "delta")
     }
     for name in ("weight", "weight_gradient", "weight_step", "weight_after"):
-        values[name] = _plain(np.array(layer[name])[np.array(inputs)[:, None], outputs])
+        values[name] = _plain(layer[name][np.array(inputs)[:, None], outputs])
     for name in ("bias", "bias_gradient", "bias_step", "bias_after"):
-        values[name] = None if layer[name] is None else _plain(np.array(layer[name])[outputs])
-    values["blame"] = _plain(np.array(blame["weights"][k])[np.array(inputs)[:, None], outputs])
-    values["bias_blame"] = (
-        None if layer["bias"] is None else _plain(np.array(blame["biases"][k])[outputs])
-    )
+        values[name] = None if layer[name] is None else _plain(layer[name][outputs])
+    values["blame"] = _plain(blame["weights"][k][np.array(inputs)[:, None], outputs])
+    values["bias_blame"] = None if layer["bias"] is None else _plain(blame["biases"][k][outputs])
     values["rest_in"] = _plain((a_prev[samples][:, other_in] @ weight[other_in])[:, outputs])
     values["rest_out"] = _plain((delta[:, other_out] @ weight[:, other_out].T)[:, inputs])
     return values

@@ -5,10 +5,11 @@ The folder ``web`` has its markup, its style, and its script along the script's 
 
 import html
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from fastbackprop._explain.fold import AMOUNTS, folded
+from fastbackprop._explain.fold import AMOUNTS, folded, prepared
 
 __all__ = ["frame", "render"]
 
@@ -26,9 +27,9 @@ SCRIPTS = (
 )
 
 
-def render(data: dict[str, Any]) -> str:
-    """Return the page for ``Explanation.to_dict()`` or ``TrainingExplanation.to_dict()``."""
-    steps = data["steps"] if data.get("kind") == "training" else [data]
+def render(explanations: Sequence[Any]) -> str:
+    """Return the page of the Explanation of a step, or of those of a training."""
+    steps = [prepared(e) for e in explanations]
     template = _template()
     page = ""
     for amount in AMOUNTS:
@@ -40,9 +41,9 @@ def render(data: dict[str, Any]) -> str:
     return page
 
 
-def frame(data: dict[str, Any]) -> str:
+def frame(explanations: Sequence[Any]) -> str:
     """Return the page in a frame, for notebooks: there its styles and scripts meet nobody's."""
-    page = html.escape(render(data), quote=True)
+    page = html.escape(render(explanations), quote=True)
     return (
         f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0" '
         'title="explanation"></iframe>'

@@ -52,13 +52,13 @@ class TrainingExplanation(HtmlPage):
     def _page(self) -> str:
         from fastbackprop._explain.page import render
 
-        return render(self.to_dict())
+        return render(self.steps)
 
     def _repr_html_(self) -> str:
         """For notebooks: see Explanation."""
         from fastbackprop._explain.page import frame
 
-        return frame(self.to_dict())
+        return frame(self.steps)
 
     def __str__(self) -> str:
         lines = [
