@@ -55,6 +55,7 @@ __all__ = [
     "Parameters",
     "activations",
     "aligned_empty",
+    "alpha_of",
     "aligned_zeros",
     "built_variants",
     "call_a_helper",
@@ -107,6 +108,11 @@ def kernel_module(variant, dtype):
 def network_of(model):
     """The kernels' plan of a model."""
     return model._network
+
+
+def alpha_of(layer):
+    """The parameter of a layer's activation."""
+    return layer._activation.alpha
 
 
 def parameters_of(model):

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from privates import ACTIVATIONS, TABLE
+from privates import ACTIVATIONS, TABLE, alpha_of
 from reference import HIDDEN, parameters
 
 import fastbackprop as fb
@@ -55,7 +55,7 @@ def net_without_kinks_nearby(hidden, last):
         for layer in model.layers:
             z = a @ layer.weight + layer.bias
             margin = min(margin, abs(z).min())
-            a = TABLE[layer.activation].value(z, layer._activation.alpha)
+            a = TABLE[layer.activation].value(z, alpha_of(layer))
             alive = alive and (z > 0).any(axis=0).all()
         if margin > 0.01 and alive:
             return model
