@@ -9,8 +9,18 @@ from pathlib import Path
 from fastbackprop._cli import data as cli_data
 from fastbackprop._cli.data import read_data
 from fastbackprop._cli.main import main
+from fastbackprop._compare.loss import Loss
+from fastbackprop._compare.loss import _spec_of as spec_of
 from fastbackprop._compare.losses import LOSSES
+from fastbackprop._compare.targets import Targets
+from fastbackprop._compare.weights import (
+    as_weights,
+    check_class_weight,
+    class_indices,
+    of_classes,
+)
 from fastbackprop._core import activations, dispatch, rows, threads, visits
+from fastbackprop._core import losses as loss_table
 from fastbackprop._core.activations import ACTIVATIONS, TABLE
 from fastbackprop._core.buffers import (
     Parameters,
@@ -50,16 +60,21 @@ __all__ = [
     "OPTIMIZERS",
     "TABLE",
     "History",
+    "Loss",
     "OpSpec",
     "OptimizerState",
     "Parameters",
+    "Targets",
     "activations",
     "aligned_empty",
     "aligned_zeros",
     "alpha_of",
+    "as_weights",
     "built_variants",
     "call_a_helper",
     "cgroup_quota",
+    "check_class_weight",
+    "class_indices",
     "cli_data",
     "copy_of",
     "digest_of_file",
@@ -72,12 +87,14 @@ __all__ = [
     "layer_in_code",
     "layer_in_words",
     "load_digits",
+    "loss_table",
     "main",
     "missing_features",
     "n_helpers",
     "n_steps",
     "network_of",
     "normal",
+    "of_classes",
     "padded_rows",
     "parameters_of",
     "quick_prediction",
@@ -88,6 +105,7 @@ __all__ = [
     "rows",
     "run",
     "show_progress",
+    "spec_of",
     "state_of",
     "table_of",
     "threads",

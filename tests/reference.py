@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from privates import (
+    LOSSES,
     TABLE,
     OpSpec,
     OptimizerState,
@@ -17,9 +18,11 @@ from privates import (
     built_variants,
     dispatch,
     kernel_module,
+    loss_table,
     missing_features,
     network_of,
     run,
+    spec_of,
 )
 
 DTYPES = ("float32", "float64")
@@ -52,13 +55,12 @@ def below_largest(z):
     return np.subtract(z, largest, out=np.zeros(z.shape), where=(z != largest) | np.isnan(z))
 
 
-def surprises(z):
-    """-log softmax z."""
+def negative_log_softmax(z):
     z = below_largest(z)
     return np.log(np.exp(z).sum(axis=1, keepdims=True)) - z
 
 
-def binary_surprises(z, y):
+def binary_cross_entropies(z, y):
     """-log of what sigmoid z leaves to y; for infinite z 0 where y is what z says, else inf."""
     z_finite = np.where(np.isinf(z), 0, z)
     costs = np.maximum(z, 0) - z_finite * y + np.log1p(np.exp(-np.abs(z)))
@@ -93,12 +95,17 @@ def compare(loss, layer, z, a, y):
     n, n_out = a.shape
     if loss == "cross_entropy":
         y = one_hot(y, n_out)
-        costs = np.multiply(y, surprises(z), out=np.zeros(y.shape), where=y != 0)  # no 0 * inf
+        zeros = np.zeros(y.shape)  # instead of 0 * inf
+        costs = np.multiply(y, negative_log_softmax(z), out=zeros, where=y != 0)
         return costs.sum() / n, (a - y) / n
     if loss == "binary_cross_entropy":
-        return binary_surprises(z, y).sum() / (n * n_out), (a - y) / (n * n_out)
-    outputs = {"half_squared_error": 2, "mean_squared_error": n_out}[loss]
-    return ((a - y) ** 2).sum() / (n * outputs), derive(layer, z, a, 2 * (a - y) / (n * outputs))
+        return binary_cross_entropies(z, y).sum() / (n * n_out), (a - y) / (n * n_out)
+    row = loss_table.TABLE[loss]
+    if row.activation == "exp":
+        return (a - y * z).mean(), (a - y) / (n * n_out)
+    y = one_hot(y, n_out)
+    d_a = row.gradient(a, y, row.default) / n
+    return row.cost(a, y, row.default).mean(), derive(layer, z, a, d_a)
 
 
 def n_right(loss, z, a, y):
@@ -173,14 +180,9 @@ def kernels(variant, dtype):
     return kernel_module(variant, dtype)
 
 
-def loss_spec(loss, n_out):
-    """(the kernel's name, fused, n times the constant in the gradient, that in the cost)."""
-    return {
-        "half_squared_error": ("squared_error", False, 1.0, 0.5),
-        "mean_squared_error": ("squared_error", False, 2.0 / n_out, 1.0 / n_out),
-        "cross_entropy": ("cross_entropy", True, 1.0, 1.0),
-        "binary_cross_entropy": ("binary_cross_entropy", True, 1.0 / n_out, 1.0 / n_out),
-    }[loss]
+def loss_spec(module, loss, n_out):
+    """The LossSpec of a loss by name, of one module of kernels."""
+    return spec_of(LOSSES[loss](), n_out, module)
 
 
 class Kernels:
@@ -263,23 +265,33 @@ class Kernels:
         span=None,
         n_threads=1,
         crowded=False,
+        **weights,
     ):
         """All steps of the rows in span; returns (outcome, cost, n_right, start, layer)."""
         first, last = span or (0, len(X))
         work = self.kernels.TrainingWork(
             self.workspace, self.cast(X), *self.targets(y), order, first, last,
-            batch_size or len(X), loss_spec(loss, self.places[-1].n_out), self.update(optimizer),
-            self.state().buffer if state is None else state, 0.0, 0, n_threads, crowded,
+            batch_size or len(X), loss_spec(self.kernels, loss, self.places[-1].n_out),
+            self.update(optimizer), self.state().buffer if state is None else state,
+            0.0, 0, n_threads, crowded, **weights,
         )  # fmt: skip
         return run(work, n_threads)
 
-    def evaluate(self, loss, X, y, n_threads=1):
+    def evaluate(self, loss, X, y, n_threads=1, **weights):
         """The sum of the costs, and what was right."""
         scratch = self.spoiled(n_threads * self.network.predict_scratch_size)
         costs = np.full(len(X), np.nan, self.dtype)
-        spec = loss_spec(loss, self.places[-1].n_out)
+        spec = loss_spec(self.kernels, loss, self.places[-1].n_out)
         work = self.kernels.PredictionWork(
-            self.network, self.cast(X), None, scratch, *self.targets(y), spec, costs, n_threads
+            self.network,
+            self.cast(X),
+            None,
+            scratch,
+            *self.targets(y),
+            spec,
+            costs,
+            n_threads,
+            **weights,
         )
         n_right = run(work, n_threads)
         return self.kernels.sum_costs(costs, 0.0), n_right

@@ -27,7 +27,10 @@ CHECK, TESTS, BITS = (
     "tests/blame/test_derivatives.py",
     "tests/kernels/test_bits.py",
 )
-ACTIVATIONS, LOSSES = "predict/activations.pxi", "compare/losses.pxi"
+ACTIVATIONS = "predict/activations.pxi"
+SQUARED, ENTROPY = "compare/squared_error.pxi", "compare/cross_entropy.pxi"
+BINARY, FOCAL = "compare/binary_cross_entropy.pxi", "compare/focal_cross_entropy.pxi"
+ROBUST, HINGE, GAUSSIAN = "compare/robust.pxi", "compare/hinge.pxi", "compare/gaussian_nll.pxi"
 BACKWARD, GRADIENT = "blame/backward.pxi", "correct/gradient.pxi"
 SINGLE, FIRST, SECOND = "run/single.pxi", "run/derivatives.pxi", "run/hessian.pxi"
 PLANTS = [
@@ -44,13 +47,26 @@ PLANTS = [
     ("softmax", ACTIVATIONS, "v_mul(v_load(p + j), v_sub(", "v_mul(v_mul(v_load(p + j), {p}), "
         "v_sub(", CHECK),
     ("softmax's mean", ACTIVATIONS, "(delta + j), mean)", "(delta + j), v_mul(mean, {p}))", CHECK),
-    ("squared error", LOSSES, "v_mul(error, scale)", "v_mul(v_mul(error, scale), {p})", CHECK),
-    ("cross entropy of labels", LOSSES, "* LANES), scale)", "* LANES), v_mul(scale, {p}))", CHECK),
-    ("cross entropy, the label", LOSSES, "(p[label] - 1) *", "(p[label] - 1) * {r} *", CHECK),
-    ("cross entropy of rows", LOSSES, "v_mul(v_sub(v_load(p + j), load_target(y, j, n)),",
-     "v_mul(v_mul(v_sub(v_load(p + j), load_target(y, j, n)), {p}),", CHECK),
-    ("binary cross entropy", LOSSES, "v_mul(v_sub(v_load(p + j), t),",
-     "v_mul(v_mul(v_sub(v_load(p + j), t), {p}),", CHECK),
+    ("squared error", SQUARED, "gradient[0] = error", "gradient[0] = v_mul(error, {p})", CHECK),
+    ("cross entropy of labels", ENTROPY, "* LANES), scale)", "* LANES), v_mul(scale, {p}))", CHECK),
+    ("cross entropy, the label", ENTROPY, "(p[label] - (loss.on + loss.off)) *",
+     "(p[label] - (loss.on + loss.off)) * {r} *", CHECK),
+    ("cross entropy of rows", ENTROPY, "v_sub(v_load(p + j), smoothed(loss, load_target(y, j, n)))",
+     "v_mul({p}, v_sub(v_load(p + j), smoothed(loss, load_target(y, j, n))))", CHECK),
+    ("focal cross entropy", FOCAL, "delta[j] = t * h", "delta[j] = t * h * {r}", CHECK),
+    ("binary cross entropy", BINARY, "v_sub(p, t)", "v_mul(v_sub(p, t), {p})", CHECK),
+    ("absolute error", ROBUST, "sign_of(error, v_set1(-1), v_set1(1))",
+     "v_mul({p}, sign_of(error, v_set1(-1), v_set1(1)))", CHECK),
+    ("huber", ROBUST, "v_copysign(most, error)", "v_mul({p}, v_copysign(most, error))", CHECK),
+    ("log cosh", ROBUST, "v_div(v_add(t, t)", "v_div(v_mul({p}, v_add(t, t))", CHECK),
+    ("quantile, from above", ROBUST, "v_sub(v_set1(1), q))", "v_mul({p}, v_sub(v_set1(1), q)))",
+     CHECK),
+    ("hinge", HINGE, "margin), v_sub(v_zero(), t)", "margin), v_mul({p}, v_sub(v_zero(), t))",
+     CHECK),
+    ("Gaussian, means", GAUSSIAN, "distance * loss.gradient_scale", "distance * {r} * "
+        "loss.gradient_scale", CHECK),
+    ("Gaussian, variances", GAUSSIAN, "(<real>0.5 - <real>0.5 * square)",
+     "{r} * (<real>0.5 - <real>0.5 * square)", CHECK),
     ("dC/da through W", BACKWARD, "layer.transposed + j, layer.row_in, sums)\n",
      "layer.transposed + j, layer.row_in, sums)\n"
      "    for i in range(rows * vectors):\n        sums[i] = v_mul(sums[i], {p})\n", CHECK),
@@ -79,7 +95,10 @@ PLANTS = [
     ("softmax'', second", SECOND, "p[j] * (delta[j] - r_mean)", "p[j] * {r} * (delta[j] - r_mean)",
      TESTS),
     ("softmax'', mean", SECOND, "+ d[j] * rp[j]", "+ {r} * d[j] * rp[j]", TESTS),
-    ("loss''", LOSSES, "r_a[j] * loss.gradient_scale", "r_a[j] * loss.gradient_scale * {r}", TESTS),
+    ("squared error''", SQUARED, "return v_set1(1)", "return {p}", TESTS),
+    ("cross entropy''", ENTROPY, "r_a[j] * loss.gradient_scale", "{r} * r_a[j] * "
+        "loss.gradient_scale", TESTS),
+    ("binary cross entropy''", BINARY, "return v_set1(1)", "return {p}", TESTS),
 ]  # fmt: skip
 PRELUDE = f"""
 import os as _os
@@ -100,14 +119,19 @@ from fastbackprop._core.activations import TABLE
 
 rng = np.random.default_rng(0)
 X, labels, rows = rng.normal(size=(6, 4)), rng.integers(0, 3, 6), rng.dirichlet(np.ones(3), 6)
-for hidden, (last, loss, y), dtype in itertools.product(
-    [name for name, row in TABLE.items() if row.derivative],
-    (("identity", "half_squared_error", rows), ("softmax", "half_squared_error", rows),
-     ("softmax", "cross_entropy", labels), ("softmax", "cross_entropy", rows),
-     ("sigmoid", "binary_cross_entropy", rows)),
+errors = ("mean_absolute_error", "huber", "log_cosh", "quantile")
+for (hidden, (last, loss, y)), dtype in itertools.product(
+    [*itertools.product([name for name, row in TABLE.items() if row.derivative],
+        (("identity", "half_squared_error", rows), ("softmax", "half_squared_error", rows),
+         ("softmax", "cross_entropy", labels), ("softmax", "cross_entropy", rows),
+         ("sigmoid", "binary_cross_entropy", rows))),
+     *itertools.product(["tanh"],
+        (*(("identity", name, 3 * rows) for name in errors), ("identity", "hinge", rows > 0.3),
+         ("softmax", "focal_cross_entropy", labels), ("identity", "gaussian_nll", rows[:, :1])))],
     ("float32", "float64"),
 ):
-    layers = [fb.Dense(4, 9, hidden), fb.Dense(9, 5, hidden), fb.Dense(5, 3, last)]
+    n_out = 2 if loss == "gaussian_nll" else 3
+    layers = [fb.Dense(4, 9, hidden), fb.Dense(9, 5, hidden), fb.Dense(5, n_out, last)]
     check = fb.gradient_check(fb.Sequential(layers, seed=1, dtype=dtype), X, y, loss=loss)
     if not check:
         sys.exit(str(check).splitlines()[-1])

@@ -176,7 +176,7 @@ class Derivatives:
             If data doesn't fit, or a weight isn't finite.
         """
         loss, rows, targets = self._data(X, y, loss)
-        spec = loss._spec(self.n_out)
+        spec = loss._spec(self.n_out, self._dtype)
         out: LayerGradients = [
             (
                 np.empty((len(rows), layer.n_in, layer.n_out), self._dtype),
@@ -201,6 +201,11 @@ class Derivatives:
                     crowded,
                 )
                 run(work, threads)
+        if targets.shares is not None:  # a sample's own cost is the mean over what it has
+            for array in (x for pair in out for x in pair if x is not None):
+                array /= np.maximum(targets.shares, np.finfo(self._dtype).tiny).reshape(
+                    -1, *(1,) * (array.ndim - 1)
+                )
         return out
 
     def hessian_vector_product(
@@ -233,7 +238,7 @@ class Derivatives:
         loss, rows, targets = self._data(X, y, loss)
         if len(rows) == 0:
             raise ValueError("X must have at least one row, got 0.")
-        direction, n, spec = self._as_direction(v), len(rows), loss._spec(self.n_out)
+        direction, n, spec = self._as_direction(v), len(rows), loss._spec(self.n_out, self._dtype)
         size = self._parameters.values.size
         widest = max(
             row_length(n, self._dtype) for layer in self._layers for n in (layer.n_in, layer.n_out)
@@ -254,7 +259,7 @@ class Derivatives:
                 for first, last in visits.parts(end, 1, operations):
                     work = module.HessianWork(
                         workspace, moved_workspace, rows, targets.values, targets.labels, spec,
-                        out, scratch, of_weights, first, last, threads, crowded,
+                        out, scratch, of_weights, first, last, threads, crowded, targets.shares,
                     )  # fmt: skip
                     run(work, threads)
         return [

@@ -15,9 +15,9 @@ SUFFIXES = {".h", ".pxd", ".pxi", ".pyx"}
 
 
 def written_sources() -> dict[str, str]:
-    """What setup.py writes of the table of activations for the kernels to include."""
-    table = runpy.run_path(str(PACKAGE / "_core/activations.py"))
-    return dict(table["kernel_sources"]())
+    """What setup.py writes of the tables of activations and losses for the kernels to include."""
+    tables = [runpy.run_path(str(PACKAGE / f"_core/{x}.py")) for x in ("activations", "losses")]
+    return {name: text for table in tables for name, text in table["kernel_sources"]().items()}
 
 
 def digest_of_sources() -> str | None:

@@ -34,8 +34,8 @@ def diagnose(
     model: Sequential,
     X: Any,
     y: Any,
-    *,
     loss: str | Loss | LossFunction,
+    *,
     learning_rate: float | None = None,
 ) -> Diagnosis:
     """Look for what keeps a network from learning, in the data, the network, the learning rate.

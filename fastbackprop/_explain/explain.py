@@ -30,8 +30,8 @@ def explain(
     model: Sequential,
     x: Any,
     y: Any,
-    *,
     loss: str | Loss | LossFunction,
+    *,
     learning_rate: float = 0.01,
 ) -> Explanation:
     """Explain one step of backpropagation: predict, compare, blame, correct, with every number.

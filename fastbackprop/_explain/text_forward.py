@@ -2,19 +2,13 @@
 
 from typing import Any
 
+from fastbackprop._core.losses import TABLE
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._explain.chain import bias_name, name_of, weight_name
 from fastbackprop._explain.chain import shown_number as number
 from fastbackprop._explain.text_terms import Line, and_more, largest, sum_of
 
 __all__ = ["compare_lines", "predict_lines"]
-
-FORMULAS = {
-    "half_squared_error": "1/2 sum (y_hat - y)^2",
-    "mean_squared_error": "mean of (y_hat - y)^2",
-    "cross_entropy": "-sum y log y_hat",
-    "binary_cross_entropy": "-mean of (y log y_hat + (1 - y) log(1 - y_hat))",
-}
 
 
 def predict_lines(e: Any, s: int) -> list[Line]:
@@ -56,7 +50,7 @@ def _neuron(e: Any, k: int, j: int, s: int) -> Line:
 def compare_lines(e: Any, s: int) -> list[Line]:
     """Return y_hat, y, C and dC/dy_hat of sample s."""
     n_out = e.y_hat.shape[1]
-    formula = FORMULAS.get(e.loss, f"{e.loss}(y_hat, y)")
+    formula = TABLE[e.loss].formula if e.loss in TABLE else f"{e.loss}(y_hat, y)"
     if n_out == 1:
         formula = formula.replace("sum ", "").replace("mean of ", "")
     # A loss of the user's own may compare with something else than numbers for the outputs.

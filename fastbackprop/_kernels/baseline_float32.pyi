@@ -18,8 +18,22 @@ has_fma: bool
 is_debug: bool
 sources: str
 
-# Of a loss: name, fused, gradient factor, cost factor.
-_LossSpec = tuple[str, bool, float, float]
+class LossSpec:
+    def __new__(
+        cls,
+        kind: str,
+        fused: bool,
+        gradient_factor: float,
+        cost_factor: float,
+        n_targets: int,
+        parameter: float = 0,
+        on: float = 1,
+        off: float = 0,
+        masks: bool = False,
+        columns: np.ndarray | None = None,
+    ) -> Self: ...
+    @property
+    def gradient_factor(self) -> float: ...
 
 class UpdateSpec:
     def __new__(
@@ -69,7 +83,7 @@ class TrainingWork(Work):
         first: int,
         last: int,
         batch_size: int,
-        loss_spec: _LossSpec,
+        loss_spec: LossSpec,
         update_spec: UpdateSpec,
         state: np.ndarray,
         cost: float,
@@ -79,6 +93,8 @@ class TrainingWork(Work):
         undo: np.ndarray | None = None,
         rates: np.ndarray | None = None,
         undo_is_filled: bool = True,
+        weights: np.ndarray | None = None,
+        shares: np.ndarray | None = None,
     ) -> None: ...
     # outcome, cost, n_right, first row of the batch, layer
     def run(
@@ -97,10 +113,12 @@ class PredictionWork(SpanWork):
         scratch: np.ndarray,
         targets: np.ndarray | None = None,
         labels: np.ndarray | None = None,
-        loss_spec: _LossSpec | None = None,
+        loss_spec: LossSpec | None = None,
         costs: np.ndarray | None = None,
         n_threads: int = 1,
         crowded: bool = False,
+        weights: np.ndarray | None = None,
+        shares: np.ndarray | None = None,
     ) -> None: ...
     def run(self, call: Callable[[Work], Any] | None = None) -> int: ...
 
@@ -130,7 +148,7 @@ class SampleGradientsWork(SpanWork):
         X: np.ndarray,
         targets: np.ndarray | None,
         labels: np.ndarray | None,
-        loss_spec: _LossSpec,
+        loss_spec: LossSpec,
         out: list[tuple[np.ndarray | None, np.ndarray | None]],
         n_threads: int = 1,
         crowded: bool = False,
@@ -144,7 +162,7 @@ class HessianWork(SpanWork):
         X: np.ndarray,
         targets: np.ndarray | None,
         labels: np.ndarray | None,
-        loss_spec: _LossSpec,
+        loss_spec: LossSpec,
         out: np.ndarray,
         scratch: np.ndarray,
         of_weights: bool,
@@ -152,6 +170,7 @@ class HessianWork(SpanWork):
         last: int,
         n_threads: int = 1,
         crowded: bool = False,
+        shares: np.ndarray | None = None,
     ) -> None: ...
 
 class QuickPredictor:
@@ -171,7 +190,7 @@ def inspect(
 def hessian_chunks(network: Network) -> int: ...
 def sum_costs(costs: np.ndarray, total: float) -> float: ...
 def compare(
-    loss_spec: _LossSpec,
+    loss_spec: LossSpec,
     z: np.ndarray,
     a: np.ndarray,
     targets: np.ndarray | None,
@@ -179,6 +198,8 @@ def compare(
     delta: np.ndarray,
     n_out: int,
     costs: np.ndarray,
+    weights: np.ndarray | None = None,
+    shares: np.ndarray | None = None,
 ) -> float: ...
 def correct(
     network: Network,

@@ -29,6 +29,13 @@ class TrainingData(NamedTuple):
         n, size = len(self.rows), self.batch_size
         return n // size * size if self.drops_last else n
 
+    @property
+    def used_targets(self) -> Targets:
+        """The targets of the rows that an epoch uses, in their order where some are left out."""
+        if self.n_used == len(self.rows):
+            return self.targets
+        return self.targets[slice(self.n_used) if self.order is None else self.order[: self.n_used]]
+
     def take(self, rows: np.ndarray) -> "TrainingData":
         """Return one batch of the rows with these numbers."""
         return TrainingData(self.rows[rows], self.targets[rows], None, len(rows))

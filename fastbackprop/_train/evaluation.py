@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbackprop._compare.losses import Loss
+from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.own_loss import OwnLoss
 from fastbackprop._compare.samples import Checked
 from fastbackprop._core.arithmetic import quotient
@@ -20,9 +20,10 @@ def evaluate(
     """Return the mean cost of samples, and for classification the accuracy."""
     rows, targets = samples
     if isinstance(loss, OwnLoss):
-        cost, _ = loss(model.predict(rows.whole(), check_finite=False), targets.values)
+        y_hat = model.predict(rows.whole(), check_finite=False)
+        cost, _ = loss(y_hat, targets.values, targets.weights)
         return {"loss": cost}
-    spec = loss._spec(model.n_out)
+    spec = loss._spec(model.n_out, model.dtype)
     costs = np.empty(len(rows), model.dtype)
 
     def comparison(some: slice) -> dict[str, Any]:
@@ -31,21 +32,22 @@ def evaluate(
             "out": None,
             "targets": wanted.values,
             "labels": wanted.labels,
+            **wanted.of_samples,
             "loss_spec": spec,
             "costs": costs[some],
         }
 
     n_right = model._run_over_rows(rows, n_threads, comparison)
     cost = kernels(model.dtype).sum_costs(costs, 0.0)
-    return figures_from(model, loss, cost, n_right, len(rows))
+    return figures_from(model, loss, cost, n_right, targets)
 
 
 def figures_from(
-    model: Sequential, loss: Loss, cost: float, n_right: int, n_rows: int
+    model: Sequential, loss: Loss, cost: float, n_right: int, targets: Targets
 ) -> dict[str, float]:
-    """Return the figures that sums over so many rows make."""
-    figures = {"loss": quotient(cost, n_rows)}
+    """Return the figures that sums over all rows make."""
+    figures = {"loss": targets.mean_of(cost)}
     if loss.is_classification:
         outputs = 1 if loss.activation == "softmax" else model.n_out
-        figures["accuracy"] = quotient(n_right, n_rows * outputs)
+        figures["accuracy"] = quotient(n_right, len(targets) * outputs)
     return figures

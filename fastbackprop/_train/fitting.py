@@ -66,7 +66,8 @@ class Fitting:
         self._loop.epoch(plan.data, state, done)
         seconds = time.perf_counter() - start
         model, loss, sums = self._loop.model, self._loop.loss, state.sums
-        figures = figures_from(model, loss, sums.cost, sums.n_right, plan.data.n_used)
+        targets = plan.data.used_targets
+        figures = figures_from(model, loss, sums.cost, sums.n_right, targets)
         if plan.validation is not None:
             measured = evaluate(model, loss, plan.validation, self._loop.n_threads)
             figures |= {f"validation_{name}": value for name, value in measured.items()}

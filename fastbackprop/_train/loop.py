@@ -154,9 +154,9 @@ class Loop:
         )
         work = kernels(model.dtype).TrainingWork(
             workspace, data.rows, targets.values, targets.labels, data.order,
-            first, last, data.batch_size, self.loss._spec(model.n_out), settings,
+            first, last, data.batch_size, self.loss._spec(model.n_out, model.dtype), settings,
             optimizer_state.buffer, sums.cost, sums.n_right, n_threads, crowded, undo,
-            undo_is_filled=not is_alone,
+            undo_is_filled=not is_alone, **targets.of_samples,
         )  # fmt: skip
         return model._lock.write(run, work, n_threads)
 

@@ -69,16 +69,12 @@ def _rise(
 
 
 def _cost_of_best_constant(model: Sequential, loss: Loss, targets: Targets) -> float:
-    """Return what predicting the mean of the targets for each row costs: the best of constants."""
+    """Return what the best of predictions that are the same for each row costs."""
     n_rows = max(ROWS, int(NUMBERS_AT_ONCE / model.n_out))
     some = targets[:: -(-len(targets) // n_rows)]
-    if targets.labels is not None:
-        mean = np.bincount(targets.labels, minlength=model.n_out) / len(targets)
-        y: np.ndarray | None = some.labels
-    else:
-        assert targets.values is not None
-        mean, y = targets.values.mean(axis=0, dtype=np.float64), some.values
-    return float(loss(np.tile(mean, (len(some), 1)), y)[0])
+    best = loss._best_constant(targets, model.n_out)
+    y = some.values if targets.labels is None else some.labels
+    return float(loss(np.tile(best, (len(some), 1)), y)[0])
 
 
 def _sameness(model: Sequential, rows: np.ndarray, targets: Targets) -> str | None:

@@ -9,7 +9,6 @@ import numpy as np
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.own_loss import LossFunction, OwnLoss, as_loss_or_function
 from fastbackprop._compare.samples import as_samples
-from fastbackprop._core.arithmetic import quotient
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.random import RawWords
 from fastbackprop._core.threads import check_n_threads
@@ -355,7 +354,7 @@ class Trainer:
         rows, targets = self._data(X, y, check_finite, may_be_row=True)
         data = TrainingData(rows, targets, None, len(rows))
         cost = self._model._lock.run(self._loop.step, data)
-        return quotient(cost, len(rows))
+        return targets.mean_of(cost)
 
     def evaluate(self, X: Any, y: Any, *, check_finite: bool = True) -> dict[str, float]:
         """Compare the model's predictions with y, without training.

@@ -346,7 +346,7 @@ OTHER_ARGUMENTS = {
     "loss": (lambda: fb.Trainer(fb.mlp([1, 1]), "crossentropy"), ValueError, "Did you mean "
         "'cross_entropy'?"),
     "losses": (lambda: fb.Trainer(fb.mlp([1, 1]), 3), TypeError, "'half_squared_error', "
-        "'mean_squared_error', 'cross"),
+        "'mean_squared_error', 'mean"),
     "optimizer": (lambda: fb.Trainer(fb.mlp([1, 1]), "mean_squared_error", "sdg"), ValueError,
         "Did you mean 'sgd'?"),
     "model": (lambda: fb.Trainer("model", "cross_entropy"), TypeError, "model must be a "

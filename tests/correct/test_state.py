@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from privates import state_of, values_of
-from reference import DTYPES, VARIANTS, Kernels, Layer, run
+from reference import DTYPES, VARIANTS, Kernels, Layer, loss_spec, run
 
 import fastbackprop as fb
 
@@ -24,8 +24,8 @@ def train_by_table(net, batch_size, state, n_threads=1):
     update = net.update((1.0, 0.5, True, 1.0))
     work = net.kernels.TrainingWork(
         net.workspace, net.cast(X), net.cast(Y), None, None, 0, 21, batch_size,
-        ("squared_error", False, 1.0, 0.5), update, state.buffer, 0.0, 0, n_threads, False, None,
-        RATES,
+        loss_spec(net.kernels, "half_squared_error", Y.shape[1]), update, state.buffer,
+        0.0, 0, n_threads, False, None, RATES,
     )  # fmt: skip
     assert run(work, n_threads)[0] == 0
 
@@ -43,7 +43,8 @@ def test_a_table_of_rates_is_as_good_as_a_call_for_each_step(variant, dtype, n_t
         update = one_by_one.kernels.UpdateSpec("sgd", rate, max(momentum, 1e-30), True, decay)
         work = one_by_one.kernels.TrainingWork(
             one_by_one.workspace, net.cast(X), net.cast(Y), None, None, 6 * step,
-            min(6 * step + 6, 21), 6, ("squared_error", False, 1.0, 0.5), update, other.buffer,
+            min(6 * step + 6, 21), 6,
+            loss_spec(one_by_one.kernels, "half_squared_error", Y.shape[1]), update, other.buffer,
             0.0, 0,
         )  # fmt: skip
         assert run(work, 1)[0] == 0

@@ -51,8 +51,8 @@ class Calls:
         self.net, self.X, self.y = net_of(variant, dtype)
         self.other, *_ = net_of(variant, dtype, seed=1)
         self.start = self.net.parameters.values.copy()
-        self.spec = loss_spec("mean_squared_error", 3)
-        self.spec_5 = loss_spec("mean_squared_error", 5)
+        self.spec = loss_spec(self.module, "mean_squared_error", 3)
+        self.spec_5 = loss_spec(self.module, "mean_squared_error", 5)
         self.dtype = np.dtype(dtype)
         self.net.spoil_scratch(150)
         self.other.spoil_scratch(150)
@@ -62,6 +62,10 @@ class Calls:
         array = aligned_empty(int(np.prod(shape)), self.dtype).reshape(shape)
         array.fill(7)
         return array
+
+    def LossSpec(self):  # noqa: N802
+        self.spec_5 = self.module.LossSpec("squared_error", False, 2 / 3, 1 / 3, 5)
+        return self.compare()
 
     def Network(self):  # noqa: N802
         places = zip(self.net.places, ("tanh", "leaky_relu", "identity"), strict=True)
@@ -280,8 +284,9 @@ def test_helpers_in_another_mode_than_the_leader_change_no_bit(kind):
         again.spoil_scratch(150)
         workspace, state = again.workspace, again.state().buffer
         work = again.kernels.TrainingWork(
-            workspace, X, y, None, None, 0, 150, 50, loss_spec("mean_squared_error", 3),
-            again.update(UPDATE), state, 0.0, 0, 3, True,
+            workspace, X, y, None, None, 0, 150, 50,
+            loss_spec(again.kernels, "mean_squared_error", 3), again.update(UPDATE), state,
+            0.0, 0, 3, True,
         )  # fmt: skip
         left = []
 
@@ -342,7 +347,8 @@ def test_weights_become_subnormal_where_the_caller_flushes_to_zero(variant, n_th
         net.spoil_scratch(512)
         for _ in range(50):
             work = net.kernels.TrainingWork(
-                net.workspace, X, y, None, None, 0, 512, 512, ("squared_error", False, 1.0, 0.5),
+                net.workspace, X, y, None, None, 0, 512, 512,
+                loss_spec(net.kernels, "half_squared_error", 1),
                 net.update((1.0, 0.0, False, 0.0)), net.state().buffer, 0.0, 0, n_threads, False,
             )  # fmt: skip
             assert run(work, n_threads)[0] == 0

@@ -189,7 +189,7 @@ class Compiled:
 
     def train(self, X, y, batch_size, n_threads=1, update=PLAIN, state=None):
         workspace = self.workspace(batch_size)
-        spec = loss_spec("half_squared_error", self.parameters.places[-1].n_out)
+        spec = loss_spec(self.module, "half_squared_error", self.parameters.places[-1].n_out)
         if state is None:
             state = OptimizerState(0, self.parameters.values.size, self.dtype).buffer
         work = self.module.TrainingWork(
@@ -383,7 +383,8 @@ def warmed_up(name, variant, dtype):
     net = Compiled(twin, variant, dtype)
     X, y = data(twin, 45)
     net.train(X, y, 9)
-    return net, X.astype(dtype), y.astype(dtype), loss_spec("half_squared_error", y.shape[1])
+    spec = loss_spec(net.module, "half_squared_error", y.shape[1])
+    return net, X.astype(dtype), y.astype(dtype), spec
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -46,14 +46,22 @@ function chainOf(box, w, k, i, j) {           // the strongest path, and a_prev 
     + `${nameA(k - 1, i)} * ${nameDelta(k, j)}`);
   line(box, "= ", valueA(k - 1, i), " * ", valueOf("delta", k, j));
 }
+// Behind softmax and sigmoid, fused: delta = (y_hat - y) / n, unless labels are smoothed.
+const fusedDivisor = () => D.n_samples * (D.loss[0] === "b" ? D.widths[L] : 1);
+function isDifference(j) {
+  if (!/^(binary_)?cross_entropy$/.test(D.loss)) return false;
+  const delta = layer(L).delta[sample][j];
+  const difference = (step().y_hat[sample][j] - step().y[sample][j]) / fusedDivisor();
+  return Math.abs(difference - delta) <= 1e-3 * Math.abs(delta);
+}
 function deltaOf(box, k, j) {                 // where delta of a neuron comes from
   if (k < L && layer(k).derivative) deltaFromAbove(box, k, j);
   else if (factorsGiveDelta(j)) {
     line(box, `${nameDelta(k, j)} = dC/d${outputName(j)} * `
       + `${D.activations[k - 1]}'(${nameZ(k, j)})`);
     line(box, "= ", valueD(j), " * ", valueOf("derivative", k, j));
-  } else if (/^(binary_)?cross_entropy$/.test(D.loss)) {
-    const o = real(L, j), n = D.n_samples * (D.loss[0] === "b" ? D.widths[L] : 1);
+  } else if (isDifference(j)) {
+    const o = real(L, j), n = fusedDivisor();
     const over = n > 1 ? " / " + n : "";
     line(box, `${nameDelta(k, j)} = dC/dy_hat * dy_hat/d${nameZ(k, j)} = `
       + `(${outputName(j)} - ${indexed("y", D.widths[L], o)})${over}`);

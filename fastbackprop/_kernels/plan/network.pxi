@@ -4,7 +4,6 @@
 include "activation_names.pxi"   # ACTIVATIONS, as setup.py writes it
 
 OPS = ("product", "activation", "layer_norm", "batch_norm")
-LOSSES = ("squared_error", "cross_entropy", "binary_cross_entropy")
 
 dtype = DTYPE.decode()
 variant = ISA.decode()
@@ -32,18 +31,6 @@ cdef inline real rounded(double x) noexcept nogil:
     cdef real nearest = quotient(x, 1)
     end_mode(caller)
     return nearest
-
-
-cdef Loss loss_from(tuple spec, const real[:, ::1] targets, const int64_t[::1] labels):
-    """spec = (name, fused, gradient factor, cost factor)."""
-    cdef Loss loss
-    loss.kind = LOSSES.index(spec[0])
-    loss.fused = spec[1]
-    loss.gradient_scale = 0
-    loss.cost_scale = rounded(spec[3])
-    loss.targets = start_of_2d(targets)
-    loss.labels = &labels[0] if labels is not None and labels.shape[0] > 0 else NULL
-    return loss
 
 
 cdef inline Py_ssize_t rows_of_weights(const Layer* layer) noexcept nogil:

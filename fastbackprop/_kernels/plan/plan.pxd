@@ -15,8 +15,8 @@ cdef enum Op:                    # the order of OPS in network.pxi
 # enum Activation and what the plan asks of it, as setup.py writes it from _core/activations.py.
 include "activation_kinds.pxi"
 
-cdef enum LossKind:              # the order of LOSSES in network.pxi
-    SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY
+# enum LossKind and what follows from it, as setup.py writes it from _core/losses.py.
+include "loss_kinds.pxi"
 
 cdef enum:
     PREDICT_ROWS = 64            # rows that go through the whole net together to be predicted
@@ -81,10 +81,20 @@ cdef struct Plan:                # of a network; in a workspace with scratch, fo
 cdef struct Loss:
     int kind
     bint fused                   # dC/dz of the last layer at once, without dC/dy_hat
-    real gradient_scale          # 1 / n, with whatever else is constant in the gradient
+    double gradient_factor       # what is constant in the gradient of one sample
     real cost_scale              # from the sum over outputs to one sample's cost
-    const real* targets          # (n, n_out), or NULL where there are labels
+    Py_ssize_t n_targets         # of a sample
+    bint masks                   # whether targets that are NaN are missing
+    real parameter               # delta of huber, gamma of focal_cross_entropy
+    real on                      # with label smoothing: what is left of a target
+    real off                     # ... and what is added to each
+    const real* columns          # (width,): of quantile, q of each output; or NULL
+    # Of a call:
+    real gradient_scale          # gradient_factor / n, or / the sum of weights
+    const real* targets          # (n, n_targets), or NULL where there are labels
     const int64_t* labels        # (n,)
+    const real* weights          # (n,): a sample's factor in cost and gradient; or NULL
+    const real* shares           # (n,): what it adds to the divisor, if not its weight; or NULL
 
 cdef enum UpdateKind:            # the order of UPDATES in spec.pxi
     SGD_UPDATE

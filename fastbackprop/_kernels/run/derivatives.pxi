@@ -151,18 +151,19 @@ cdef class SampleGradientsWork(SpanWork):
 
     def __init__(
         self, Workspace workspace, const real[:, ::1] X, const real[:, ::1] targets,
-        const int64_t[::1] labels, tuple loss_spec, list out, int n_threads=1, bint crowded=False,
+        const int64_t[::1] labels, LossSpec loss_spec not None, list out, int n_threads=1,
+        bint crowded=False,
     ):
         cdef SampleGradients* job = &self.job
         cdef Py_ssize_t k, n_layers = workspace.plan.n_layers
         cdef real[:, :, ::1] weight
         cdef real[:, ::1] bias
         fbp_assert(0 < X.shape[0] <= workspace.plan.capacity)
-        self.kept = workspace, X, targets, labels, out
+        self.kept = workspace, X, targets, labels, out, loss_spec
         job.plan = &workspace.plan
         job.rows.x, job.rows.order = start_of_2d(X), NULL
-        job.loss = loss_from(loss_spec, targets, labels)
-        job.loss.gradient_scale = rounded(loss_spec[2])
+        job.loss = loss_on(loss_spec, targets, labels, None, None)
+        job.loss.gradient_scale = rounded(job.loss.gradient_factor)
         for k in range(n_layers):
             if out[k][0] is not None:
                 weight = out[k][0]

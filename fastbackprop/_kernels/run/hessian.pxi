@@ -254,7 +254,7 @@ cdef void compare_r(const Hessian* job, Py_ssize_t first, Py_ssize_t last) noexc
     cdef real* d_a = room_for_d_a(job, first, out.row)
     compare_rows(&job.loss, &batch, NULL, first, &n_right)
     batch.delta = batch.costs = NULL
-    compare_rows_r(&job.loss, &batch, r_out.a + at, r_out.delta + at)
+    compare_rows_r(&job.loss, &batch, first, r_out.a + at, r_out.delta + at)
     if not job.loss.fused:
         memcpy(d_a + at, out.delta + at, batch.n * out.row * sizeof(real))
         if out.activation == SOFTMAX:
@@ -337,17 +337,16 @@ cdef class HessianWork(SpanWork):
 
     def __init__(
         self, Workspace workspace, Workspace direction, const real[:, ::1] X,
-        const real[:, ::1] targets, const int64_t[::1] labels, tuple loss_spec, real[::1] out,
-        real[::1] scratch, bint of_weights, Py_ssize_t first, Py_ssize_t last,
-        int n_threads=1, bint crowded=False,
+        const real[:, ::1] targets, const int64_t[::1] labels, LossSpec loss_spec not None,
+        real[::1] out, real[::1] scratch, bint of_weights, Py_ssize_t first, Py_ssize_t last,
+        int n_threads=1, bint crowded=False, const real[::1] shares=None,
     ):
         cdef Hessian* job = &self.job
         cdef Mode caller
-        cdef double factor = loss_spec[2]
-        self.kept = workspace, direction, X, targets, labels, out, scratch
+        self.kept = (workspace, direction, X, targets, labels, loss_spec, out, scratch, shares)
         job.plan, job.r_plan, job.n = &workspace.plan, &direction.plan, X.shape[0]
         job.rows.x, job.rows.order = start_of_2d(X), NULL
-        job.loss = loss_from(loss_spec, targets, labels)
+        job.loss = loss_on(loss_spec, targets, labels, None, shares)
         job.widest = (scratch.shape[0] - out.shape[0]) // (2 * job.n)
         job.spare, job.d_a = &scratch[0], &scratch[0] + job.n * job.widest
         job.out, job.spare_out = &out[0], &scratch[0] + 2 * job.n * job.widest
@@ -355,7 +354,7 @@ cdef class HessianWork(SpanWork):
         fbp_assert(job.widest >= workspace.network.widest)
         fbp_assert(job.widest >= job.plan.layers.row_in)
         caller = begin_mode()
-        job.loss.gradient_scale = quotient(factor, <double>job.n)
+        scale_gradient(&job.loss, total_weight(&job.loss, NULL, 0, job.n))
         end_mode(caller)
         if first == 0 and not of_weights:
             with nogil:

@@ -22,7 +22,6 @@ cdef struct Training:                            # steps over the rows [first, l
     Plan* plan
     Rows rows
     Loss loss
-    double gradient_factor
     Update update
     StateHeader* header
     const double* rates                          # (steps, RATES), or NULL: update has them
@@ -31,6 +30,7 @@ cdef struct Training:                            # steps over the rows [first, l
     Py_ssize_t last
     Py_ssize_t batch_size
     Progress progress
+    bint is_weightless                           # the batch at work: its step changes nothing
     Undo undo
     Py_ssize_t rows_per_chunk                    # of the batch; of weights always WEIGHT_ROWS
 
@@ -53,13 +53,16 @@ cdef Py_ssize_t first_layer_not_finite(const Plan* plan, Py_ssize_t n) noexcept 
 
 
 cdef void begin_step(Training* job, Py_ssize_t start) noexcept nogil:
+    cdef double total
     if job.rates != NULL:
         set_rates(&job.update, job.rates + job.n_done * RATES)
     job.progress.start = start
     job.progress.n = min(job.batch_size, job.last - start)
+    total = total_weight(&job.loss, job.rows.order, start, job.progress.n)
+    job.is_weightless = not total > 0
+    scale_gradient(&job.loss, total)
     if job.plan.has_batch_norm:                  # one row has no deviation: the running ones do
-        set_of_batch(job.plan, job.progress.n > 1)
-    job.loss.gradient_scale = <real>(job.gradient_factor / <double>job.progress.n)
+        set_of_batch(job.plan, job.progress.n > 1 and not job.is_weightless)
 
 
 cdef bint close_blame(Training* job) noexcept nogil:
@@ -87,8 +90,9 @@ cdef bint end_step(Training* job) noexcept nogil:
     if job.progress.outcome != FINE:
         return False
     job.n_done += 1
-    job.header.kind = job.update.kind
-    job.header.n_steps += 1
+    if not job.is_weightless:
+        job.header.kind = job.update.kind
+        job.header.n_steps += 1
     return has_next(job)
 
 
@@ -130,6 +134,8 @@ cdef bint update_chunk(
     cdef bint finite
     if k == 0:
         fetch_ahead(job, first, last)
+    if job.is_weightless:
+        return True
     finite = layer_correct(layer, job.progress.n, &job.update, NULL, first, last)
     if k > 0 and layer.op == PRODUCT and has_next(job):
         pack_transposed(layer, first, last)

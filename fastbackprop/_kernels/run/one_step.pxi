@@ -94,16 +94,16 @@ def sum_costs(const real[::1] costs, double total):
 
 
 def compare(
-    tuple loss_spec, const real[:, ::1] z, const real[:, ::1] a,
+    LossSpec loss_spec not None, const real[:, ::1] z, const real[:, ::1] a,
     const real[:, ::1] targets, const int64_t[::1] labels, real[:, ::1] delta, Py_ssize_t n_out,
-    real[::1] costs,
+    real[::1] costs, const real[::1] weights=None, const real[::1] shares=None,
 ):
     """The sum of the costs of a batch, with its gradient in ``delta``; rows padded.
 
     ``costs`` has room for a vector more than there are rows.
     """
-    cdef Loss loss = loss_from(loss_spec, targets, labels)
-    cdef double factor = loss_spec[2], total
+    cdef Loss loss = loss_on(loss_spec, targets, labels, weights, shares)
+    cdef double total
     cdef Py_ssize_t n_right = 0
     cdef Batch batch
     cdef Mode caller
@@ -111,7 +111,7 @@ def compare(
     batch.z, batch.a, batch.delta, batch.costs = &z[0, 0], &a[0, 0], &delta[0, 0], &costs[0]
     fbp_assert(costs.shape[0] >= batch.n + LANES)
     caller = begin_mode()
-    loss.gradient_scale = quotient(factor, <double>batch.n)
+    scale_gradient(&loss, total_weight(&loss, NULL, 0, batch.n))
     compare_rows(&loss, &batch, NULL, 0, &n_right)
     total = sum_of_costs(batch.costs, batch.n, 0)
     end_mode(caller)

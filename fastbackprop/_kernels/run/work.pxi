@@ -37,8 +37,8 @@ cdef class TrainingWork(Work):
 
     Parameters
     ----------
-    loss_spec : tuple
-        See loss_from.
+    loss_spec : LossSpec
+        The loss.
     update_spec : UpdateSpec
         The optimizer.
     state : array
@@ -55,6 +55,8 @@ cdef class TrainingWork(Work):
     rates : array of shape (n_steps, 3), optional
         Learning rate, momentum and weight decay of each step of this call, instead of the spec's.
         What is 0 in the spec must be 0 here, but for the learning rate.
+    weights, shares : array, optional
+        Of each row of X: see Loss.
     """
 
     cdef Training job
@@ -65,19 +67,20 @@ cdef class TrainingWork(Work):
         self, Workspace workspace, const real[:, ::1] X, const real[:, ::1] targets,
         const int64_t[::1] labels, const int64_t[::1] order,
         Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size,
-        tuple loss_spec, UpdateSpec update_spec not None, real[::1] state not None,
+        LossSpec loss_spec not None, UpdateSpec update_spec not None, real[::1] state not None,
         double cost, Py_ssize_t n_right, int n_threads=1, bint crowded=False,
         real[::1] undo=None, const double[:, ::1] rates=None, bint undo_is_filled=True,
+        const real[::1] weights=None, const real[::1] shares=None,
     ):
         cdef Training* job = &self.job
         fbp_assert(min(batch_size, last - first) <= workspace.plan.capacity)
         fbp_assert(first < last <= X.shape[0])
-        self.kept = workspace, X, targets, labels, order, update_spec, state, undo, rates
+        self.kept = (workspace, X, targets, labels, order, loss_spec, update_spec, state, undo,
+                     rates, weights, shares)
         job.plan = &workspace.plan
         job.rows.x = start_of_2d(X)
         job.rows.order = &order[0] if order is not None else NULL
-        job.loss = loss_from(loss_spec, targets, labels)
-        job.gradient_factor = loss_spec[2]
+        job.loss = loss_on(loss_spec, targets, labels, weights, shares)
         self.network = workspace.network
         job.undo.parameters = &self.network.parameters[0]
         job.undo.n_parameters = self.network.parameters.shape[0]
@@ -146,6 +149,7 @@ cdef class TrainingWork(Work):
         """
         return (self.job.batch_size == 1 and self.job.update.is_plain
                 and (self.job.undo.room == NULL or self.job.undo.is_filled)
+                and self.job.loss.weights == NULL and self.job.loss.shares == NULL
                 and is_products(self.job.plan))
 
     cdef void end(self) noexcept:

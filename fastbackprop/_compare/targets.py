@@ -1,0 +1,72 @@
+"""What predictions are compared with, in the kernels' form."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._core.arithmetic import exact_mode, quotient
+from fastbackprop._core.dispatch import kernels
+
+__all__ = ["Targets"]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the kernels compare with: real numbers (n, n_targets), or labels (n,).
+
+    Parameters
+    ----------
+    values, labels : ndarray or None
+        One of them.
+    weights : ndarray of shape (n,), optional
+        What each sample's cost and gradient are multiplied by; None is 1 for each.
+    shares : ndarray of shape (n,), optional
+        What each sample adds to the divisor of cost and gradient, where that isn't its weight: less
+        where targets are missing.
+    """
+
+    values: np.ndarray | None
+    labels: np.ndarray | None
+    weights: np.ndarray | None = None
+    shares: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        array = self.values if self.labels is None else self.labels
+        return 0 if array is None else len(array)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> "Targets":
+        return Targets(
+            None if self.values is None else self.values[rows],
+            None if self.labels is None else self.labels[rows],
+            None if self.weights is None else self.weights[rows],
+            None if self.shares is None else self.shares[rows],
+        )
+
+    def weighted(self, weights: np.ndarray | None) -> "Targets":
+        """Return the same targets with these weights of samples, checked and of their dtype."""
+        if weights is None:
+            return self
+        if self.shares is None:
+            return replace(self, weights=weights)
+        assert self.weights is None
+        with exact_mode():
+            return replace(self, weights=weights, shares=weights * self.shares)
+
+    @property
+    def total(self) -> float:
+        """What sums of costs and gradients are divided by: samples, or the sum of their weights."""
+        divisor = self.weights if self.shares is None else self.shares
+        if divisor is None:
+            return float(len(self))
+        return kernels(divisor.dtype).sum_costs(divisor, 0.0)
+
+    def mean_of(self, costs: float) -> float:
+        """Return the mean cost, of a sum over samples; 0 where they have no weight."""
+        total = self.total
+        return quotient(costs, total) if total > 0 else 0.0
+
+    @property
+    def of_samples(self) -> dict[str, Any]:
+        """What a call of the kernels takes besides values and labels."""
+        return {"weights": self.weights, "shares": self.shares}
