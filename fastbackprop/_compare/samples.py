@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fastbackprop._compare.losses import Loss, Targets
+from fastbackprop._compare.weights import as_weights
 from fastbackprop._core.rows import Rows, as_rows
 from fastbackprop._core.validation import same_length
 
@@ -38,6 +39,9 @@ def as_samples(
     names: tuple[str, str] = ("X", "y"),
     may_be_row: bool = False,
     may_be_empty: bool = False,
+    may_be_weightless: bool = False,
+    sample_weight: Any = None,
+    weight_name: str = "sample_weight",
     check_finite: bool = True,
 ) -> Checked:
     """Return X and y checked, or a complaint in one sentence; nothing has changed then.
@@ -55,6 +59,12 @@ def as_samples(
         What complaints call X and y.
     may_be_empty : bool
         Whether no rows at all are fine.
+    may_be_weightless : bool
+        Whether all weights may be 0.
+    sample_weight : array-like of shape (n,), optional
+        What each sample's cost counts; None is 1 for each.
+    weight_name : str
+        What complaints call them.
     check_finite : bool
         Whether NaN and infinity are refused: in y now, in X when its rows are asked for.
     """
@@ -74,4 +84,10 @@ def as_samples(
         y, model.n_out, model.dtype, name=y_name, one_row=one_row, check_finite=check_finite
     )
     same_length(rows, targets, x_name, y_name)
+    if sample_weight is not None:
+        given = np.atleast_1d(sample_weight) if one_row else sample_weight
+        weights = as_weights(
+            given, len(rows), model.dtype, name=weight_name, may_be_zero=may_be_weightless
+        )
+        targets = targets.weighted(weights)
     return Checked(rows, targets)

@@ -57,11 +57,19 @@ class FitPlan(NamedTuple):
 
 def check_validation(model: Sequential, loss: Loss, pair: Any, check_finite: bool) -> Checked:
     """Return validation_data in the kernels' form, or a complaint that names it."""
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
+    if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
         got = f"{len(pair)} items" if isinstance(pair, tuple | list) else type(pair).__name__
-        raise TypeError(f"validation_data must be a tuple (X, y), got {got}.")
-    X, y = pair
-    names = ("validation X", "validation y")
-    samples = as_samples(model, loss, X, y, names=names, check_finite=check_finite)
+        raise TypeError(f"validation_data must be a tuple (X, y) or (X, y, weights), got {got}.")
+    X, y, weights = (*pair, None)[:3]
+    samples = as_samples(
+        model,
+        loss,
+        X,
+        y,
+        names=("validation X", "validation y"),
+        sample_weight=weights,
+        weight_name="validation weights",
+        check_finite=check_finite,
+    )
     samples.rows.check()
     return samples

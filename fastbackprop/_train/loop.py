@@ -93,10 +93,6 @@ class Loop:
             raise self._divergence(data, wrong, f"step {number}", "of before the step", 1, number)
         return results[-1].cost
 
-    def divisor(self, data: TrainingData) -> float:
-        """What the sum of the costs of all of the data is divided by."""
-        return float(data.n_used)
-
     def operations(self, n_rows: int) -> float:
         """Floating-point operations of one training step, and its overhead in the same unit."""
         overhead = len(self.model._layers) * (OVERHEAD_PER_LAYER + n_rows * OVERHEAD_PER_ROW)

@@ -30,7 +30,11 @@ def own_steps(
         rows: Any = slice(first, end) if data.order is None else data.order[first:end]
         targets = data.targets[rows]
         y_hat = model.forward(data.rows[rows], check_finite=False)
-        cost, d_y_hat = loss(y_hat, targets.values)
+        if targets.weights is not None and not targets.weights.any():
+            sums = Sums(end, sums.cost, 0)
+            advance(sums)
+            continue
+        cost, d_y_hat = loss(y_hat, targets.values, targets.weights)
         if not np.isfinite(cost):
             return Wrong(Outcome.LOSS, first, last_layer)
         if not np.isfinite(as_numeric("d_y_hat", d_y_hat)).all():
@@ -40,6 +44,6 @@ def own_steps(
             optimizer.step(model)
         except DivergenceError as error:
             return Wrong(Outcome.WEIGHTS, first, error.layer)
-        sums = Sums(end, sums.cost + cost * (end - first), 0)
+        sums = Sums(end, sums.cost + cost * targets.total, 0)
         advance(sums)
     return None

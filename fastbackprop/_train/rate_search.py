@@ -119,7 +119,7 @@ def sweep(
         batch = data.take(rows)
         loop.optimizer.learning_rate = rate
         try:
-            loss = loop.step(batch) / loop.divisor(batch)
+            loss = batch.targets.mean_of(loop.step(batch))
         except DivergenceError:
             break
         if not math.isfinite(loss):

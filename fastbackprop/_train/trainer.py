@@ -9,6 +9,7 @@ import numpy as np
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.own_loss import LossFunction, OwnLoss, as_loss_or_function
 from fastbackprop._compare.samples import as_samples
+from fastbackprop._compare.weights import ClassWeight
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.random import RawWords
 from fastbackprop._core.threads import check_n_threads
@@ -16,6 +17,7 @@ from fastbackprop._core.validation import check_integer, check_seed, check_true_
 from fastbackprop._correct.optimizers import SGD, as_optimizer
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.best import BestWeights
+from fastbackprop._train.class_weights import ClassWeights
 from fastbackprop._train.data import FitPlan, TrainingData, check_validation
 from fastbackprop._train.evaluation import evaluate
 from fastbackprop._train.fitting import Fitting
@@ -52,6 +54,11 @@ class Trainer:
         worth, at most the CPUs that the process may use, and at most what
         FASTBACKPROP_NUM_THREADS or else OMP_NUM_THREADS says. The weights come out the
         same to the last bit.
+    class_weight : None, "balanced" or dict, default=None
+        How much samples of each class count in training, on top of their own weights: by label,
+        1 for classes that the dict doesn't name. "balanced" gives each class the same weight
+        together, n / (number of classes * samples of this class), by the samples of a fit.
+        Validation and metrics don't know of it.
     diagnose : bool, default=False
         Whether the first fit looks for what is wrong (see ``diagnose``), before it begins and again
         after the first epoch, and warns of it once by a DiagnosisWarning. The weights come out the
@@ -89,6 +96,7 @@ class Trainer:
         batch_size: int = 32,
         seed: int | None = None,
         n_threads: int | None = None,
+        class_weight: ClassWeight = None,
         diagnose: bool = False,
     ) -> None:
         if not isinstance(model, Sequential):
@@ -101,6 +109,7 @@ class Trainer:
         self._optimizer._spec(model.dtype)
         # Keyed apart from the weights, which may well be drawn from the same seed.
         generator = RawWords(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
+        self._class_weights = ClassWeights(class_weight, self._loss, model.n_out)
         self._loop = Loop(model, self._loss, self._optimizer, check_n_threads(n_threads))
         self._fitting = Fitting(self._loop, generator, check_true_false("diagnose", diagnose))
         self.history = History()
@@ -126,12 +135,20 @@ class Trainer:
         return self._batch_size
 
     def _data(
-        self, X: Any, y: Any, check_finite: bool, *, may_be_row: bool = False
+        self, X: Any, y: Any, sample_weight: Any, check_finite: bool, *, is_step: bool = False
     ) -> tuple[np.ndarray, Targets]:
         """X and y in the kernels' form, or a complaint; nothing has changed yet."""
         rows, targets = as_samples(
-            self._model, self._loss, X, y, may_be_row=may_be_row, check_finite=check_finite
+            self._model,
+            self._loss,
+            X,
+            y,
+            may_be_row=is_step,
+            may_be_weightless=is_step,
+            sample_weight=sample_weight,
+            check_finite=check_finite,
         )
+        targets = self._class_weights.on(targets, self._model.dtype, are_all=not is_step)
         return rows.whole(), targets
 
     def fit(
@@ -141,7 +158,8 @@ class Trainer:
         *,
         epochs: int = 1,
         batch_size: int | None = None,
-        validation_data: tuple[Any, Any] | None = None,
+        sample_weight: Any = None,
+        validation_data: tuple[Any, ...] | None = None,
         shuffle: bool = True,
         drop_last: bool = False,
         progress_bar: bool | None = None,
@@ -161,8 +179,13 @@ class Trainer:
             How often each sample is used.
         batch_size : int, optional
             Number of samples in a step of this fit, instead of the trainer's.
-        validation_data : tuple (X, y), optional
-            Data that the model is evaluated on after each epoch.
+        sample_weight : array-like of shape (n,), optional
+            How much each sample counts, at least 0; None is 1 for each. Cost and gradient of a
+            batch are divided by the sum of its weights, so weight 2 is the sample twice and weight
+            0 is none; the loss of an epoch is the weighted mean over all its samples. A batch
+            without weight counts as a step and changes nothing.
+        validation_data : tuple (X, y) or (X, y, weights), optional
+            Data that the model is evaluated on after each epoch, and the weights of its samples.
         shuffle : bool, default=True
             Whether each epoch takes the samples in a new order.
         drop_last : bool, default=False
@@ -211,7 +234,7 @@ class Trainer:
         size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
         shuffle = check_true_false("shuffle", shuffle)
         drop_last = check_true_false("drop_last", drop_last)
-        rows, targets = self._data(X, y, check_finite)
+        rows, targets = self._data(X, y, sample_weight, check_finite)
         validation = (
             None
             if validation_data is None
@@ -251,6 +274,7 @@ class Trainer:
         highest: float = 10.0,
         n_steps: int = 100,
         batch_size: int | None = None,
+        sample_weight: Any = None,
     ) -> LearningRateSearch:
         """Try learning rates from small to large, a step with each, and suggest one.
 
@@ -268,6 +292,8 @@ class Trainer:
             How many rates to try, each as many times larger than the one before.
         batch_size : int, optional
             Number of samples in a step, instead of the trainer's.
+        sample_weight : array-like of shape (n,), optional
+            How much each sample counts, as in ``fit``.
 
         Returns
         -------
@@ -291,7 +317,7 @@ class Trainer:
         """
         rates = check_sweep(lowest, highest, n_steps)
         size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
-        rows, targets = self._data(X, y, check_finite=True)
+        rows, targets = self._data(X, y, sample_weight, check_finite=True)
         twin = copy.deepcopy(self)
         data = TrainingData(rows, targets, np.empty(len(rows), np.int64), min(size, len(rows)))
         return twin._fitting.try_rates(data, rates)
@@ -326,7 +352,9 @@ class Trainer:
         self._fitting.generator.restart()
         self.history = History()
 
-    def step(self, X: Any, y: Any, *, check_finite: bool = True) -> float:
+    def step(
+        self, X: Any, y: Any, *, sample_weight: Any = None, check_finite: bool = True
+    ) -> float:
         """One step on one batch: predict, compare, blame, correct.
 
         Parameters
@@ -335,6 +363,8 @@ class Trainer:
             The batch, or one sample.
         y : array-like
             As in ``fit``; for one sample (n_out,), or one label.
+        sample_weight : array-like of shape (n,), optional
+            How much each sample counts, as in ``fit``; all may be 0.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
@@ -351,18 +381,23 @@ class Trainer:
         DivergenceError
             If loss or weights stop being finite; the step is undone.
         """
-        rows, targets = self._data(X, y, check_finite, may_be_row=True)
+        rows, targets = self._data(X, y, sample_weight, check_finite, is_step=True)
         data = TrainingData(rows, targets, None, len(rows))
         cost = self._model._lock.run(self._loop.step, data)
         return targets.mean_of(cost)
 
-    def evaluate(self, X: Any, y: Any, *, check_finite: bool = True) -> dict[str, float]:
+    def evaluate(
+        self, X: Any, y: Any, *, sample_weight: Any = None, check_finite: bool = True
+    ) -> dict[str, float]:
         """Compare the model's predictions with y, without training.
 
         Parameters
         ----------
         X, y : array-like
             As in ``fit``.
+        sample_weight : array-like of shape (n,), optional
+            How much the cost of each sample counts, as in ``fit``; ``class_weight`` has no part in
+            this.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
@@ -379,7 +414,9 @@ class Trainer:
         ValueError, TypeError
             As in ``fit``, or if a weight isn't finite.
         """
-        samples = as_samples(self._model, self._loss, X, y, check_finite=check_finite)
+        samples = as_samples(
+            self._model, self._loss, X, y, sample_weight=sample_weight, check_finite=check_finite
+        )
         check_weights(self._model._parameters)
         return evaluate(self._model, self._loss, samples, self._loop.n_threads)
 
