@@ -38,7 +38,7 @@ from fastbackprop._explain.explain import explain
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._model.builders import load, mlp
 from fastbackprop._model.sequential import Sequential
-from fastbackprop._predict.activations import LeakyReLU
+from fastbackprop._predict.activations import ELU, LeakyReLU
 from fastbackprop._predict.dense import Dense
 from fastbackprop._predict.initializers import (
     Constant,
@@ -58,6 +58,7 @@ from fastbackprop._train.trainer import Trainer
 __version__ = "0.1.0"
 
 __all__ = [
+    "ELU",
     "SGD",
     "BinaryCrossEntropy",
     "Constant",

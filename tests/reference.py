@@ -32,6 +32,12 @@ KEEPS_Z = ("identity", *(name for name, row in TABLE.items() if row.loss))
 HIDDEN = tuple(name for name, row in TABLE.items() if row.derivative is not None)
 
 
+def mildness(activation):
+    """What to multiply weights by, so that no layer of a deep net makes numbers much larger."""
+    row = TABLE[activation]
+    return 1 / max(1, row.derivative(2.0, row.default)) if row.derivative else 1
+
+
 @dataclass
 class Layer:
     """A dense layer: ``weight`` (n_in, n_out), ``bias`` (n_out,) or None."""

@@ -83,8 +83,31 @@ def log_weight(z):
     return z + mp.mpf("0.003")
 
 
+# The normal distribution's upper tail, 1 - Phi(x) = e^(-x^2 / 2) w P(t) for 0 <= x <= LARGEST_X,
+# with w = 1 / (x + 4) and t = 1 - 8 w, after Shepherd and Laframboise 1981.
+LARGEST_X = {"float32": mp.mpf(15), "float64": mp.mpf(40)}
+
+
+def tail_rest(t):
+    """P(t)."""
+    x = 8 / (1 - t) - 4
+    return mp.exp(x * x / 2) * mp.erfc(x / mp.sqrt(2)) / 2 * (x + 4)
+
+
+def tail_weight(t):
+    """What makes the error relative."""
+    return 1 / tail_rest(t)
+
+
+def tail(dtype, degree):
+    """The polynomial of the tail."""
+    return minimax(tail_rest, mp.mpf(-1), 1 - 8 / (LARGEST_X[dtype] + 4), degree, tail_weight)
+
+
 if __name__ == "__main__":
     show("exp, float32", minimax(exp_rest, -HALF_LN2, HALF_LN2, 4, exp_weight))
     show("exp, float64", minimax(exp_rest, -HALF_LN2, HALF_LN2, 10, exp_weight))
     show("log, float32", minimax(log_rest, mp.mpf("1e-12"), LARGEST_Z, 2, log_weight))
     show("log, float64", minimax(log_rest, mp.mpf("1e-12"), LARGEST_Z, 6, log_weight))
+    show("normal tail, float32", tail("float32", 9))
+    show("normal tail, float64", tail("float64", 22))

@@ -5,6 +5,7 @@ The formulas are NumPy's, of z and of alpha, the activation's parameter. The ker
 the package, and writes the kernels' list of kinds and their dispatch from it.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,11 +31,14 @@ class Row:
         act(z, alpha), act'(z, alpha) and act''(z, alpha) in NumPy; the derivatives are None for
         softmax, where each output depends on all z of the row.
     range : tuple of float, default=(-inf, inf)
-        What can come out, from and to.
+        What can come out, from and to, whatever alpha is.
     parameter : str, optional
         How users call alpha.
     default : float, default=0.0
         Alpha where none is given.
+    needs_z : bool, default=False
+        Whether the kernels' derivative is written in terms of z, which the plan then keeps, instead
+        of a.
     is_straight : bool, default=False
         Whether it is made of straight lines: act'' is 0, and the kernels have no function for it.
     in_tile : bool, default=False
@@ -57,6 +61,7 @@ class Row:
     range: tuple[float, float] = (-np.inf, np.inf)
     parameter: str | None = None
     default: float = 0.0
+    needs_z: bool = False
     is_straight: bool = False
     in_tile: bool = False
     initializer: str = "glorot_uniform"
@@ -77,6 +82,81 @@ def _sigmoid_derivative(z: Any) -> Any:
 
 def _tanh_derivative(z: Any) -> Any:
     return 4 * _sigmoid_derivative(2 * z)
+
+
+def _elu(z: Any, alpha: float) -> Any:
+    return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
+
+
+def _elu_second(z: Any, alpha: float) -> Any:
+    return np.where(z > 0, 0.0, alpha * np.exp(np.minimum(z, 0)))
+
+
+def _elu_derivative(z: Any, alpha: float) -> Any:
+    return np.where(z > 0, 1.0, _elu_second(z, alpha))
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+def _bounded(z: Any) -> Any:
+    """Return z, but where infinite z times what vanishes would be NaN, large ones."""
+    return np.clip(z, -1e3, 1e3)
+
+
+_normal = np.vectorize(lambda z: math.erfc(-z / math.sqrt(2)) / 2, otypes=[float])
+
+
+def _density(z: Any) -> Any:
+    return np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+
+
+def _gelu_tanh(z: Any) -> list[Any]:
+    """Return z bounded, sigmoid(v), sigmoid'(v), dv/dz, d2v/dz2; gelu_tanh is z sigmoid(v)."""
+    z, b = _bounded(z), math.sqrt(8 / math.pi)
+    v = z * (b + 0.044715 * b * z**2)
+    slope, curvature = b + 3 * 0.044715 * b * z**2, 6 * 0.044715 * b * z
+    return [z, _sigmoid(v), _sigmoid_derivative(v), slope, curvature]
+
+
+def _gelu_tanh_derivative(z: Any) -> Any:
+    z, s, s_slope, slope, _ = _gelu_tanh(z)
+    return s + z * s_slope * slope
+
+
+def _gelu_tanh_second(z: Any) -> Any:
+    z, s, s_slope, slope, curvature = _gelu_tanh(z)
+    return s_slope * (2 * slope + z * curvature + z * slope**2 * (1 - 2 * s))
+
+
+def _mish_factor(z: Any) -> tuple[Any, Any, Any]:
+    """Return tanh(log(1 + e^z)) and its first two derivatives."""
+    e = np.exp(np.minimum(z, 40))
+    q = e * e + 2 * e + 2
+    t, slope = e * (e + 2) / q, 4 * e / q * ((e + 1) / q)
+    return t, slope, slope * (1 + e / (e + 1) - 4 * e * (e + 1) / q)
+
+
+def _mish_derivative(z: Any) -> Any:
+    z = _bounded(z)
+    t, slope, _ = _mish_factor(z)
+    return t + z * slope
+
+
+def _mish_second(z: Any) -> Any:
+    z = _bounded(z)
+    _, slope, curvature = _mish_factor(z)
+    return 2 * slope + z * curvature
+
+
+def _silu_derivative(z: Any) -> Any:
+    z = _bounded(z)
+    return _sigmoid(z) + z * _sigmoid_derivative(z)
+
+
+def _silu_second(z: Any) -> Any:
+    z = _bounded(z)
+    return _sigmoid_derivative(z) * (2 - z * np.tanh(z / 2))
 
 
 def _softmax(z: Any) -> Any:
@@ -160,6 +240,105 @@ TABLE = {
             range=(0.0, np.inf),
             initializer="he_normal",
         ),
+        Row(
+            "elu",
+            "z, or alpha (e^z - 1) for z < 0",
+            _elu,
+            _elu_derivative,
+            _elu_second,
+            parameter="alpha",
+            default=1.0,
+            needs_z=True,
+            initializer="he_normal",
+        ),
+        Row(
+            "selu",
+            "1.0507 z, or 1.7581 (e^z - 1) for z < 0",
+            lambda z, alpha: SELU_SCALE * _elu(z, SELU_ALPHA),
+            lambda z, alpha: SELU_SCALE * _elu_derivative(z, SELU_ALPHA),
+            lambda z, alpha: SELU_SCALE * _elu_second(z, SELU_ALPHA),
+            range=(-SELU_SCALE * SELU_ALPHA, np.inf),
+            needs_z=True,
+            initializer="lecun_normal",
+        ),
+        Row(
+            "gelu",
+            "z Phi(z), Phi being the normal distribution",
+            lambda z, alpha: np.maximum(z, -1e3) * _normal(z),
+            lambda z, alpha: _normal(z) + _bounded(z) * _density(_bounded(z)),
+            lambda z, alpha: _density(_bounded(z)) * (2 - _bounded(z) ** 2),
+            range=(-0.16998, np.inf),
+            needs_z=True,
+            initializer="he_normal",
+        ),
+        Row(
+            "gelu_tanh",
+            "z (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2",
+            lambda z, alpha: np.maximum(z, -1e3) * _gelu_tanh(z)[1],
+            lambda z, alpha: _gelu_tanh_derivative(z),
+            lambda z, alpha: _gelu_tanh_second(z),
+            range=(-0.17005, np.inf),
+            needs_z=True,
+            initializer="he_normal",
+        ),
+        Row(
+            "silu",
+            "z / (1 + e^-z)",
+            lambda z, alpha: np.maximum(z, -1e3) * _sigmoid(z),
+            lambda z, alpha: _silu_derivative(z),
+            lambda z, alpha: _silu_second(z),
+            range=(-0.27847, np.inf),
+            needs_z=True,
+            initializer="he_normal",
+        ),
+        Row(
+            "mish",
+            "z tanh(log(1 + e^z))",
+            lambda z, alpha: np.maximum(z, -1e3) * _mish_factor(z)[0],
+            lambda z, alpha: _mish_derivative(z),
+            lambda z, alpha: _mish_second(z),
+            range=(-0.30885, np.inf),
+            needs_z=True,
+            initializer="he_normal",
+        ),
+        Row(
+            "softsign",
+            "z / (1 + |z|)",
+            lambda z, alpha: np.clip(z, -1e300, 1e300) / (1 + np.abs(np.clip(z, -1e300, 1e300))),
+            lambda z, alpha: (1 / (1 + np.abs(z))) ** 2,
+            lambda z, alpha: -2 * np.sign(z) * (1 / (1 + np.abs(z))) ** 3,
+            range=(-1.0, 1.0),
+            needs_z=True,
+            steepest=1.0,
+        ),
+        Row(
+            "hard_sigmoid",
+            "z / 6 + 1 / 2, from 0 to 1",
+            lambda z, alpha: np.clip(z / 6 + 0.5, 0, 1),
+            lambda z, alpha: np.where(np.abs(z) < 3, 1 / 6, 0.0),
+            lambda z, alpha: np.zeros_like(z),
+            range=(0.0, 1.0),
+            is_straight=True,
+            steepest=1 / 6,
+        ),
+        Row(
+            "hard_tanh",
+            "z, from -1 to 1",
+            lambda z, alpha: np.clip(z, -1, 1),
+            lambda z, alpha: np.where(np.abs(z) < 1, 1.0, 0.0),
+            lambda z, alpha: np.zeros_like(z),
+            range=(-1.0, 1.0),
+            is_straight=True,
+            steepest=1.0,
+        ),
+        Row(
+            "exp",
+            "e^z",
+            lambda z, alpha: np.exp(z),
+            lambda z, alpha: np.exp(z),
+            lambda z, alpha: np.exp(z),
+            range=(0.0, np.inf),
+        ),
     )
 }
 ACTIVATIONS = tuple(TABLE)
@@ -180,6 +359,11 @@ cdef inline bint is_in_tile(int kind) noexcept nogil:
 cdef inline bint keeps_z(int kind) noexcept nogil:
     '''Whether the loss that is fused with it reads z.'''
     return kind in ({keeps_z})
+
+
+cdef inline bint derives_from_z(int kind) noexcept nogil:
+    '''Whether the derivative is written in terms of z, not a.'''
+    return kind in ({needs_z})
 """
 DISPATCH = """cdef void activate_row(
     int kind, real alpha,
@@ -193,7 +377,7 @@ DISPATCH = """cdef void activate_row(
 
 cdef void derive_row(
     int kind, real alpha,
-    const real* a, real* delta,                  # IN, IN/OUT (width,)
+    const real* x, real* delta,                  # IN a, or z if it derives from z, IN/OUT (width,)
     Py_ssize_t width,
 ) noexcept nogil:
     '''delta = delta act'(z), where delta comes as dC/da; for all but softmax.'''
@@ -203,7 +387,7 @@ cdef void derive_row(
 
 cdef void add_second_row(
     int kind, real alpha,
-    const real* a, const real* r_a, const real* d,       # IN (width,): a, R{{a}} and dC/da
+    const real* x, const real* r_x, const real* d,       # IN (width,): as there, R{{x}}, dC/da
     real* delta,                                         # IN/OUT (width,)
     Py_ssize_t width,
 ) noexcept nogil:
@@ -212,9 +396,9 @@ cdef void add_second_row(
     cdef vec v_alpha = v_set1(alpha)
 {second}"""
 FORWARD = "v_store(a + j, {name}_forward(v_load(z + j), v_alpha))"
-BACKWARD = "v_store(delta + j, {name}_backward(v_load(a + j), v_load(delta + j), v_alpha))"
+BACKWARD = "v_store(delta + j, {name}_backward(v_load(x + j), v_load(delta + j), v_alpha))"
 SECOND = """v_store(delta + j, v_add(v_load(delta + j), v_mul(
-                v_mul(v_load(r_a + j), {name}_second(v_load(a + j), v_alpha)), v_load(d + j))))"""
+                v_mul(v_load(r_x + j), {name}_second(v_load(x + j), v_alpha)), v_load(d + j))))"""
 
 
 def _kinds(rows: list[Row]) -> str:
@@ -236,6 +420,7 @@ def kernel_sources() -> dict[str, str]:
         kinds=_kinds(rows)[:-1],
         in_tile=_kinds([row for row in rows if row.in_tile]),
         keeps_z=_kinds([row for row in rows if row.loss]),
+        needs_z=_kinds([row for row in rows if row.needs_z]),
     )
     dispatch = DISPATCH.format(
         forward=_loops(by_element, FORWARD),

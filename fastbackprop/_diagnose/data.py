@@ -142,7 +142,8 @@ def _duplicates(
 
 def target_findings(activation: str, y: np.ndarray, compare: Any) -> Iterator[Finding]:
     """Find targets (n, outputs) that the last activation can't give, or only at infinity."""
-    low, high = TABLE[activation].range
+    row = TABLE[activation]
+    low, high = row.range
     if y.size == 0:
         return
     size = np.sqrt((y**2).mean(axis=0))
@@ -157,11 +158,11 @@ def target_findings(activation: str, y: np.ndarray, compare: Any) -> Iterator[Fi
             f"Behind {activation!r} nothing {side} {end:g} can come out: scale the targets, or "
             f"end with 'identity'.",
         )
-    elif TABLE[activation].steepest and getattr(compare, "activation", None) is None:
+    elif row.steepest and not row.is_straight and getattr(compare, "activation", None) is None:
         at_end = float(((y == high) | (y == low)).mean())
         if at_end > 0.1:
             better = "0.1 and 0.9, or loss 'binary_cross_entropy'"
-            if activation == "tanh":  # whose other end isn't 0
+            if low < 0:  # whose other end isn't 0
                 better = (
                     "-0.9 and 0.9"
                     if y.min() < 0

@@ -15,7 +15,7 @@ from fastbackprop._model.copies import rebuild
 from fastbackprop._model.files import one_line, read_model_file
 from fastbackprop._model.layers import check_layers
 from fastbackprop._model.sequential import Sequential
-from fastbackprop._predict.activations import ActivationFunction
+from fastbackprop._predict.activations import ActivationFunction, described_activation
 from fastbackprop._predict.dense import Dense
 
 __all__ = ["load", "mlp"]
@@ -114,7 +114,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     try:
         layers, arrays = [], []
         for i, x in enumerate(description["layers"]):
-            activation = ActivationFunction(x["activation"], float(x["slope"]))
+            activation = described_activation(x)
             layers.append(Dense(x["n_in"], x["n_out"], activation, bias=x["bias"]))
             shape = x["n_in"], x["n_out"]
             weight = tensors.pop(f"layers.{i}.weight")
@@ -126,7 +126,8 @@ def load(path: str | os.PathLike[str]) -> Sequential:
             with np.errstate(over="ignore"):
                 is_held = np.isfinite(weight.dtype.type(activation.alpha))
             if not is_held:  # slopes that are too small for check_held were once written
-                check_held(f"slope of {layer_in_code(i)}", activation.alpha, weight.dtype)
+                parameter = activation.row.parameter or "slope"
+                check_held(f"{parameter} of {layer_in_code(i)}", activation.alpha, weight.dtype)
             arrays.append((weight, bias))
         if tensors:
             raise ValueError(f"no layer for {', '.join(tensors)}")

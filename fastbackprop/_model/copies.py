@@ -13,6 +13,7 @@ from fastbackprop._core.validation import check_choice
 from fastbackprop._model.files import write_model_file
 from fastbackprop._model.layers import check_layers, room_for
 from fastbackprop._model.structure import Structure
+from fastbackprop._predict.activations import describe_activation
 from fastbackprop._predict.dense import Dense, WeightAndBias
 
 __all__ = ["Copies", "copy_of", "rebuild"]
@@ -54,8 +55,7 @@ class Copies(Structure):
             {
                 "n_in": x.n_in,
                 "n_out": x.n_out,
-                "activation": x.activation,
-                "slope": x.slope,
+                **describe_activation(x._activation),
                 "bias": x.has_bias,
             }
             for x in self._layers

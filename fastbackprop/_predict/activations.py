@@ -1,11 +1,23 @@
-"""Activations by name: what comes behind ``z = a_prev W + b``."""
+"""Activations by name: what comes behind ``z = a_prev W + b``.
+
+A name is enough for all that have no parameter, so there is no ReLU beside LeakyReLU: classes are
+for those that have one.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
 from fastbackprop._core.activations import ACTIVATIONS, TABLE, Row
 from fastbackprop._core.validation import check_choice, check_real
 
-__all__ = ["ActivationFunction", "LeakyReLU", "as_activation"]
+__all__ = [
+    "ELU",
+    "ActivationFunction",
+    "LeakyReLU",
+    "as_activation",
+    "describe_activation",
+    "described_activation",
+]
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,11 @@ class LeakyReLU(ActivationFunction):
     slope : float, default=0.01
         Must be finite and not negative.
 
+    Notes
+    -----
+    Activations without a parameter, like "relu" or "gelu", are called by their names and have no
+    class.
+
     Examples
     --------
     >>> import fastbackprop as fb
@@ -63,6 +80,36 @@ class LeakyReLU(ActivationFunction):
         return self.alpha
 
 
+class ELU(ActivationFunction):
+    """The exponential linear unit: z for z >= 0, alpha * (e^z - 1) below.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Must be finite and not negative; -alpha is what large negative z come to.
+
+    Notes
+    -----
+    As in PyTorch; Clevert, Unterthiner and Hochreiter 2016. Activations without a parameter, like
+    "relu" or "gelu", are called by their names and have no class.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> fb.Dense(4, 8, activation=fb.ELU(0.5))
+    Dense(4, 8, activation='elu', alpha=0.5)
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__("elu", check_real("alpha", alpha, at_least=0.0))
+
+    def __repr__(self) -> str:
+        return f"ELU(alpha={self.alpha:g})"
+
+    def __reduce__(self) -> tuple[type, tuple[float]]:
+        return ELU, (self.alpha,)
+
+
 def as_activation(activation: object) -> ActivationFunction:
     """Return the activation for an object or a name, whose parameter is the table's default."""
     if isinstance(activation, ActivationFunction):
@@ -71,3 +118,17 @@ def as_activation(activation: object) -> ActivationFunction:
         return activation
     row = TABLE[check_choice("activation", activation, ACTIVATIONS)]
     return ActivationFunction(row.name, row.default)
+
+
+def describe_activation(activation: ActivationFunction) -> dict[str, Any]:
+    """Return name and parameter as model files have them; those without one say slope 0."""
+    return {
+        "activation": activation.name,
+        activation.row.parameter or "slope": activation.alpha,
+    }
+
+
+def described_activation(description: dict[str, Any]) -> ActivationFunction:
+    """Return what ``describe_activation`` described; raise for what is no such description."""
+    name = check_choice("activation", description["activation"], ACTIVATIONS)
+    return ActivationFunction(name, float(description[TABLE[name].parameter or "slope"]))

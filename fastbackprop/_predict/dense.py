@@ -43,14 +43,17 @@ class Dense:
     n_in, n_out : int
         Inputs and outputs, at least 1 each.
     activation : str or Activation, default="identity"
-        "identity", "relu", "leaky_relu", "sigmoid", "tanh", "softplus", "softmax" (last
-        layer only), or ``LeakyReLU(slope)``.
+        "identity", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish",
+        "softplus", "tanh", "sigmoid", "softsign", "hard_tanh", "hard_sigmoid", "exp", all
+        defined as in PyTorch, "softmax" (last layer only), or ``LeakyReLU(slope)``,
+        ``ELU(alpha)``.
     bias : bool, default=True
         Whether there is a b.
     weight_init : str, Initializer, float or array-like of shape (n_in, n_out), default="auto"
         "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal",
         "uniform", "zeros", an object like ``Uniform(-1, 1)``, a constant, or the
-        weights. "auto" is he_normal for rectifiers, else glorot_uniform.
+        weights. "auto" is he_normal for "relu" and what resembles it, lecun_normal for
+        "selu", else glorot_uniform.
     bias_init : str, Initializer, float or array-like of shape (n_out,), default="zeros"
         The same for the bias.
 

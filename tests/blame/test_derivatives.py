@@ -200,6 +200,7 @@ def test_torch_func_agrees(name):
             torch.tensor(layer.bias),
         )
     slope = model.layers[-1].slope or 0.01
+    F = torch.nn.functional
     functions = {
         "identity": lambda z: z,
         "relu": torch.relu,
@@ -207,7 +208,17 @@ def test_torch_func_agrees(name):
         "sigmoid": torch.sigmoid,
         "leaky_relu": lambda z: torch.nn.functional.leaky_relu(z, slope),
         "softmax": lambda z: torch.softmax(z, -1),
-        "softplus": torch.nn.functional.softplus,
+        "softplus": F.softplus,
+        "elu": F.elu,
+        "selu": F.selu,
+        "gelu": F.gelu,
+        "gelu_tanh": lambda z: F.gelu(z, approximate="tanh"),
+        "silu": F.silu,
+        "mish": F.mish,
+        "softsign": F.softsign,
+        "hard_sigmoid": F.hardsigmoid,
+        "hard_tanh": F.hardtanh,
+        "exp": torch.exp,
     }
 
     def net(p, x):

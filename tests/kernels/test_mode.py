@@ -206,10 +206,10 @@ class Calls:
     def activate(self):
         results = []
         for name in HIDDEN:
-            z, a, derivative = (self.empty(128) for _ in range(3))
+            z, a, derivative, second = (self.empty(128) for _ in range(4))
             z[:] = self.X.reshape(-1)[:128]
-            self.module.activate(name, 0.3, z, a, derivative)
-            results += [a, derivative]
+            self.module.activate(name, 0.3, z, a, derivative, second)
+            results += [a, derivative, second]
         return results
 
     def multiply_adds(self):

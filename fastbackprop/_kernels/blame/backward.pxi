@@ -63,7 +63,7 @@ cdef extern from *:
 cdef void dense_backward(
     const Layer* layer,                          # with W^T as packed
     const real* delta,                           # IN (n, row): dC/dz of this layer
-    int kind, real alpha, const real* a_prev,    # IN the layer below: its activation, (n, row_in)
+    int kind, real alpha, const real* a_prev,    # IN the layer below: its derivative_input
     real* delta_prev,                            # OUT (n, row_in): dC/dz of the layer below
     Py_ssize_t n,
 ) noexcept nogil:
@@ -93,7 +93,7 @@ cdef void derive_last(const Layer* last, Py_ssize_t first, Py_ssize_t end) noexc
         if last.activation == SOFTMAX:
             softmax_derive_row(last.a + i * last.row, last.delta + i * last.row, last.width)
         else:
-            derive_row(last.activation, last.alpha, last.a + i * last.row,
+            derive_row(last.activation, last.alpha, derivative_input(last) + i * last.row,
                        last.delta + i * last.row, last.width)
 
 
@@ -134,7 +134,8 @@ cdef void backward_rows(
     for k in range(high, low, -1):
         below = &plan.layers[k - 1]
         layer_backward(&plan.layers[k], n_batch, first, last, below.activation, below.alpha,
-                       below.a + first * below.row, below.delta + first * below.row)
+                       derivative_input(below) + first * below.row,
+                       below.delta + first * below.row)
 
 
 cdef void backward_to_inputs(

@@ -13,6 +13,7 @@ def inspect(
     cdef const Layer* layer = &workspace.plan.layers[k]
     cdef const Layer* above = layer + 1
     cdef Layer linear = layer[0]
+    cdef const real* x = &z[0, 0] if derives_from_z(layer.activation) else &a[0, 0]
     cdef Py_ssize_t i, j, n = z.shape[0]
     cdef Mode caller
     fbp_assert(n <= workspace.plan.capacity and z.shape[1] == layer.row)
@@ -26,7 +27,8 @@ def inspect(
             for i in range(n):
                 for j in range(layer.width):
                     derivative[i, j] = 1
-                derive_row(layer.activation, layer.alpha, &a[i, 0], &derivative[i, 0], layer.width)
+                derive_row(layer.activation, layer.alpha, x + i * layer.row, &derivative[i, 0],
+                           layer.width)
         if k < workspace.plan.n_layers - 1:
             layer_backward(above, n, 0, n, IDENTITY, 0, NULL, &d_a[0, 0])
         end_mode(caller)

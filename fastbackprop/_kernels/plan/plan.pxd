@@ -44,7 +44,7 @@ cdef struct Layer:               # an op, and the activation that is done with i
     real* running                # of BATCH_NORM: mean and variance (2, row)
     # scratch for training:
     const real** inputs          # (capacity,) pointers to rows of a_prev, or of the data
-    real* z                      # (capacity, row): as a, but before a last sigmoid or softmax
+    real* z                      # (capacity, row): as a, but where z is needed later too
     real* a                      # (capacity, row)
     real* delta                  # (capacity, row): dC/dz
     # LAYER_NORM: mean and 1 / deviation of each row (capacity, 2); BATCH_NORM: those of each

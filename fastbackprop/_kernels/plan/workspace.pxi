@@ -21,6 +21,11 @@ cdef inline bint is_copied(const Layer* first) noexcept nogil:
     return first.op != PRODUCT or (first.row_in > first.width_in and first.n_in == first.width_in)
 
 
+cdef inline const real* derivative_input(const Layer* layer) noexcept nogil:
+    """What act' is written in terms of: z or a, (capacity, row)."""
+    return layer.z if derives_from_z(layer.activation) else layer.a
+
+
 cdef class Workspace:
     """Room for training steps, forward and backward, or derivatives, of at most ``capacity`` rows.
 
@@ -107,7 +112,8 @@ cdef Py_ssize_t lay_out(
         if start != NULL:
             layer.delta, layer.a, layer.z = start + used, start + used + size, start + used + size
         used += 2 * size
-        if k == plan.n_layers - 1 and keeps_z(layer.activation):
+        if derives_from_z(layer.activation) or (
+                k == plan.n_layers - 1 and keeps_z(layer.activation)):
             if start != NULL:
                 layer.z = start + used
             used += size

@@ -43,6 +43,9 @@ cdef void output_derivatives_work(
         for i in range(end - start - 1, 0, -1):      # from the end: one a for each combination
             memmove(layer.a + (start + i) * layer.row, layer.a + (start + i // each) * layer.row,
                     layer.row * sizeof(real))
+            if derives_from_z(layer.activation):
+                memmove(layer.z + (start + i) * layer.row,
+                        layer.z + (start + i // each) * layer.row, layer.row * sizeof(real))
             if layer.op == LAYER_NORM:
                 memmove(layer.statistics + 2 * (start + i),
                         layer.statistics + 2 * (start + i // each), 2 * sizeof(real))

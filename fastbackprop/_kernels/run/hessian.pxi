@@ -3,15 +3,16 @@
 #
 # Pearlmutter 1994, "Fast exact multiplication by the Hessian": the operator R{.} = d/dr (.) at w +
 # r v, r = 0, put to each line of predict, compare and blame. With V for v's part of W, and c the
-# derivative of act'(z), written in terms of a, by a (NAME_second of predict/activations.pxi):
+# derivative of act'(z) by what it is written in, x: a or z (NAME_second of activations.pxi):
 #
 #     R{z} = R{a_prev} W + a_prev V + v_b            R{a} = act'(z) R{z}
 #     R{dC/da_prev} = R{delta} W^T + delta V^T
-#     R{delta} = act'(z) R{dC/da} + R{a} c dC/da
+#     R{delta} = act'(z) R{dC/da} + R{x} c dC/da
 #     R{dC/dW} = R{a_prev}^T delta + a_prev^T R{delta}        R{dC/db} = sum R{delta}
 #
-# A second Network, of the weights v, has the room: its a is R{a}, its delta R{delta}. Norms take
-# what they take to predict: batch norms their running statistics. With s = 1 / deviation of a row,
+# A second Network, of the weights v, has the room: its a is R{a}, its z, where it is kept, R{z},
+# its delta R{delta}. Norms take what they take to predict: batch norms their running statistics.
+# With s = 1 / deviation of a row,
 #
 #     R{x^} = s (R{x} - mean(R{x}) - x^ mean(x^ R{x}))         R{s} = -s^2 mean(x^ R{x})
 #
@@ -28,15 +29,15 @@ cdef void derive_twice(
     const real* d_a,                             # IN (.., row): dC/da
     Py_ssize_t first, Py_ssize_t last,           # rows
 ) noexcept nogil:
-    """R{delta} = act'(z) R{dC/da} + R{a} c dC/da; for all but softmax."""
+    """R{delta} = act'(z) R{dC/da} + R{act'(z)} dC/da; for all but softmax."""
     cdef Py_ssize_t i
-    cdef const real* a
+    cdef const real* x
     cdef real* delta
     for i in range(first, last):
-        a, delta = layer.a + i * layer.row, r.delta + i * layer.row
-        derive_row(layer.activation, layer.alpha, a, delta, layer.width)
-        add_second_row(layer.activation, layer.alpha, a, r.a + i * layer.row, d_a + i * layer.row,
-                       delta, layer.width)
+        x, delta = derivative_input(layer) + i * layer.row, r.delta + i * layer.row
+        derive_row(layer.activation, layer.alpha, x, delta, layer.width)
+        add_second_row(layer.activation, layer.alpha, x, derivative_input(r) + i * layer.row,
+                       d_a + i * layer.row, delta, layer.width)
 
 
 cdef void softmax_derive_twice(
@@ -219,8 +220,10 @@ cdef void forward_r(const Hessian* job, Py_ssize_t first, Py_ssize_t last) noexc
             if layer.activation == SOFTMAX:
                 softmax_derive_row(layer.a + i * layer.row, r_a, layer.width)
             else:
-                derive_row(layer.activation, layer.alpha, layer.a + i * layer.row, r_a,
-                           layer.width)
+                if derives_from_z(layer.activation):
+                    memcpy(r.z + i * r.row, r_a, r.row * sizeof(real))
+                derive_row(layer.activation, layer.alpha, derivative_input(layer) + i * layer.row,
+                           r_a, layer.width)
 
 
 cdef void layer_backward_r(

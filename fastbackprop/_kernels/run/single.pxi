@@ -43,7 +43,7 @@ cdef inline void backward_one(const Layer* layer, const Layer* below) noexcept n
                 sums[k] = relu_backward(v_load(below.a + j), sums[k], sums[k])
             v_store(below.delta + j, sums[k])
     if below.activation != RELU and below.activation != IDENTITY:
-        derive_row(below.activation, below.alpha, below.a, below.delta, below.width)
+        derive_row(below.activation, below.alpha, derivative_input(below), below.delta, below.width)
 
 
 cdef inline vec correct_outer(

@@ -73,6 +73,67 @@ cdef inline vec v_expm1_below_0(vec x) noexcept nogil:
     return v_fma(power, expm1_polynomial(r), v_sub(power, v_set1(1)))
 
 
+cdef inline vec normal_tail_polynomial(vec t) noexcept nogil:
+    """P(t) with 1 - Phi(x) = e^(-x^2 / 2) w P(1 - 8 w), w = 1 / (x + 4)."""
+    cdef vec p
+    if sizeof(real) == 8:
+        p = v_set1(-1.2253294055249504548e-9)
+        p = v_fma(p, t, v_set1(-4.0156098350286280976e-10))
+        p = v_fma(p, t, v_set1(1.468104296151541381e-8))
+        p = v_fma(p, t, v_set1(1.6276836252466321673e-8))
+        p = v_fma(p, t, v_set1(-7.7236672124165880705e-8))
+        p = v_fma(p, t, v_set1(-1.5688767669184600677e-7))
+        p = v_fma(p, t, v_set1(2.6411052586722634588e-7))
+        p = v_fma(p, t, v_set1(1.0220931784879164278e-6))
+        p = v_fma(p, t, v_set1(-6.2516446088020806413e-7))
+        p = v_fma(p, t, v_set1(-5.9201271858645086864e-6))
+        p = v_fma(p, t, v_set1(7.149377921476458676e-7))
+        p = v_fma(p, t, v_set1(0.000035144605841897495094))
+        p = v_fma(p, t, v_set1(-1.9078317155847709399e-6))
+        p = v_fma(p, t, v_set1(-0.00023109491085276219107))
+        p = v_fma(p, t, v_set1(0.00013334424622857518746))
+        p = v_fma(p, t, v_set1(0.0016308184541365265169))
+        p = v_fma(p, t, v_set1(-0.0034796923613681612416))
+        p = v_fma(p, t, v_set1(-0.007540188966492553553))
+        p = v_fma(p, t, v_set1(0.060396574890653987127))
+        p = v_fma(p, t, v_set1(-0.18652185795966362464))
+        p = v_fma(p, t, v_set1(0.38713740074221971615))
+        p = v_fma(p, t, v_set1(-0.60789664197189206584))
+        p = v_fma(p, t, v_set1(0.75528513041575147765))
+    else:
+        p = v_set1(-0.0001341962580763410938)
+        p = v_fma(p, t, v_set1(0.00017465949033793662385))
+        p = v_fma(p, t, v_set1(0.0015684084146769190389))
+        p = v_fma(p, t, v_set1(-0.0035102110839120116468))
+        p = v_fma(p, t, v_set1(-0.0075240044781566922727))
+        p = v_fma(p, t, v_set1(0.060403489489869386526))
+        p = v_fma(p, t, v_set1(-0.18652365628171236243))
+        p = v_fma(p, t, v_set1(0.3871369165228912781))
+        p = v_fma(p, t, v_set1(-0.60789657987698685616))
+        p = v_fma(p, t, v_set1(0.75528513525298168797))
+    return p
+
+
+cdef inline vec v_normal_tail(vec x, vec* e) noexcept nogil:
+    """1 - Phi(x) = erfc(x / sqrt 2) / 2 for x >= 0, and e = e^(-x^2 / 2), which it is made of.
+
+    x^2 is taken as high^2, which is exact, and (x - high) (x + high): else its rounding, times
+    x^2, would be that of e.
+    """
+    cdef vec high, low, n, half, r, w
+    cdef vec grid = v_set1(1048576 if sizeof(real) == 8 else 256)
+    x = v_min(v_set1(40 if sizeof(real) == 8 else 15), x)     # beyond, e rounds to 0
+    high = v_mul(v_round(v_mul(x, grid)), v_set1(1.0 / 1048576 if sizeof(real) == 8 else 1.0 / 256))
+    low = v_mul(v_sub(x, high), v_add(x, high))
+    n = reduce_by_ln2(v_mul(v_mul(high, high), v_set1(-0.5)), &r)
+    r = v_fnma(low, v_set1(0.5), r)
+    half = v_round(v_mul(n, v_set1(0.5)))
+    e[0] = v_mul(v_add(v_set1(1), expm1_polynomial(r)), v_pow2(half))
+    e[0] = v_mul(e[0], v_pow2(v_sub(n, half)))
+    w = v_div(v_set1(1), v_add(x, v_set1(4)))
+    return v_mul(e[0], v_mul(w, normal_tail_polynomial(v_fnma(v_set1(8), w, v_set1(1)))))
+
+
 cdef inline vec v_tanh(vec x) noexcept nogil:
     """tanh |x| = E / (E + 2) with E = e^(2|x|) - 1; the sign is put back."""
     cdef vec n, r, power, e
