@@ -34,7 +34,8 @@ ROBUST, HINGE, GAUSSIAN = "compare/robust.pxi", "compare/hinge.pxi", "compare/ga
 BACKWARD, GRADIENT = "blame/backward.pxi", "correct/gradient.pxi"
 SINGLE, FIRST, SECOND = "run/single.pxi", "run/derivatives.pxi", "run/hessian.pxi"
 PLANTS = [
-    ("relu", ACTIVATIONS, "d, v_zero())", "v_mul(d, {p}), v_zero())", CHECK),
+    ("relu", ACTIVATIONS, "v_select(v_less(v_zero(), a), d, v_zero())\n\n\ncdef inline vec leaky",
+     "v_select(v_less(v_zero(), a), v_mul(d, {p}), v_zero())\n\n\ncdef inline vec leaky", CHECK),
     ("leaky_relu above 0", ACTIVATIONS, "a), d, v_mul(d", "a), v_mul(d, {p}), v_mul(d", CHECK),
     ("leaky_relu below 0", ACTIVATIONS, "v_mul(d, alpha)", "v_mul(v_mul(d, {p}), alpha)", CHECK),
     ("sigmoid", ACTIVATIONS, "v_mul(d, v_mul(a, v_sub(", "v_mul(v_mul(d, {p}), v_mul(a, v_sub(",
@@ -44,6 +45,26 @@ PLANTS = [
         "v_set1(1))", CHECK),
     ("softplus", ACTIVATIONS, "v_mul(d, v_sub(v_zero(), v_expm1", "v_mul(v_mul(d, {p}), v_sub("
         "v_zero(), v_expm1", CHECK),
+    ("elu above 0", ACTIVATIONS, "z), d, v_mul(d, v_mul(alpha", "z), v_mul(d, {p}), v_mul(d, v_mul("
+        "alpha", CHECK),
+    ("elu below 0", ACTIVATIONS, "v_mul(d, v_mul(alpha, v_exp(", "v_mul(v_mul(d, {p}), v_mul("
+        "alpha, v_exp(", CHECK),
+    ("selu", ACTIVATIONS, "v_mul(d, v_select(v_less(v_zero(), z)", "v_mul(v_mul(d, {p}), v_select("
+        "v_less(v_zero(), z)", CHECK),
+    ("gelu", ACTIVATIONS, "v_mul(d, v_fma(v_mul(z, v_set1(0.39894", "v_mul(v_mul(d, {p}), v_fma("
+        "v_mul(z, v_set1(0.39894", CHECK),
+    ("gelu_tanh", ACTIVATIONS, "v_mul(d, v_fma(v_mul(z, slope)", "v_mul(v_mul(d, {p}), v_fma("
+        "v_mul(z, slope)", CHECK),
+    ("silu", ACTIVATIONS, "v_mul(d, v_fma(z, sigmoid_slope(z)", "v_mul(v_mul(d, {p}), v_fma(z, "
+        "sigmoid_slope(z)", CHECK),
+    ("mish", ACTIVATIONS, "v_mul(d, v_fma(z, mish_slope(", "v_mul(v_mul(d, {p}), v_fma(z, "
+        "mish_slope(", CHECK),
+    ("softsign", ACTIVATIONS, "v_mul(d, v_mul(r, r))", "v_mul(v_mul(d, {p}), v_mul(r, r))", CHECK),
+    ("hard_sigmoid", ACTIVATIONS, "v_mul(d, v_set1(0.1666", "v_mul(v_mul(d, {p}), v_set1(0.1666",
+     CHECK),
+    ("hard_tanh", ACTIVATIONS, "v_less(v_abs(a), v_set1(1)), d,", "v_less(v_abs(a), v_set1(1)), "
+        "v_mul(d, {p}),", CHECK),
+    ("exp", ACTIVATIONS, "return v_mul(d, a)", "return v_mul(v_mul(d, {p}), a)", CHECK),
     ("softmax", ACTIVATIONS, "v_mul(v_load(p + j), v_sub(", "v_mul(v_mul(v_load(p + j), {p}), "
         "v_sub(", CHECK),
     ("softmax's mean", ACTIVATIONS, "(delta + j), mean)", "(delta + j), v_mul(mean, {p}))", CHECK),
