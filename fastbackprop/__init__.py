@@ -29,7 +29,18 @@ from fastbackprop._core.errors import (
     ModelFileError,
     TrainingWarning,
 )
-from fastbackprop._correct.optimizers import SGD
+from fastbackprop._correct.clipping import clip_gradients
+from fastbackprop._correct.optimizers import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    NAdam,
+    RMSprop,
+    Rprop,
+)
+from fastbackprop._correct.schedules import Cosine, OneCycle, Warmup
 from fastbackprop._diagnose.check_report import GradientCheck
 from fastbackprop._diagnose.diagnose import diagnose
 from fastbackprop._diagnose.findings import Diagnosis
@@ -55,13 +66,20 @@ from fastbackprop._train.history import History
 from fastbackprop._train.rate_search import LearningRateSearch
 from fastbackprop._train.trainer import Trainer
 
+# isort: split
+from fastbackprop import schedules  # noqa: F401, the namespace
+
 __version__ = "0.1.0"
 
 __all__ = [
     "ELU",
     "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
     "BinaryCrossEntropy",
     "Constant",
+    "Cosine",
     "CrossEntropy",
     "Dense",
     "Diagnosis",
@@ -83,18 +101,25 @@ __all__ = [
     "LeakyReLU",
     "LearningRateSearch",
     "LecunNormal",
+    "Lion",
     "LogCosh",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "ModelFileError",
+    "NAdam",
+    "OneCycle",
     "Poisson",
     "Quantile",
+    "RMSprop",
+    "Rprop",
     "Sequential",
     "Trainer",
     "TrainingExplanation",
     "TrainingWarning",
     "Uniform",
+    "Warmup",
     "Zeros",
+    "clip_gradients",
     "diagnose",
     "explain",
     "explain_training",

@@ -111,6 +111,8 @@ __all__ = [
     "threads",
     "through_softmax",
     "uniform",
+    "update_spec_of",
+    "value_after",
     "values_of",
     "visits",
     "write_beside",
@@ -141,6 +143,18 @@ def parameters_of(model):
 def values_of(model):
     """All parameters of a model with the padding of rows: the very buffer that is trained."""
     return model._parameters.values
+
+
+def update_spec_of(optimizer, module):
+    """An optimizer's settings as a module of the kernels takes them."""
+    return module.UpdateSpec(
+        optimizer._kind, **optimizer._fixed, **optimizer._flags, **optimizer._spec_numbers()
+    )
+
+
+def value_after(plateau, history):
+    """What a ReduceOnPlateau is for the epoch that follows those of a history."""
+    return plateau._after(history)
 
 
 def state_of(optimizer, model):

@@ -194,6 +194,10 @@ class Parameters:
         size = self.values.size + state.size
         return self._other(f"snapshot of {size}", size)
 
+    def clipping(self, size: int) -> np.ndarray:
+        """Scratch for clipping gradients by their norm."""
+        return self._other(f"clipping with {size}", size)
+
     def save(self, state: np.ndarray, room: np.ndarray) -> None:
         """Copy the values into ``room``, and an optimizer's state behind them."""
         size = self.values.size

@@ -1,43 +1,59 @@
-"""Optimizers: how blame becomes a correction of the weights."""
+"""Optimizers: how blame becomes a correction of the weights.
 
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+One class each, and one row in ``OPTIMIZERS``; the formulas stand in _kernels/correct/.
+"""
 
-import numpy as np
+from decimal import Decimal
+from typing import Any, ClassVar
 
-from fastbackprop._core.dispatch import kernels
-from fastbackprop._core.errors import DivergenceError
-from fastbackprop._core.validation import check_choice, check_held, check_real, check_true_false
-from fastbackprop._correct.state import OptimizerState
+from fastbackprop._core.validation import check_choice
+from fastbackprop._correct.optimizer import Optimizer
+from fastbackprop._correct.schedules import Scheduled
+from fastbackprop._correct.settings import Setting
 
-if TYPE_CHECKING:
-    from fastbackprop._core.buffers import Parameters
+__all__ = [
+    "OPTIMIZERS",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Lion",
+    "NAdam",
+    "RMSprop",
+    "Rprop",
+    "as_optimizer",
+]
 
-__all__ = ["OPTIMIZERS", "SGD", "as_optimizer"]
 
-# Of the kernels' ``correct``: it needs room for a copy, since a weight may stop being finite.
-UNSURE = -2
+def _epsilon() -> Setting:
+    return Setting("What is added to the root of the second moment.", above=0.0)
 
 
-class SGD:
+def _beta(doc: str) -> Setting:
+    return Setting(doc, at_least=0.0, below=1.0)
+
+
+class SGD(Optimizer):
     """Stochastic gradient descent: w <- w - learning_rate * dC/dw.
 
     With momentum, v <- momentum v + dC/dw and w <- w - learning_rate v; with
     Nesterov's, w <- w - learning_rate (dC/dw + momentum v) (Sutskever et al. 2013,
-    in the form of PyTorch's SGD). Weight decay adds weight_decay * w to dC/dw, for
-    biases too. Velocity and number of steps are kept by the optimizer, for each model; a copied or
-    pickled Trainer takes it along, a copied or pickled SGD doesn't.
+    in the form of PyTorch's SGD). Weight decay adds weight_decay * w to dC/dw. Velocity and number
+    of steps are kept by the optimizer, for each model; a copied or pickled Trainer takes them
+    along, a copied or pickled SGD doesn't.
 
     Parameters
     ----------
-    learning_rate : float, default=0.01
+    learning_rate : float or schedule, default=0.01
         Above 0. Can be assigned between steps.
-    momentum : float, default=0
+    momentum : float or schedule, default=0
         From 0 to below 1.
     nesterov : bool, default=False
         Needs momentum.
-    weight_decay : float, default=0
-        At least 0.
+    weight_decay : float or schedule, default=0
+        At least 0; added to the gradient, times the weight.
+    decay_biases : bool, default=True
+        Whether weight decay includes biases, and what norms learn.
 
     Raises
     ------
@@ -51,147 +67,462 @@ class SGD:
     SGD(0.1, momentum=0.9)
     """
 
+    _kind = "sgd"
+    momentum = Setting(
+        "How much of the velocity is kept, from 0 to below 1.",
+        at_least=0.0,
+        below=1.0,
+        scheduled=True,
+    )
+
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: Scheduled = 0.01,
         *,
-        momentum: float = 0.0,
+        momentum: Scheduled = 0.0,
         nesterov: bool = False,
-        weight_decay: float = 0.0,
+        weight_decay: Scheduled = 0.0,
+        decay_biases: bool = True,
     ) -> None:
-        self.learning_rate = learning_rate
-        self._momentum = check_real("momentum", momentum, at_least=0.0, below=1.0)
-        self._nesterov = check_true_false("nesterov", nesterov)
-        self._weight_decay = check_real("weight_decay", weight_decay, at_least=0.0)
-        if self._nesterov and not self._momentum:
+        super().__init__(
+            {"learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay},
+            {"nesterov": nesterov, "decay_biases": decay_biases},
+        )
+        if self.nesterov and not self.momentum:
             raise ValueError("momentum must be above 0 for nesterov=True, got 0.")
-        self._states: WeakKeyDictionary[Any, OptimizerState] = WeakKeyDictionary()
-        self._specs: dict[Any, Any] = {}  # for each module of the kernels
-
-    @property
-    def learning_rate(self) -> float:
-        """The step's length, above 0."""
-        return self._learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        self._learning_rate = check_real("learning_rate", value, above=0.0)
-        self._specs = {}
-
-    @property
-    def momentum(self) -> float:
-        """How much of the velocity is kept, from 0 to below 1."""
-        return self._momentum
 
     @property
     def nesterov(self) -> bool:
         """Whether the momentum is Nesterov's."""
-        return self._nesterov
+        return self._flags["nesterov"]
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015): each weight's step is divided by the size of its gradients.
+
+    m <- beta_1 m + (1 - beta_1) g, v <- beta_2 v + (1 - beta_2) g^2, and after t steps
+    w <- w - learning_rate (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon): formula and
+    defaults are PyTorch's.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default=0.001
+        Above 0. Can be assigned between steps.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        How much of the first and second moment is kept, from 0 to below 1.
+    epsilon : float, default=1e-8
+        Above 0; added outside of the root.
+    weight_decay : float or schedule, default=0
+        At least 0; added to the gradient, times the weight (see ``AdamW``).
+    amsgrad : bool, default=False
+        Whether the largest second moment so far is divided by (Reddi et al. 2018).
+    decay_biases : bool, default=True
+        Whether weight decay includes biases, and what norms learn.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> fb.Adam(0.003, beta_2=0.99)
+    Adam(0.003, beta_2=0.99)
+    """
+
+    _kind = "adam"
+    beta_1 = _beta("How much of the first moment is kept.")
+    beta_2 = _beta("How much of the second moment is kept.")
+    epsilon = _epsilon()
+
+    def __init__(
+        self,
+        learning_rate: Scheduled = 0.001,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: Scheduled = 0.0,
+        amsgrad: bool = False,
+        decay_biases: bool = True,
+    ) -> None:
+        super().__init__(
+            {
+                "learning_rate": learning_rate,
+                "beta_1": beta_1,
+                "beta_2": beta_2,
+                "epsilon": epsilon,
+                "weight_decay": weight_decay,
+            },
+            {"amsgrad": amsgrad, "decay_biases": decay_biases},
+        )
 
     @property
-    def weight_decay(self) -> float:
-        """How much of each weight is added to its gradient."""
-        return self._weight_decay
+    def amsgrad(self) -> bool:
+        """Whether the largest second moment so far is divided by."""
+        return self._flags["amsgrad"]
 
-    def _spec(self, dtype: np.dtype) -> Any:
-        """Return the kernels' UpdateSpec; refuse what numbers of this dtype can't hold."""
-        specs, kernel = self._specs, kernels(dtype)  # a learning rate begins another dict
-        if kernel not in specs:
-            check_held("learning_rate", self._learning_rate, dtype)
-            check_held("momentum", self._momentum, dtype, below=1.0)
-            check_held("weight_decay", self._weight_decay, dtype)
-            specs[kernel] = kernel.UpdateSpec(
-                "sgd", self._learning_rate, self._momentum, self._nesterov, self._weight_decay
-            )
-        return specs[kernel]
 
-    def _state(self, parameters: "Parameters") -> OptimizerState:
-        """Return the state kept for these parameters."""
-        state = self._states.get(parameters)
-        if state is None:
-            values = parameters.values
-            new = OptimizerState(self._spec(values.dtype).n_planes, values.size, values.dtype)
-            # setdefault can't be interrupted: two threads that come at once get the same state.
-            state = self._states.setdefault(parameters, new)
-        return state
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
 
-    def step(self, model: Any) -> None:
-        """Correct all weights of a model by the gradients of its last ``backward``.
+    The decay is taken from the weight, w <- w - learning_rate weight_decay w, apart from Adam's
+    step: formula and defaults are PyTorch's.
 
-        Parameters
-        ----------
-        model : Sequential
-            After ``forward`` and ``backward``.
+    Parameters
+    ----------
+    learning_rate : float or schedule, default=0.001
+        Above 0. Can be assigned between steps.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        How much of the first and second moment is kept, from 0 to below 1.
+    epsilon : float, default=1e-8
+        Above 0; added outside of the root.
+    weight_decay : float or schedule, default=0.01
+        At least 0; taken from the weight, times the learning rate.
+    amsgrad : bool, default=False
+        Whether the largest second moment so far is divided by (Reddi et al. 2018).
+    decay_biases : bool, default=True
+        Whether weight decay includes biases, and what norms learn.
 
-        Raises
-        ------
-        RuntimeError
-            If there was no ``backward`` yet, or another thread trains the model.
-        TypeError
-            If model is not a Sequential.
-        ValueError
-            If the model's dtype can't hold the learning rate, momentum or weight decay.
-        DivergenceError
-            If a weight would stop being finite; then nothing has changed.
-        """
-        if not hasattr(model, "_lock"):
-            raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
-        model._lock.run(self._step, model)
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range.
 
-    def _step(self, model: Any) -> None:
-        parameters, dtype = model._parameters, model.dtype
-        if not parameters.has_blame:
-            raise RuntimeError(
-                "optimizer.step must follow model.backward, got a model without gradients."
-            )
-        state, correct = self._state(parameters).buffer, kernels(dtype).correct
-        arguments = model._network, parameters.gradients, self._spec(dtype), state
-        at = model._lock.write(correct, *arguments)
-        if at == UNSURE:
-            at = model._lock.write(correct, *arguments, parameters.snapshot(state))
-        if at >= 0:
-            wrong = parameters.layer_at(at)
-            raise DivergenceError(
-                f"The step would make weights of model.layers[{wrong}] infinite or NaN; "
-                f"they were left as they are. {self._advice()}",
-                layer=wrong,
-            )
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> fb.AdamW(0.003, beta_2=0.99)
+    AdamW(0.003, beta_2=0.99)
+    """
 
-    def _advice(self) -> str:
-        """Return what to do about a divergence, as far as these settings tell."""
-        product = self._learning_rate * self._weight_decay
-        if product >= 1:
-            return (
-                f"learning_rate * weight_decay must be below 1, got {product:g}: the decay takes "
-                f"away more than there is; try a weight_decay below {1 / self._learning_rate:g}."
-            )
-        return f"Try a smaller learning rate than {self._learning_rate:g}."
+    _kind = "adam"
+    _fixed: ClassVar[dict[str, Any]] = {"decoupled": True}
+    beta_1 = _beta("How much of the first moment is kept.")
+    beta_2 = _beta("How much of the second moment is kept.")
+    epsilon = _epsilon()
 
-    def __getstate__(self) -> dict[str, Any]:
-        kept = "_states", "_specs"
-        return {name: value for name, value in self.__dict__.items() if name not in kept}
+    def __init__(
+        self,
+        learning_rate: Scheduled = 0.001,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: Scheduled = 0.01,
+        amsgrad: bool = False,
+        decay_biases: bool = True,
+    ) -> None:
+        super().__init__(
+            {
+                "learning_rate": learning_rate,
+                "beta_1": beta_1,
+                "beta_2": beta_2,
+                "epsilon": epsilon,
+                "weight_decay": weight_decay,
+            },
+            {"amsgrad": amsgrad, "decay_biases": decay_biases},
+        )
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _states=WeakKeyDictionary(), _specs={})
+    @property
+    def amsgrad(self) -> bool:
+        """Whether the largest second moment so far is divided by."""
+        return self._flags["amsgrad"]
 
-    def __repr__(self) -> str:
-        options = {
-            "momentum": self._momentum,
-            "nesterov": self._nesterov,
-            "weight_decay": self._weight_decay,
-        }
-        return (
-            f"SGD({self._learning_rate:g}"
-            + "".join(f", {k}={v}" for k, v in options.items() if v)
-            + ")"
+
+class NAdam(Optimizer):
+    """Adam that looks one step of its momentum ahead, as Nesterov's does (Dozat 2016).
+
+    With mu_t = beta_1 (1 - 0.96^(t momentum_decay) / 2) and v as in ``Adam``,
+    w <- w - learning_rate (mu_{t+1} m / (1 - mu_1 ... mu_{t+1})
+    + (1 - mu_t) g / (1 - mu_1 ... mu_t)) / (sqrt(v / (1 - beta_2^t)) + epsilon): formula and
+    defaults are PyTorch's.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default=0.002
+        Above 0. Can be assigned between steps.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        How much of the first and second moment is kept, from 0 to below 1.
+    epsilon : float, default=1e-8
+        Above 0; added outside of the root.
+    weight_decay : float or schedule, default=0
+        At least 0; added to the gradient, times the weight.
+    momentum_decay : float, default=0.004
+        How fast mu approaches beta_1, at least 0.
+    decay_biases : bool, default=True
+        Whether weight decay includes biases, and what norms learn.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range.
+    """
+
+    _kind = "nadam"
+    beta_1 = _beta("How much of the first moment is kept, in the end.")
+    beta_2 = _beta("How much of the second moment is kept.")
+    epsilon = _epsilon()
+    momentum_decay = Setting("How fast the momentum approaches beta_1.", at_least=0.0)
+
+    def __init__(
+        self,
+        learning_rate: Scheduled = 0.002,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: Scheduled = 0.0,
+        momentum_decay: float = 0.004,
+        decay_biases: bool = True,
+    ) -> None:
+        super().__init__(
+            {
+                "learning_rate": learning_rate,
+                "beta_1": beta_1,
+                "beta_2": beta_2,
+                "epsilon": epsilon,
+                "weight_decay": weight_decay,
+                "momentum_decay": momentum_decay,
+            },
+            {"decay_biases": decay_biases},
+        )
+
+    def _spec_numbers(self) -> dict[str, float]:
+        numbers = super()._spec_numbers()
+        # By decimal arithmetic, which is the same everywhere.
+        numbers["fading"] = float(Decimal("0.96") ** Decimal(numbers.pop("momentum_decay")))
+        return numbers
+
+
+class RMSprop(Optimizer):
+    """The gradient divided by the root of a moving average of its squares (Hinton 2012).
+
+    v <- rho v + (1 - rho) g^2, b <- momentum b + g / (sqrt(v) + epsilon), and
+    w <- w - learning_rate b; centered (Graves 2013) takes the square of a moving average of g from
+    v: formula and defaults are PyTorch's.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default=0.01
+        Above 0. Can be assigned between steps.
+    rho : float, default=0.99
+        How much of the average is kept, from 0 to below 1.
+    momentum : float or schedule, default=0
+        From 0 to below 1.
+    centered : bool, default=False
+        Whether squares are those of the distance from the mean gradient.
+    epsilon : float, default=1e-8
+        Above 0; added outside of the root.
+    weight_decay : float or schedule, default=0
+        At least 0; added to the gradient, times the weight.
+    decay_biases : bool, default=True
+        Whether weight decay includes biases, and what norms learn.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range.
+    """
+
+    _kind = "rmsprop"
+    rho = _beta("How much of the average of squares is kept.")
+    momentum = Setting("How much of the velocity is kept.", at_least=0.0, below=1.0, scheduled=True)
+    epsilon = _epsilon()
+
+    def __init__(
+        self,
+        learning_rate: Scheduled = 0.01,
+        *,
+        rho: float = 0.99,
+        momentum: Scheduled = 0.0,
+        centered: bool = False,
+        epsilon: float = 1e-8,
+        weight_decay: Scheduled = 0.0,
+        decay_biases: bool = True,
+    ) -> None:
+        super().__init__(
+            {
+                "learning_rate": learning_rate,
+                "rho": rho,
+                "momentum": momentum,
+                "epsilon": epsilon,
+                "weight_decay": weight_decay,
+            },
+            {"centered": centered, "decay_biases": decay_biases},
+        )
+
+    @property
+    def centered(self) -> bool:
+        """Whether squares are those of the distance from the mean gradient."""
+        return self._flags["centered"]
+
+    def _spec_numbers(self) -> dict[str, float]:
+        numbers = super()._spec_numbers()
+        numbers["beta_2"] = numbers.pop("rho")
+        return numbers
+
+
+class Adagrad(Optimizer):
+    """The gradient divided by the root of the sum of all its squares so far (Duchi et al. 2011).
+
+    s <- s + g^2 and w <- w - learning_rate g / (sqrt(s) + epsilon): formula and defaults are
+    PyTorch's.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default=0.01
+        Above 0. Can be assigned between steps.
+    epsilon : float, default=1e-10
+        Above 0; added outside of the root.
+    weight_decay : float or schedule, default=0
+        At least 0; added to the gradient, times the weight.
+    decay_biases : bool, default=True
+        Whether weight decay includes biases, and what norms learn.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range.
+    """
+
+    _kind = "adagrad"
+    epsilon = _epsilon()
+
+    def __init__(
+        self,
+        learning_rate: Scheduled = 0.01,
+        *,
+        epsilon: float = 1e-10,
+        weight_decay: Scheduled = 0.0,
+        decay_biases: bool = True,
+    ) -> None:
+        super().__init__(
+            {"learning_rate": learning_rate, "epsilon": epsilon, "weight_decay": weight_decay},
+            {"decay_biases": decay_biases},
         )
 
 
-OPTIMIZERS: dict[str, type[SGD]] = {"sgd": SGD}
+class Lion(Optimizer):
+    """Steps of one length, by the sign of a momentum (Chen et al. 2023).
+
+    w <- w - learning_rate (sign(beta_1 m + (1 - beta_1) g) + weight_decay w), then
+    m <- beta_2 m + (1 - beta_2) g: formula and defaults are optax's, the learning rate the paper's.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default=0.0001
+        Above 0. Can be assigned between steps.
+    beta_1, beta_2 : float, default=0.9, 0.99
+        How much of the momentum goes into a step, and is kept; from 0 to below 1.
+    weight_decay : float or schedule, default=0.001
+        At least 0; taken from the weight, times the learning rate.
+    decay_biases : bool, default=True
+        Whether weight decay includes biases, and what norms learn.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range.
+    """
+
+    _kind = "lion"
+    _fixed: ClassVar[dict[str, Any]] = {"decoupled": True}
+    beta_1 = _beta("How much of the momentum goes into a step.")
+    beta_2 = _beta("How much of the momentum is kept.")
+
+    def __init__(
+        self,
+        learning_rate: Scheduled = 0.0001,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        weight_decay: Scheduled = 0.001,
+        decay_biases: bool = True,
+    ) -> None:
+        super().__init__(
+            {
+                "learning_rate": learning_rate,
+                "beta_1": beta_1,
+                "beta_2": beta_2,
+                "weight_decay": weight_decay,
+            },
+            {"decay_biases": decay_biases},
+        )
 
 
-def as_optimizer(optimizer: object) -> SGD:
+class Rprop(Optimizer):
+    """Resilient backpropagation (Riedmiller & Braun 1993): only the gradient's signs count.
+
+    Each weight has a step of its own: longer where the gradient kept its sign; where it changed,
+    shorter, and not done. Formula and defaults are PyTorch's. It needs the gradient of all data:
+    ``fit`` refuses batches smaller than that.
+
+    Parameters
+    ----------
+    learning_rate : float, default=0.01
+        The first step, above 0.
+    shorten, lengthen : float, default=0.5, 1.2
+        By which steps are multiplied: below 1, above 1.
+    shortest, longest : float, default=1e-6, 50
+        The limits of a step, above 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range.
+    """
+
+    _kind = "rprop"
+    shorten = Setting("By which a step is multiplied that went too far.", above=0.0, below=1.0)
+    lengthen = Setting("By which a step is multiplied that went the right way.", above=1.0)
+    shortest = Setting("The shortest step.", above=0.0)
+    longest = Setting("The longest step.", above=0.0)
+
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        *,
+        shorten: float = 0.5,
+        lengthen: float = 1.2,
+        shortest: float = 1e-6,
+        longest: float = 50.0,
+    ) -> None:
+        super().__init__(
+            {
+                "learning_rate": learning_rate,
+                "shorten": shorten,
+                "lengthen": lengthen,
+                "shortest": shortest,
+                "longest": longest,
+            },
+            {},
+        )
+
+    def _check_fit(self, batch_size: int, n_rows: int) -> None:
+        if batch_size < n_rows:
+            raise ValueError(
+                f"batch_size must be the number of rows, {n_rows}, for Rprop, which needs the "
+                f"gradient of all data, got {batch_size}."
+            )
+
+
+# By name; tests and documentation read it, too. Which planes each keeps: planes_of in the kernels.
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "nadam": NAdam,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+    "lion": Lion,
+    "rprop": Rprop,
+}
+
+
+def as_optimizer(optimizer: object) -> Optimizer:
     """Return the optimizer for an object or a name."""
-    if isinstance(optimizer, SGD):
+    if isinstance(optimizer, Optimizer):
         return optimizer
-    return OPTIMIZERS[check_choice("optimizer", optimizer, OPTIMIZERS)]()
+    return OPTIMIZERS[check_choice("optimizer", optimizer, OPTIMIZERS)]()  # type: ignore[call-arg]

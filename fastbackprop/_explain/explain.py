@@ -13,6 +13,7 @@ import numpy as np
 from fastbackprop._compare.losses import Loss
 from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.validation import check_real
+from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.inspection import layers_of, predict_and_compare
@@ -86,7 +87,7 @@ def explain_step(
     model: Sequential,
     samples: Samples,
     compare: Any,
-    optimizer: SGD,
+    optimizer: Optimizer,
     correct: Callable[[], object],
 ) -> Explanation:
     """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""

@@ -1,7 +1,7 @@
 # Everything that a kernel module is made of, from the ground up. A variant's .pyx is
 # this line and nothing else; setup.py gives each its flags.
 
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, frexp, ldexp, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
@@ -36,10 +36,17 @@ include "compare/compare.pxi"
 include "blame/norms.pxi"
 include "blame/backward.pxi"
 include "blame/inspect.pxi"
-include "correct/updates.pxi"
+include "correct/step.pxi"
 include "correct/bound.pxi"
+include "correct/sgd.pxi"
+include "correct/adaptive.pxi"
+include "correct/signs.pxi"
+include "correct/updates.pxi"
 include "correct/gradient.pxi"
 include "correct/norms.pxi"
+include "correct/whole.pxi"
+include "correct/clipping.pxi"
+include "correct/limit.pxi"
 include "run/team.pxi"
 include "run/undo.pxi"
 include "run/loop.pxi"

@@ -43,6 +43,19 @@ class UpdateSpec:
         momentum: float = 0,
         nesterov: bool = False,
         weight_decay: float = 0,
+        *,
+        decoupled: bool = False,
+        decay_biases: bool = True,
+        amsgrad: bool = False,
+        centered: bool = False,
+        beta_1: float = 0,
+        beta_2: float = 0,
+        epsilon: float = 0,
+        fading: float = 1,
+        shorten: float = 0,
+        lengthen: float = 0,
+        shortest: float = 0,
+        longest: float = 0,
     ) -> Self: ...
     @property
     def n_planes(self) -> int: ...
@@ -54,6 +67,8 @@ class Network:
         parameters: np.ndarray,
         running: np.ndarray | None = None,
     ) -> Self: ...
+    @property
+    def clipping_scratch_size(self) -> int: ...
     @property
     def predict_scratch_size(self) -> int: ...
 
@@ -93,6 +108,9 @@ class TrainingWork(Work):
         undo: np.ndarray | None = None,
         rates: np.ndarray | None = None,
         undo_is_filled: bool = True,
+        clip_value: float = 0,
+        clip_norm: float = 0,
+        clipping: np.ndarray | None = None,
         weights: np.ndarray | None = None,
         shares: np.ndarray | None = None,
     ) -> None: ...
@@ -207,7 +225,15 @@ def correct(
     update_spec: UpdateSpec,
     state: np.ndarray,
     snapshot: np.ndarray | None = None,
+    rates: np.ndarray | None = None,
 ) -> int: ...
+def clip(
+    network: Network,
+    gradients: np.ndarray,
+    clip_value: float,
+    clip_norm: float,
+    scratch: np.ndarray,
+) -> float: ...
 def first_nonfinite(x: np.ndarray) -> int: ...
 def first_outside(labels: np.ndarray, n_classes: int) -> int: ...
 def shuffle(order: np.ndarray, words: np.ndarray) -> None: ...

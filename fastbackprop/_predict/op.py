@@ -28,6 +28,12 @@ class OpSpec(NamedTuple):
         How much of a batch the running statistics of a batch norm take.
     running_offset : int
         Where these begin in the buffer of all running statistics.
+    learning_rate_factor : float
+        By which the optimizer's learning rate is multiplied.
+    l1 : float
+        Times the sign of each weight, it is added to the weight's gradient.
+    max_norm : float
+        The largest norm of a column of the weight; 0 stands for any.
     """
 
     kind: str
@@ -40,3 +46,6 @@ class OpSpec(NamedTuple):
     epsilon: float = 0.0
     momentum: float = 0.0
     running_offset: int = 0
+    learning_rate_factor: float = 1.0
+    l1: float = 0.0
+    max_norm: float = 0.0

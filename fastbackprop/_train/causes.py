@@ -5,7 +5,7 @@ import numpy as np
 from fastbackprop._compare.losses import Targets
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.finite import check_weights
-from fastbackprop._correct.optimizers import SGD
+from fastbackprop._correct.optimizer import Optimizer
 
 __all__ = ["advice_after_divergence"]
 
@@ -18,13 +18,13 @@ ROWS_AT_ONCE = 4096
 
 
 def advice_after_divergence(
-    optimizer: SGD, parameters: Parameters, rows: np.ndarray, targets: Targets
+    optimizer: Optimizer, parameters: Parameters, rows: np.ndarray, targets: Targets
 ) -> str:
     """Return a sentence that names the probable cause and the remedy.
 
     Parameters
     ----------
-    optimizer : SGD
+    optimizer : Optimizer
         Its settings are looked at first.
     parameters : Parameters
         The weights that are kept.
@@ -34,7 +34,7 @@ def advice_after_divergence(
     not_finite = _not_finite(parameters, rows, targets)
     if not_finite is not None:
         return not_finite
-    rate, decay = optimizer.learning_rate, optimizer.weight_decay
+    rate, decay = (optimizer._typical(name) for name in ("learning_rate", "weight_decay"))
     if rate * decay >= 1 or rate >= LARGE_RATE:
         return optimizer._advice()
     culprits = [

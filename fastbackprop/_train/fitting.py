@@ -93,7 +93,7 @@ class Fitting:
 
         samples = Samples.of(data.rows, data.targets)
         loop = self._loop
-        rate = loop.optimizer.learning_rate
+        rate = loop.optimizer._typical("learning_rate")
         diagnosis = look(copy.deepcopy(loop.model), samples, loop.loss, rate)
         self._diagnoses_left = 0 if diagnosis.findings else self._diagnoses_left - 1
         if diagnosis.findings:

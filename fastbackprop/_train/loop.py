@@ -12,7 +12,9 @@ from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.threads import run, share_of_work
 from fastbackprop._core.visits import Visits
-from fastbackprop._correct.optimizers import SGD
+from fastbackprop._correct.clipping import Clipping
+from fastbackprop._correct.optimizer import Optimizer
+from fastbackprop._correct.schedules import Position
 from fastbackprop._correct.state import OptimizerState
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.causes import advice_after_divergence
@@ -43,17 +45,24 @@ class Loop:
         The model that is trained.
     loss : Loss
         What is compared.
-    optimizer : SGD
+    optimizer : Optimizer
         What corrects the weights.
     n_threads : int or None
         What ``check_n_threads`` returned.
+    clipping : Clipping
+        The limits of gradients.
     """
 
     def __init__(
-        self, model: Sequential, loss: Loss, optimizer: SGD, n_threads: int | None
+        self,
+        model: Sequential,
+        loss: Loss,
+        optimizer: Optimizer,
+        n_threads: int | None,
+        clipping: Clipping,
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
-        self.n_threads = n_threads
+        self.n_threads, self._clipping = n_threads, clipping
         self._visits = Visits()
 
     def epoch(
@@ -65,7 +74,16 @@ class Loop:
             n_rows, state.sums = sums.row - state.sums.row, sums
             done(n_rows)
 
-        wrong = self._steps(data, state.sums, state.optimizer_state, state.best.room, advance)
+        per_epoch = -(-data.n_used // data.batch_size)
+        position = Position(
+            state.optimizer_state.n_steps,
+            (state.epoch - 1) * per_epoch + state.sums.row // data.batch_size,
+            state.epochs * per_epoch,
+            state.history,
+        )
+        wrong = self._steps(
+            data, state.sums, state.optimizer_state, state.best.room, advance, position
+        )
         if wrong is not None:
             samples, best = Checked(data.as_rows(), data.targets), state.best
             if isinstance(self.loss, OwnLoss):
@@ -87,7 +105,8 @@ class Loop:
         state = self.optimizer._state(parameters)
         undo = parameters.snapshot(state.buffer)
         results: list[Sums] = []
-        wrong = self._steps(data, Sums(), state, undo, results.append, is_alone=True)
+        position = Position(state.n_steps)
+        wrong = self._steps(data, Sums(), state, undo, results.append, position, is_alone=True)
         if wrong is not None:
             number = state.n_steps + 1
             raise self._divergence(data, wrong, f"step {number}", "of before the step", 1, number)
@@ -105,6 +124,7 @@ class Loop:
         optimizer_state: OptimizerState,
         undo: np.ndarray,
         advance: Callable[[Sums], object],
+        position: Position,
         is_alone: bool = False,
     ) -> Wrong | None:
         """All steps from the row of ``sums`` on, a few milliseconds to a call.
@@ -115,16 +135,21 @@ class Loop:
         """
         model, n, size = self.model, data.n_used, data.batch_size
         if isinstance(self.loss, OwnLoss):
-            return own_steps(model, self.loss, self.optimizer, data, sums, advance)
-        # Once: the learning rate of an epoch is that of its start.
+            return own_steps(
+                model, self.loss, self.optimizer, data, sums, advance, position, self._clipping
+            )
+        # Once: settings are those of the start of an epoch, where they are no schedules.
         settings = self.optimizer._spec(model.dtype)
         model._n_trainings += 1
         first_row = sums.row
         with model._workspaces.borrowed(size) as workspace:
             for start, end in self._visits.parts(n - first_row, size, self.operations(size)):
                 part = first_row + start, first_row + end
+                n_steps = -(-(end - start) // size)
+                rates = self.optimizer._rates(position, n_steps, model.dtype)
+                position = position.after(n_steps)
                 outcome, cost, n_right, row, layer = self._call(
-                    workspace, data, part, settings, optimizer_state, sums, undo, is_alone
+                    workspace, data, part, settings, rates, optimizer_state, sums, undo, is_alone
                 )
                 if outcome != Outcome.FINE:
                     return Wrong(Outcome(outcome), row, layer)
@@ -138,6 +163,7 @@ class Loop:
         data: TrainingData,
         part: tuple[int, int],
         settings: Any,
+        rates: np.ndarray | None,
         optimizer_state: OptimizerState,
         sums: Sums,
         undo: np.ndarray,
@@ -152,7 +178,8 @@ class Loop:
             workspace, data.rows, targets.values, targets.labels, data.order,
             first, last, data.batch_size, self.loss._spec(model.n_out, model.dtype), settings,
             optimizer_state.buffer, sums.cost, sums.n_right, n_threads, crowded, undo,
-            undo_is_filled=not is_alone, **targets.of_samples,
+            rates, not is_alone, *self._clipping, self._clipping.scratch(model),
+            **targets.of_samples,
         )  # fmt: skip
         return model._lock.write(run, work, n_threads)
 

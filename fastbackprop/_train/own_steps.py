@@ -8,6 +8,8 @@ import numpy as np
 from fastbackprop._compare.own_loss import OwnLoss
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.validation import as_numeric
+from fastbackprop._correct.clipping import Clipping
+from fastbackprop._correct.schedules import Position
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.data import TrainingData
 from fastbackprop._train.state import Outcome, Sums, Wrong
@@ -22,6 +24,8 @@ def own_steps(
     data: TrainingData,
     sums: Sums,
     advance: Callable[[Sums], object],
+    position: Position,
+    clipping: Clipping,
 ) -> Wrong | None:
     """All steps from the row of ``sums`` on; returns where one went wrong, and wasn't done."""
     last_layer = len(model.layers) - 1
@@ -41,9 +45,11 @@ def own_steps(
             return Wrong(Outcome.GRADIENT, first, last_layer)
         model.backward(d_y_hat)
         try:
-            optimizer.step(model)
+            clipping.apply(model)
+            optimizer._step(model, position)
         except DivergenceError as error:
             return Wrong(Outcome.WEIGHTS, first, error.layer)
         sums = Sums(end, sums.cost + cost * targets.total, 0)
         advance(sums)
+        position = position.after(1)
     return None

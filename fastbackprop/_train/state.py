@@ -63,6 +63,8 @@ class TrainingState:
         The optimizer's state for this model, which the kernels advance.
     best : BestWeights
         The weights of the best epoch so far.
+    epochs : int
+        How many epochs the fit takes.
     epoch : int
         The epoch at work, counted from 1; 0 before the first.
     random_state : object
@@ -75,6 +77,7 @@ class TrainingState:
 
     optimizer_state: OptimizerState
     best: BestWeights
+    epochs: int = 1
     epoch: int = 0
     random_state: Any = None
     sums: Sums = field(default_factory=Sums)

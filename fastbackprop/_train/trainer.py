@@ -14,7 +14,9 @@ from fastbackprop._core.finite import check_weights
 from fastbackprop._core.random import RawWords
 from fastbackprop._core.threads import check_n_threads
 from fastbackprop._core.validation import check_integer, check_seed, check_true_false
-from fastbackprop._correct.optimizers import SGD, as_optimizer
+from fastbackprop._correct.clipping import Clipping, check_limit
+from fastbackprop._correct.optimizer import Optimizer
+from fastbackprop._correct.optimizers import as_optimizer
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.best import BestWeights
 from fastbackprop._train.class_weights import ClassWeights
@@ -43,8 +45,9 @@ class Trainer:
         softmax), "binary_cross_entropy" (behind sigmoid), an object, or a callable of your own:
         ``cost, d_y_hat = loss(y_hat, y)``, the mean over the rows of a batch and its gradient. It
         gets the rows of y as they are, and costs a call of Python in each step.
-    optimizer : str or SGD, default="sgd"
-        The optimizer that corrects the weights; "sgd" is ``SGD()`` with a learning rate of 0.01.
+    optimizer : str or Optimizer, default="sgd"
+        "sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "lion" or "rprop" with its default
+        settings, or an object like ``SGD(0.1)``.
     batch_size : int, default=32
         Number of samples in a step of ``fit``; a last batch may be shorter.
     seed : int or None, default=None
@@ -63,6 +66,11 @@ class Trainer:
         Whether the first fit looks for what is wrong (see ``diagnose``), before it begins and again
         after the first epoch, and warns of it once by a DiagnosisWarning. The weights come out the
         same.
+    clip_value : float or None, default=None
+        The largest size of each gradient by itself, above 0; applied before clip_norm.
+    clip_norm : float or None, default=None
+        The largest norm of all gradients of a step together, above 0: where it is larger, all are
+        multiplied by the same factor.
 
     Attributes
     ----------
@@ -91,13 +99,15 @@ class Trainer:
         self,
         model: Sequential,
         loss: str | Loss | LossFunction,
-        optimizer: str | SGD = "sgd",
+        optimizer: str | Optimizer = "sgd",
         *,
         batch_size: int = 32,
         seed: int | None = None,
         n_threads: int | None = None,
         class_weight: ClassWeight = None,
         diagnose: bool = False,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
         if not isinstance(model, Sequential):
             raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
@@ -110,7 +120,12 @@ class Trainer:
         # Keyed apart from the weights, which may well be drawn from the same seed.
         generator = RawWords(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
         self._class_weights = ClassWeights(class_weight, self._loss, model.n_out)
-        self._loop = Loop(model, self._loss, self._optimizer, check_n_threads(n_threads))
+        clipping = Clipping(
+            check_limit("clip_value", clip_value, model.dtype),
+            check_limit("clip_norm", clip_norm, model.dtype),
+        )
+        threads = check_n_threads(n_threads)
+        self._loop = Loop(model, self._loss, self._optimizer, threads, clipping)
         self._fitting = Fitting(self._loop, generator, check_true_false("diagnose", diagnose))
         self.history = History()
 
@@ -125,7 +140,7 @@ class Trainer:
         return self._loss.function if isinstance(self._loss, OwnLoss) else self._loss
 
     @property
-    def optimizer(self) -> SGD:
+    def optimizer(self) -> Optimizer:
         """The optimizer; its learning rate can be assigned."""
         return self._optimizer
 
@@ -249,6 +264,7 @@ class Trainer:
             )
         order = np.empty(len(rows), np.int64) if shuffle else None
         data = TrainingData(rows, targets, order, min(size, len(rows)), drop_last)
+        self._optimizer._check_fit(data.batch_size, len(rows))
         plan = FitPlan(data, epochs, validation, wants_bar(progress_bar), on_epoch_end)
         return self._model._lock.run(self._fit, plan)
 
@@ -256,7 +272,8 @@ class Trainer:
         """Do it, in the model's lock."""
         parameters = self._model._parameters
         optimizer_state = self._optimizer._state(parameters)
-        state = TrainingState(optimizer_state, BestWeights(parameters, optimizer_state.buffer))
+        best = BestWeights(parameters, optimizer_state.buffer)
+        state = TrainingState(optimizer_state, best, plan.epochs)
         self.history = state.history
         self._fitting.run(plan, state)
         data = plan.data

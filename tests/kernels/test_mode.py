@@ -183,6 +183,16 @@ class Calls:
         values[:] = self.start
         return results
 
+    def clip(self):
+        results = []
+        for limits in ((0.1, 0.0), (0.0, 0.1), (0.3, 0.7)):
+            gradients = self.net.zeros()
+            gradients[:] = self.start
+            scratch = self.empty(self.net.network.clipping_scratch_size)
+            results += [self.module.clip(self.net.network, gradients, *limits, scratch).hex()]
+            results += [gradients]
+        return results
+
     def UpdateSpec(self):  # noqa: N802
         # 0.1 is no float32: it is rounded here, and shows in the weights.
         return self.correct()

@@ -16,12 +16,25 @@ cdef double largest_magnitude(const real* x, Py_ssize_t n) noexcept nogil:
 
 
 cdef bint stays_finite(
-    const Update* update,
+    const Update* update,                        # after begin_update
     double w, double g, double planes,           # IN: no magnitude is larger; gradients of a batch
 ) noexcept nogil:
     """Whether all that an update writes is finite for certain: far from the largest number."""
     cdef double momentum = update.momentum
-    cdef double step = g + update.weight_decay * w
-    cdef double v = momentum * planes + step
-    cdef double size = step + momentum * v if update.nesterov else v
-    return max(v, size, w + update.learning_rate * size) < LARGEST / 2
+    cdef double step = g + update.l1 + update.weight_decay * w
+    cdef double state = planes + step            # of all planes, after the step
+    cdef double length = update.learning_rate
+    if update.kind == SGD_UPDATE:
+        state = momentum * planes + step
+        step = step + momentum * state if update.nesterov else state
+    elif update.kind == LION_UPDATE:
+        step = 1
+    elif update.kind == RPROP_UPDATE:
+        step, length = update.longest, 1
+    else:                                        # the root may be 0
+        step = state / update.epsilon
+        length = max(length, <double>update.length) + update.length_of_gradient
+        state += state * state
+        state = max(state, planes + step if update.kind == RMSPROP_UPDATE else 0)
+        step = max(step, state if update.kind == RMSPROP_UPDATE else 0)
+    return max(state, step, (1 + update.shrinking) * w + length * step) < LARGEST / 2

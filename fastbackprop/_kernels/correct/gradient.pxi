@@ -6,6 +6,7 @@ cdef struct Correction:                          # what a tile of weights needs 
     const real* delta                            # (depth, row)
     Py_ssize_t depth                             # samples in the batch
     const Update* update                         # NULL: gradients are wanted instead
+    const Update* update_of_bias
     real* gradient                               # of this layer, (n_in + 1, row)
     vec nonfinite                                # what v_note_nonfinite saw of the new weights
 
@@ -41,12 +42,22 @@ cdef inline void finish_gradient(
 cdef void correct_slowly(
     const Layer* layer, Correction* c, const real* gradient, Py_ssize_t at, int rows, int vectors,
 ) noexcept nogil:
-    cdef int i
-    for i in range(rows):
-        c.nonfinite = correct_row(
-            c.update, layer.weight + at + i * layer.row, gradient + i * vectors * LANES,
-            c.update.planes + layer.offset + at + i * layer.row, vectors, c.nonfinite,
-        )
+    cdef bint is_bias = at >= rows_of_weights(layer) * layer.row
+    cdef const Update* update = c.update_of_bias if is_bias else c.update
+    c.nonfinite = correct_block(
+        update, rows, vectors, layer.weight + at, layer.row, gradient, vectors * LANES,
+        update.planes + layer.offset + at, c.nonfinite,
+    )
+
+
+cdef inline void prefetch_planes(
+    const int rows, const Update* update, Py_ssize_t at, Py_ssize_t row,
+) noexcept nogil:
+    cdef Py_ssize_t p
+    cdef int k
+    for p in range(update.n_planes):
+        for k in range(rows):
+            prefetch_near(update.planes + p * update.plane + at + k * row)
 
 
 cdef inline void correct_tile(
@@ -61,6 +72,8 @@ cdef inline void correct_tile(
         for k in range(rows):
             for v in range(vectors):
                 prefetch_near(w + k * layer.row + v * LANES)
+        if c.update != NULL:
+            prefetch_planes(rows, c.update, layer.offset + i * layer.row + j, layer.row)
     for k in range(rows):                        # nested: a loop of 24 would not be unrolled
         for v in range(vectors):
             sums[k * vectors + v] = v_zero()
@@ -117,10 +130,14 @@ cdef bint dense_correct(
     Returns whether all of the new weights are finite.
     """
     cdef Correction c
+    cdef Update own[2]
     cdef Py_ssize_t j = 0
     cdef int vectors
     c.x, c.delta, c.depth = x, delta, n
-    c.update, c.gradient = update, gradient
+    c.update, c.update_of_bias, c.gradient = update, update, gradient
+    if update != NULL and is_own(layer, update):
+        updates_of_layer(update, layer, own)
+        c.update, c.update_of_bias = &own[0], &own[1]
     c.nonfinite = v_zero()
     fbp_assert(mode_is_set())
     while j < layer.width:

@@ -23,10 +23,14 @@ cdef bint norm_correct(
 ) noexcept nogil:
     """dC/dgamma and dC/dbeta: as dense_correct has it for W and b."""
     cdef Correction c
+    cdef Update own[2]
     cdef vec sums, dots
     cdef Py_ssize_t b, j
     c.x, c.delta, c.depth = layer.inputs, layer.delta, n
-    c.update, c.gradient = update, gradient
+    c.update, c.update_of_bias, c.gradient = update, update, gradient
+    if update != NULL and is_own(layer, update):
+        updates_of_layer(update, layer, own)
+        c.update, c.update_of_bias = &own[0], &own[1]
     c.nonfinite = v_zero()
     for b in range(layer.width // LANES):
         j = b * LANES

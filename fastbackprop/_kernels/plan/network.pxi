@@ -67,6 +67,21 @@ cdef void list_phases(Plan* plan) noexcept nogil:
             if k > 0:
                 add_phase(plan, BACKWARD, low, k)
     add_phase(plan, UPDATE, 0, plan.n_layers)
+    if plan.has_limits:
+        add_phase(plan, LIMIT, 0, plan.n_layers)
+
+
+cdef void list_phases_of_clipping(Plan* plan) noexcept nogil:
+    """The same, with GRADIENT in front of UPDATE: the norm of all gradients has to be known."""
+    cdef Py_ssize_t k
+    cdef Phase* phase = plan.clipping
+    for k in range(plan.n_phases):
+        if plan.phases[k].kind == UPDATE:
+            phase[0] = plan.phases[k]
+            phase.kind = GRADIENT
+            phase += 1
+        phase[0] = plan.phases[k]
+        phase += 1
 
 
 cdef class Network:
@@ -93,11 +108,12 @@ cdef class Network:
         cdef Py_ssize_t i
         cdef bint has_bias
         self.plan.layers = <Layer*>calloc(len(layers), sizeof(Layer))
-        self.plan.phases = <Phase*>calloc(4 * len(layers) + 3, sizeof(Phase))
+        self.plan.phases = <Phase*>calloc(8 * len(layers) + 9, sizeof(Phase))
         if self.plan.layers == NULL or self.plan.phases == NULL:
             raise MemoryError("no memory for the network's plan")
         self.parameters, self.running = parameters, running
-        self.plan.n_layers = len(layers)
+        self.plan.clipping = self.plan.phases + 4 * len(layers) + 4
+        self.plan.n_layers, self.plan.n_parameters = len(layers), parameters.shape[0]
         self.widest = 0
         for i, spec in enumerate(layers):
             layer = &self.plan.layers[i]
@@ -108,6 +124,13 @@ cdef class Network:
             layer.row, layer.row_in = row_length(layer.n_out), row_length(layer.n_in)
             layer.offset, has_bias = spec.offset, spec.has_bias
             layer.size = (rows_of_weights(layer) + has_bias) * layer.row
+            layer.first_row = self.plan.n_rows
+            self.plan.n_rows += rows_of_weights(layer) + has_bias
+            layer.rate_factor = rounded(spec.learning_rate_factor)
+            layer.l1, layer.max_norm = rounded(spec.l1), rounded(spec.max_norm)
+            layer.is_ordinary = spec.learning_rate_factor == 1 and spec.l1 == 0
+            if layer.max_norm != 0:
+                self.plan.has_limits = True
             layer.activation, layer.alpha = ACTIVATIONS.index(spec.activation), rounded(spec.alpha)
             layer.weight = &parameters[0] + layer.offset
             layer.bias = layer.weight + rows_of_weights(layer) * layer.row if has_bias else NULL
@@ -120,6 +143,12 @@ cdef class Network:
             fbp_assert(<size_t>layer.weight % ALIGNMENT == 0)
             self.widest = max(self.widest, layer.row)
         list_phases(&self.plan)
+        list_phases_of_clipping(&self.plan)
+
+    @property
+    def clipping_scratch_size(self):
+        """Reals of scratch for training with clip_norm, and for ``clip``."""
+        return self.plan.n_parameters + padded(self.plan.n_rows)
 
     def __dealloc__(self):
         free(self.plan.layers)

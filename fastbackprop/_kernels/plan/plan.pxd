@@ -35,6 +35,7 @@ cdef struct Layer:               # an op, and the activation that is done with i
     Py_ssize_t row_in
     Py_ssize_t offset            # of the weight in the buffer of all parameters
     Py_ssize_t size              # reals of weight and bias together, with padding
+    Py_ssize_t first_row         # its rows of weights and bias, counted through all layers
     int activation
     real alpha                   # the parameter of the activation
     real* weight                 # (n_in, row), or of a norm gamma: (1, row)
@@ -50,6 +51,10 @@ cdef struct Layer:               # an op, and the activation that is done with i
     # LAYER_NORM: mean and 1 / deviation of each row (capacity, 2); BATCH_NORM: those of each
     # column, and two sums (4, row)
     real* statistics
+    real rate_factor             # of the optimizer's learning rate
+    real l1                      # times the sign of a weight: added to its gradient
+    real max_norm                # of a column of W, or 0
+    bint is_ordinary             # a factor of 1, and no l1
     bint of_batch                # BATCH_NORM: whether the statistics are the batch's, not running
     real* transposed             # W^T, packed for blame: (n_out up to a multiple of 4, row_in)
 
@@ -61,6 +66,8 @@ cdef enum PhaseKind:
     SUMS                         # columns: what the blame of the batch norm ``low`` sums over rows
     BACKWARD                     # rows: blame from the layer ``high`` down to low
     UPDATE                       # rows of weights, layer by layer
+    LIMIT                        # columns of weights, of layers that have a max_norm
+    GRADIENT                     # rows of weights: where the global norm comes before UPDATE
 
 cdef struct Phase:
     int kind
@@ -73,7 +80,11 @@ cdef struct Plan:                # of a network; in a workspace with scratch, fo
     Layer* layers
     Phase* phases                # PACK, then those of a step
     Py_ssize_t n_phases
+    Phase* clipping              # the same where gradients are clipped by their norm: one more
     bint has_batch_norm
+    bint has_limits              # a layer has a max_norm
+    Py_ssize_t n_parameters      # reals, with padding
+    Py_ssize_t n_rows            # of weights and biases of all layers
     real* x                      # (capacity, row_in of the first layer): rows of the data, copied
     real* d_x                    # (capacity, row_in of the first layer): dC/dx, or NULL
     real* costs                  # (capacity + LANES,): of each sample
@@ -97,27 +108,56 @@ cdef struct Loss:
     const real* shares           # (n,): what it adds to the divisor, if not its weight; or NULL
 
 cdef enum UpdateKind:            # the order of UPDATES in spec.pxi
-    SGD_UPDATE
+    SGD_UPDATE, ADAM_UPDATE, NADAM_UPDATE, RMSPROP_UPDATE, ADAGRAD_UPDATE, LION_UPDATE
+    RPROP_UPDATE
 
-cdef struct Update:              # w <- w - learning_rate * step
+cdef enum:
+    RATES = 3                    # a step's learning rate, momentum, weight decay
+    CORRECTIONS = 3
+
+cdef struct Update:              # an optimizer: how weights follow from gradients
     int kind
-    bint is_plain                # without momentum and decay
-    bint has_momentum
+    bint is_plain                # w <- w - learning_rate g, and nothing else
+    bint has_momentum            # of SGD or RMSprop: a plane
+    bint nesterov
+    bint is_decoupled            # the decay is taken from the weights, apart from the gradient
+    bint leaves_biases           # the decay does
+    bint amsgrad
+    bint centered
+    double given[RATES]          # where no table has a step's own
+    double beta_1
+    double beta_2
+    double fading                # NAdam: by which its beta_1 approaches the limit
+    # Of a step, and of a layer that has a learning rate of its own:
     real learning_rate
     real momentum
-    bint nesterov
-    real weight_decay
+    real weight_decay            # that is added to the gradient
+    real shrinking               # that is taken from the weights: learning rate times decay
+    real epsilon
+    real keep_1, take_1          # beta_1 and 1 - beta_1
+    real keep_2, take_2
+    real length                  # what a moment is multiplied with; with NAdam, too,
+    real length_of_gradient
+    real root_factor             # what the root of the second moment is multiplied with
+    real shorten, lengthen, shortest, longest    # Rprop
+    bint is_first                # Rprop: no step before
+    real l1                      # of a layer
+    real clip_value              # 0: none
+    real clip_scale, clip_factor     # what gradients are multiplied with, one after the other
+    bint is_clipped
+    double corrections[CORRECTIONS]      # as the header has them behind the step
     # Where its state lies; a spec has no state.
     real* planes                 # each laid out as the parameters
+    Py_ssize_t n_planes
     Py_ssize_t plane             # from one to the next
 
 cdef struct StateHeader:         # a cache line in front of the planes, in either dtype
     double kind                  # of enum UpdateKind, once a step was done
     double n_steps               # that were done
-    double unused[6]
-
-cdef enum:
-    RATES = 3                    # a step's learning rate, momentum, weight decay
+    # Moving averages of 1, by the betas of the moments: 1 - beta^steps, by which moments that
+    # began at 0 are divided. All are 0 before the first step.
+    double corrections[CORRECTIONS]
+    double unused[3]
 
 cdef struct Batch:                               # rows of the last layer
     Py_ssize_t n

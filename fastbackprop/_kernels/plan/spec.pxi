@@ -87,32 +87,63 @@ cdef inline void scale_gradient(Loss* loss, double total) noexcept nogil:
     loss.gradient_scale = quotient(loss.gradient_factor, total) if total > 0 else 0
 
 
-UPDATES = ("sgd",)
+UPDATES = ("sgd", "adam", "nadam", "rmsprop", "adagrad", "lion", "rprop")
 
 
 cdef class UpdateSpec:
-    """An optimizer's kind and numbers.
+    """An optimizer's kind and numbers; what a kind has no use for is ignored.
 
     Parameters
     ----------
     kind : str
         One of UPDATES.
-    learning_rate, momentum, nesterov, weight_decay : float, float, bool, float
-        As the optimizer has them; checked, and held by the dtype.
+    learning_rate, momentum, weight_decay : float
+        Where no table of rates has a step's own.
+    nesterov, decoupled, amsgrad, centered, decay_biases : bool
+        As the optimizers have them; ``decoupled`` decay is taken from the weights.
+    beta_1, beta_2, epsilon, fading : float
+        Of moments; ``fading`` is NAdam's 0.96 to the power of its momentum_decay.
+    shorten, lengthen, shortest, longest : float
+        Rprop's factors and limits of a step.
     """
 
     cdef Update update
     cdef readonly Py_ssize_t n_planes        # of the state
 
-    def __cinit__(self, str kind, double learning_rate, double momentum=0, bint nesterov=False,
-                  double weight_decay=0):
+    def __cinit__(
+        self, str kind, double learning_rate, double momentum=0, bint nesterov=False,
+        double weight_decay=0, *, bint decoupled=False, bint decay_biases=True,
+        bint amsgrad=False, bint centered=False, double beta_1=0, double beta_2=0,
+        double epsilon=0, double fading=1, double shorten=0, double lengthen=0,
+        double shortest=0, double longest=0,
+    ):
         cdef Update* update = &self.update
         update.kind = UPDATES.index(kind)
-        update.learning_rate, update.momentum = rounded(learning_rate), rounded(momentum)
-        update.nesterov, update.weight_decay = nesterov, rounded(weight_decay)
-        update.has_momentum = not is_zero(update.momentum)
-        update.is_plain = not update.has_momentum and is_zero(update.weight_decay)
-        self.n_planes = 1 if update.has_momentum else 0
+        update.given[0], update.given[1], update.given[2] = learning_rate, momentum, weight_decay
+        update.nesterov, update.is_decoupled, update.leaves_biases = (
+            nesterov, decoupled, not decay_biases)
+        update.amsgrad, update.centered = amsgrad, centered
+        update.beta_1, update.beta_2, update.fading = beta_1, beta_2, fading
+        update.epsilon = rounded(epsilon)
+        update.keep_1, update.take_1 = rounded(beta_1), rounded(1 - beta_1)
+        update.keep_2, update.take_2 = rounded(beta_2), rounded(1 - beta_2)
+        update.shorten, update.lengthen = rounded(shorten), rounded(lengthen)
+        update.shortest, update.longest = rounded(shortest), rounded(longest)
+        update.has_momentum = momentum != 0
+        update.is_plain = update.kind == SGD_UPDATE and momentum == 0 and weight_decay == 0
+        update.clip_scale = update.clip_factor = 1
+        self.n_planes = update.n_planes = planes_of(update)
+
+
+cdef Py_ssize_t planes_of(const Update* update) noexcept nogil:
+    """How many numbers are kept for each parameter."""
+    if update.kind == SGD_UPDATE:
+        return 1 if update.has_momentum else 0
+    if update.kind == ADAM_UPDATE:
+        return 3 if update.amsgrad else 2
+    if update.kind == RMSPROP_UPDATE:
+        return 1 + (1 if update.centered else 0) + (1 if update.has_momentum else 0)
+    return 2 if update.kind == NADAM_UPDATE or update.kind == RPROP_UPDATE else 1
 
 
 cdef inline StateHeader* header_of(real[::1] state) noexcept:
@@ -125,10 +156,3 @@ cdef Update update_on(UpdateSpec spec, real[::1] state, Py_ssize_t size) noexcep
     fbp_assert(state.shape[0] >= BLOCK + spec.n_planes * size)
     update.planes, update.plane = &state[0] + BLOCK, size
     return update
-
-
-cdef inline void set_rates(Update* update, const double* rates) noexcept nogil:
-    """Let one step have numbers of its own."""
-    update.learning_rate = <real>rates[0]
-    update.momentum = <real>rates[1]
-    update.weight_decay = <real>rates[2]

@@ -23,6 +23,9 @@ cdef struct Training:                            # steps over the rows [first, l
     Rows rows
     Loss loss
     Update update
+    double clip_norm                             # 0: none
+    real* gradients                              # of all parameters, where there is a clip_norm
+    real* squares                                # of their rows: sums
     StateHeader* header
     const double* rates                          # (steps, RATES), or NULL: update has them
     Py_ssize_t n_done                            # steps
@@ -32,6 +35,8 @@ cdef struct Training:                            # steps over the rows [first, l
     Progress progress
     bint is_weightless                           # the batch at work: its step changes nothing
     Undo undo
+    const Phase* phases                          # the plan's
+    Py_ssize_t n_phases
     Py_ssize_t rows_per_chunk                    # of the batch; of weights always WEIGHT_ROWS
 
 
@@ -54,8 +59,11 @@ cdef Py_ssize_t first_layer_not_finite(const Plan* plan, Py_ssize_t n) noexcept 
 
 cdef void begin_step(Training* job, Py_ssize_t start) noexcept nogil:
     cdef double total
+    cdef const double* rates = NULL
     if job.rates != NULL:
-        set_rates(&job.update, job.rates + job.n_done * RATES)
+        rates = job.rates + job.n_done * RATES
+    if rates != NULL or job.n_done == 0 or job.update.kind != SGD_UPDATE:
+        begin_update(&job.update, job.header, rates)
     job.progress.start = start
     job.progress.n = min(job.batch_size, job.last - start)
     total = total_weight(&job.loss, job.rows.order, start, job.progress.n)
@@ -91,8 +99,7 @@ cdef bint end_step(Training* job) noexcept nogil:
         return False
     job.n_done += 1
     if not job.is_weightless:
-        job.header.kind = job.update.kind
-        job.header.n_steps += 1
+        end_update(&job.update, job.header)
     return has_next(job)
 
 
@@ -136,10 +143,39 @@ cdef bint update_chunk(
         fetch_ahead(job, first, last)
     if job.is_weightless:
         return True
-    finite = layer_correct(layer, job.progress.n, &job.update, NULL, first, last)
+    if job.clip_norm != 0 and layer.op != ACTIVATION:
+        finite = correct_rows(layer, &job.update, job.gradients + layer.offset, first,
+                              min(last, rows_of_weights(layer)))
+    else:
+        finite = layer_correct(layer, job.progress.n, &job.update, NULL, first, last)
     if k > 0 and layer.op == PRODUCT and has_next(job):
         pack_transposed(layer, first, last)
     return finite
+
+
+cdef void gradient_chunk(
+    Training* job, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """The gradients of rows [first, last) of layer k, and their squares."""
+    cdef const Layer* layer = &job.plan.layers[k]
+    cdef real* gradient = job.gradients + layer.offset
+    layer_correct(layer, job.progress.n, NULL, gradient, first, last)
+    if layer.op != ACTIVATION:
+        note_squares(layer, &job.update, gradient, first, last, job.squares)
+
+
+cdef bint close_gradient(Training* job) noexcept nogil:
+    """The global norm; returns whether the step may go on."""
+    cdef double norm
+    cdef Py_ssize_t k = 0, wrong
+    if begin_clipping(job.plan, &job.update, job.clip_norm, job.gradients, job.squares,
+                      job.plan.n_rows, &norm):
+        return True
+    wrong = find_nonfinite(job.gradients, job.plan.n_parameters)
+    while wrong >= job.plan.layers[k].offset + job.plan.layers[k].size:
+        k += 1
+    job.progress.outcome, job.progress.layer = WEIGHTS_NOT_FINITE, k
+    return False
 
 
 cdef void note_wrong_layer(Training* job, int64_t k) noexcept nogil:

@@ -119,42 +119,117 @@ def compare(
 
 
 def correct(
-    Network network, const real[::1] gradients, UpdateSpec update_spec not None,
-    real[::1] state not None, real[::1] snapshot=None,
+    Network network, real[::1] gradients, UpdateSpec update_spec not None,
+    real[::1] state not None, real[::1] snapshot=None, const double[::1] rates=None,
 ):
-    """One update of all parameters, or none.
+    """One update of all parameters, or none; ``rates`` as a row of TrainingWork's.
 
-    Returns CORRECTED, or where the first weight would not have been finite, or, without room for a
+    Returns CORRECTED, or where the first number would not have been finite, or, without room for a
     ``snapshot`` of parameters and state, UNSURE where that can't be excluded beforehand: then
     nothing has changed.
     """
-    cdef Py_ssize_t size = network.parameters.shape[0]
+    cdef const Plan* plan = &network.plan
+    cdef Py_ssize_t size = plan.n_parameters, state_size = state.shape[0], wrong = CORRECTED
     cdef Update update = update_on(update_spec, state, size)
     cdef StateHeader* header = header_of(state)
-    cdef real* w = &network.parameters[0]
-    cdef const real* g = &gradients[0]
     cdef real* copy = &snapshot[0] if snapshot is not None else NULL
-    cdef Py_ssize_t state_size = state.shape[0], wrong = CORRECTED
+    cdef const double* own_rates = &rates[0] if rates is not None else NULL
+    cdef real* w = &network.parameters[0]
+    cdef real* g = &gradients[0]
     cdef Mode caller
     fbp_assert(gradients.shape[0] == size)
     fbp_assert(snapshot is None or snapshot.shape[0] >= size + state_size)
     with nogil:
         caller = begin_mode()
+        begin_update(&update, header, own_rates)
         if copy != NULL:
             memcpy(copy, w, size * sizeof(real))
             memcpy(copy + size, &state[0], state_size * sizeof(real))
-        elif not stays_finite(&update, largest_magnitude(w, size), largest_magnitude(g, size),
-                              largest_magnitude(update.planes, state_size - BLOCK)):
+        elif not is_safe(plan, &update, g, state_size - BLOCK):
             wrong = UNSURE
-        if wrong == CORRECTED and not v_all_finite(
-            correct_row(&update, w, g, update.planes, size // LANES, v_zero())
-        ):
-            wrong = find_nonfinite(w, size)
         if wrong == CORRECTED:
-            header.kind = update.kind
-            header.n_steps += 1
+            wrong = correct_all(plan, &update, g)
+        if wrong == CORRECTED:
+            end_update(&update, header)
         elif copy != NULL:
             memcpy(w, copy, size * sizeof(real))
             memcpy(&state[0], copy + size, state_size * sizeof(real))
         end_mode(caller)
     return wrong
+
+
+cdef bint is_safe(
+    const Plan* plan, const Update* update, const real* g, Py_ssize_t state_size,
+) noexcept nogil:
+    """Whether the weights and state of all layers stay finite for certain."""
+    cdef Update own[2]
+    cdef Py_ssize_t k, size = plan.n_parameters
+    cdef double w = largest_magnitude(plan.layers[0].weight, size)
+    cdef double gradient = largest_magnitude(g, size)
+    cdef double planes = largest_magnitude(update.planes, state_size)
+    if plan.has_limits:
+        return False
+    for k in range(plan.n_layers):
+        updates_of_layer(update, &plan.layers[k], own)
+        if not stays_finite(&own[0], w, gradient, planes):
+            return False
+    return True
+
+
+cdef Py_ssize_t correct_all(
+    const Plan* plan, const Update* update, const real* g,
+) noexcept nogil:
+    """Correct all layers; returns where the first number isn't finite, or CORRECTED."""
+    cdef const Layer* layer
+    cdef Py_ssize_t k, at
+    cdef bint is_fine = True
+    for k in range(plan.n_layers):
+        layer = &plan.layers[k]
+        if layer.op == ACTIVATION:
+            continue
+        if not correct_rows(layer, update, g + layer.offset, 0, rows_of_weights(layer)):
+            is_fine = False
+        if layer.max_norm != 0 and not limit_columns(layer, 0, layer.width):
+            is_fine = False
+    if is_fine:
+        return CORRECTED
+    at = find_nonfinite(plan.layers[0].weight, plan.n_parameters)
+    for k in range(update.n_planes):
+        if at < 0:
+            at = find_nonfinite(update.planes + k * update.plane, plan.n_parameters)
+    if at < 0:
+        at = find_nonfinite(g, plan.n_parameters)
+    return max(at, <Py_ssize_t>0)                # or the norm of a column, which isn't kept
+
+
+def clip(Network network, real[::1] gradients, double clip_value, double clip_norm,
+         real[::1] scratch):
+    """Shorten gradients, by hand: clip_value, then clip_norm; 0 stands for any.
+
+    Returns their norm before the latter, or NaN where one isn't finite: then nothing has changed.
+    """
+    cdef const Plan* plan = &network.plan
+    cdef const Layer* layer
+    cdef Update update
+    cdef Py_ssize_t k, i
+    cdef double norm = NAN
+    cdef real* g = &gradients[0]
+    cdef real* squares = &scratch[0]
+    cdef vec x
+    cdef Mode caller
+    fbp_assert(gradients.shape[0] == plan.n_parameters and scratch.shape[0] >= plan.n_rows)
+    update.clip_value = rounded(clip_value)
+    with nogil:
+        caller = begin_mode()
+        for k in range(plan.n_layers):
+            layer = &plan.layers[k]
+            if layer.op != ACTIVATION:
+                note_squares(layer, &update, g + layer.offset, 0, rows_of_weights(layer), squares)
+        if (find_nonfinite(g, plan.n_parameters) < 0 and
+                begin_clipping(plan, &update, clip_norm if clip_norm != 0 else INFINITY, g,
+                               squares, plan.n_rows, &norm)):
+            for i in range(plan.n_parameters // LANES):
+                x = v_mul(clipped(&update, v_load(g + i * LANES)), v_set1(update.clip_scale))
+                v_store(g + i * LANES, v_mul(x, v_set1(update.clip_factor)))
+        end_mode(caller)
+    return norm

@@ -5,13 +5,18 @@ cdef enum:
     COLUMNS = 64                 # of a batch norm in a chunk: whole cache lines in both dtypes
 
 
-cdef inline const Phase* phase_of(const Plan* plan, int64_t phase) noexcept nogil:
+cdef inline const Phase* phase_of(const Training* job, int64_t phase) noexcept nogil:
     """What the phase with this number does."""
-    return plan.phases + (0 if phase == 0 else 1 + (phase - 1) % (plan.n_phases - 1))
+    return job.phases + (0 if phase == 0 else 1 + (phase - 1) % (job.n_phases - 1))
 
 
 cdef inline int64_t weight_chunks(const Layer* layer) noexcept nogil:
     return pieces(layer.n_in, WEIGHT_ROWS) if layer.op == PRODUCT else 1
+
+
+cdef inline int64_t column_chunks(const Layer* layer) noexcept nogil:
+    """Into how many chunks the columns of its weights are cut, to be limited."""
+    return pieces(layer.width, COLUMNS) if layer.max_norm != 0 else 0
 
 
 cdef int64_t chunks_of(const Training* job, const Phase* here, Py_ssize_t n) noexcept nogil:
@@ -20,18 +25,22 @@ cdef int64_t chunks_of(const Training* job, const Phase* here, Py_ssize_t n) noe
     cdef int64_t n_chunks = 0
     if here.kind == STATISTICS or here.kind == SUMS:
         return pieces(job.plan.layers[here.low].width, COLUMNS)
-    if here.kind != PACK and here.kind != UPDATE:
-        return pieces(n, job.rows_per_chunk)
-    for k in range(job.plan.n_layers):
-        n_chunks += weight_chunks(&job.plan.layers[k])
+    if here.kind == PACK or here.kind == UPDATE or here.kind == GRADIENT:
+        for k in range(job.plan.n_layers):
+            n_chunks += weight_chunks(&job.plan.layers[k])
+    elif here.kind == LIMIT:
+        for k in range(job.plan.n_layers):
+            n_chunks += column_chunks(&job.plan.layers[k])
+    else:
+        n_chunks = pieces(n, job.rows_per_chunk)
     return n_chunks
 
 
 cdef int64_t training_chunks(void* job_, int64_t phase) noexcept nogil:
     cdef const Training* job = <Training*>job_
     # Not from job.progress, which who closes the phase may be changing.
-    cdef Py_ssize_t start = job.first + (phase - 1) // (job.plan.n_phases - 1) * job.batch_size
-    return chunks_of(job, phase_of(job.plan, phase), min(job.batch_size, job.last - start))
+    cdef Py_ssize_t start = job.first + (phase - 1) // (job.n_phases - 1) * job.batch_size
+    return chunks_of(job, phase_of(job, phase), min(job.batch_size, job.last - start))
 
 
 cdef void rows_work(
@@ -62,7 +71,7 @@ cdef void columns_work(
 
 
 cdef void weights_work(Training* job, const Phase* here, int64_t chunk) noexcept nogil:
-    """PACK or UPDATE for a chunk of the rows of weights, counted through all layers."""
+    """PACK, GRADIENT or UPDATE for a chunk of the rows of weights, counted through all layers."""
     cdef const Plan* plan = job.plan
     cdef Py_ssize_t k = 0, first, last
     while chunk >= weight_chunks(&plan.layers[k]):
@@ -73,14 +82,30 @@ cdef void weights_work(Training* job, const Phase* here, int64_t chunk) noexcept
     if here.kind == UPDATE:
         if not update_chunk(job, k, first, last):
             note_wrong_layer(job, k)
+    elif here.kind == GRADIENT:
+        gradient_chunk(job, k, first, last)
     elif k > 0 and plan.layers[k].op == PRODUCT:
         pack_transposed(&plan.layers[k], first, last)
 
 
+cdef void limit_work(Training* job, int64_t chunk) noexcept nogil:
+    """LIMIT for a chunk of columns of weights, counted through all layers."""
+    cdef Py_ssize_t k = 0, first
+    while chunk >= column_chunks(&job.plan.layers[k]):
+        chunk -= column_chunks(&job.plan.layers[k])
+        k += 1
+    first = chunk * COLUMNS
+    if not limit_columns(&job.plan.layers[k], first,
+                         min(first + COLUMNS, job.plan.layers[k].width)):
+        note_wrong_layer(job, k)
+
+
 cdef void phase_work(Training* job, const Phase* here, int64_t chunk) noexcept nogil:
     cdef Py_ssize_t first
-    if here.kind == PACK or here.kind == UPDATE:
+    if here.kind == PACK or here.kind == UPDATE or here.kind == GRADIENT:
         weights_work(job, here, chunk)
+    elif here.kind == LIMIT:
+        limit_work(job, chunk)
     elif here.kind == STATISTICS or here.kind == SUMS:
         first = chunk * COLUMNS
         columns_work(job, here, first, min(first + COLUMNS, job.plan.layers[here.low].width))
@@ -95,9 +120,13 @@ cdef bint phase_close(Training* job, const Phase* here) noexcept nogil:
         begin_step(job, job.first)
     elif here.kind == TURN:
         return close_blame(job)
-    elif here.kind == UPDATE:
+    elif here.kind == GRADIENT:
+        return close_gradient(job)
+    elif here.kind == UPDATE or here.kind == LIMIT:
         if job.progress.layer >= 0:
             job.progress.outcome = WEIGHTS_NOT_FINITE
+        if here.kind == UPDATE and job.plan.has_limits:
+            return job.progress.outcome == FINE
         if not end_step(job):
             return False
         begin_step(job, job.progress.start + job.progress.n)
@@ -106,24 +135,24 @@ cdef bint phase_close(Training* job, const Phase* here) noexcept nogil:
 
 cdef void training_work(void* job_, int64_t phase, int64_t chunk, int64_t member) noexcept nogil:
     cdef Training* job = <Training*>job_
-    phase_work(job, phase_of(job.plan, phase), chunk)
+    phase_work(job, phase_of(job, phase), chunk)
 
 
 cdef int64_t training_close(void* job_, int64_t phase) noexcept nogil:
     cdef Training* job = <Training*>job_
-    return phase + 1 if phase_close(job, phase_of(job.plan, phase)) else THE_END
+    return phase + 1 if phase_close(job, phase_of(job, phase)) else THE_END
 
 
 cdef void train_alone(Training* job) noexcept nogil:
     """All phases in one thread, which takes all rows together."""
     cdef Py_ssize_t k = 0
     cdef int64_t chunk
-    cdef const Phase* here = job.plan.phases
+    cdef const Phase* here = job.phases
     job.rows_per_chunk = job.batch_size
     while True:
         for chunk in range(chunks_of(job, here, job.progress.n)):
             phase_work(job, here, chunk)
         if not phase_close(job, here):
             return
-        k = k + 1 if k + 1 < job.plan.n_phases else 1
-        here = job.plan.phases + k
+        k = k + 1 if k + 1 < job.n_phases else 1
+        here = job.phases + k

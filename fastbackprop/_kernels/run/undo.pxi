@@ -31,7 +31,11 @@ cdef bint can_be_bounded(const Plan* plan, Py_ssize_t n, Py_ssize_t n_copied) no
     even before the loss is known.
     """
     cdef Py_ssize_t k, n_read = 0
+    if plan.has_limits:
+        return False
     for k in range(plan.n_layers):
+        if not plan.layers[k].is_ordinary:
+            return False
         if plan.layers[k].op != PRODUCT and plan.layers[k].op != ACTIVATION:
             return False
         n_read += n * (plan.layers[k].width_in + plan.layers[k].width)

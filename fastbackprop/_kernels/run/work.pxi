@@ -57,6 +57,10 @@ cdef class TrainingWork(Work):
         What is 0 in the spec must be 0 here, but for the learning rate.
     weights, shares : array, optional
         Of each row of X: see Loss.
+    clip_value, clip_norm : float
+        The largest gradient, and the largest norm of all gradients together; 0 stands for any.
+    clipping : array, optional
+        Scratch, where there is a clip_norm: see Network.clipping_scratch_size.
     """
 
     cdef Training job
@@ -70,13 +74,14 @@ cdef class TrainingWork(Work):
         LossSpec loss_spec not None, UpdateSpec update_spec not None, real[::1] state not None,
         double cost, Py_ssize_t n_right, int n_threads=1, bint crowded=False,
         real[::1] undo=None, const double[:, ::1] rates=None, bint undo_is_filled=True,
+        double clip_value=0, double clip_norm=0, real[::1] clipping=None,
         const real[::1] weights=None, const real[::1] shares=None,
     ):
         cdef Training* job = &self.job
         fbp_assert(min(batch_size, last - first) <= workspace.plan.capacity)
         fbp_assert(first < last <= X.shape[0])
         self.kept = (workspace, X, targets, labels, order, loss_spec, update_spec, state, undo,
-                     rates, weights, shares)
+                     rates, clipping, weights, shares)
         job.plan = &workspace.plan
         job.rows.x = start_of_2d(X)
         job.rows.order = &order[0] if order is not None else NULL
@@ -92,6 +97,14 @@ cdef class TrainingWork(Work):
         fbp_assert(undo_is_filled or last - first <= batch_size)
         job.update = update_on(update_spec, state, job.undo.n_parameters)
         job.header = header_of(state)
+        job.update.clip_value, job.clip_norm = rounded(clip_value), clip_norm
+        job.update.is_clipped = clip_value != 0 or clip_norm != 0
+        job.update.is_plain = job.update.is_plain and not job.update.is_clipped
+        job.phases, job.n_phases = job.plan.phases, job.plan.n_phases
+        if clip_norm != 0:
+            fbp_assert(clipping.shape[0] >= self.network.clipping_scratch_size)
+            job.gradients, job.squares = &clipping[0], &clipping[0] + job.undo.n_parameters
+            job.phases, job.n_phases = job.plan.clipping, job.plan.n_phases + 1
         fbp_assert(rates is None or (rates.shape[1] == RATES and
                                      rates.shape[0] >= pieces(last - first, batch_size)))
         job.rates = &rates[0, 0] if rates is not None else NULL
@@ -150,7 +163,7 @@ cdef class TrainingWork(Work):
         return (self.job.batch_size == 1 and self.job.update.is_plain
                 and (self.job.undo.room == NULL or self.job.undo.is_filled)
                 and self.job.loss.weights == NULL and self.job.loss.shares == NULL
-                and is_products(self.job.plan))
+                and is_products(self.job.plan) and not self.job.plan.has_limits)
 
     cdef void end(self) noexcept:
         """Undo a wrong step: before Python could hear of Ctrl-C."""

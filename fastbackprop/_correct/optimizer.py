@@ -1,0 +1,183 @@
+"""Optimizer: what all optimizers share."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from fastbackprop._core.arithmetic import exact_mode
+from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.errors import DivergenceError
+from fastbackprop._core.validation import check_held, check_true_false
+from fastbackprop._correct.schedules import Position, is_schedule, largest_of, table_of
+from fastbackprop._correct.settings import Setting
+from fastbackprop._correct.state import OptimizerState
+
+if TYPE_CHECKING:
+    from fastbackprop._core.buffers import Parameters
+
+__all__ = ["Optimizer"]
+
+# Of the kernels' ``correct``: it needs room for a copy, since a number may stop being finite.
+UNSURE = -2
+RATES = ("learning_rate", "momentum", "weight_decay")  # what a step can have of its own
+
+
+class Optimizer:
+    """What all optimizers share; each of them is a subclass.
+
+    An optimizer keeps its state, one for each model: a copied or pickled Trainer takes it along, a
+    copied or pickled optimizer doesn't.
+    """
+
+    # In the kernels, and what its UpdateSpec has whatever the settings.
+    _kind: ClassVar[str]
+    _fixed: ClassVar[dict[str, Any]] = {}
+
+    learning_rate = Setting(
+        "The step's length, above 0, or a schedule; can be assigned between steps.",
+        above=0.0,
+        scheduled=True,
+        assignable=True,
+    )
+    weight_decay = Setting(
+        "How much of each weight is added to its gradient.", at_least=0.0, scheduled=True
+    )
+
+    def __init__(self, numbers: dict[str, Any], flags: dict[str, Any]) -> None:
+        self._numbers: dict[str, Any] = {}
+        self._flags = {name: check_true_false(name, value) for name, value in flags.items()}
+        self._specs: dict[Any, Any] = {}  # for each module of the kernels
+        self._states: WeakKeyDictionary[Any, OptimizerState] = WeakKeyDictionary()
+        for name, value in numbers.items():
+            setattr(self, name, value)
+
+    @property
+    def decay_biases(self) -> bool:
+        """Whether weight decay includes biases, and what norms learn."""
+        return self._flags.get("decay_biases", True)
+
+    def _spec(self, dtype: np.dtype) -> Any:
+        """Return the kernels' UpdateSpec; refuse what numbers of this dtype can't hold."""
+        specs, kernel = self._specs, kernels(dtype)  # what is assigned begins another dict
+        if kernel not in specs:
+            for name, value in self._numbers.items():
+                if not is_schedule(value):
+                    below = getattr(type(self), name).below
+                    check_held(name, value, dtype, below=below)
+            with exact_mode():
+                specs[kernel] = kernel.UpdateSpec(
+                    self._kind, **self._fixed, **self._flags, **self._spec_numbers()
+                )
+        return specs[kernel]
+
+    def _spec_numbers(self) -> dict[str, float]:
+        """Return the numbers by the kernels' names; where there is a schedule, one that isn't 0."""
+        return {name: 0.5 if is_schedule(value) else value for name, value in self._numbers.items()}
+
+    def _rates(self, position: Position, n: int, dtype: np.dtype) -> np.ndarray | None:
+        """Return what the next n steps have of their own, (n, 3); None without a schedule."""
+        values = [self._numbers.get(name, 0.0) for name in RATES]
+        if not any(map(is_schedule, values)):
+            return None
+        table = np.empty((n, len(RATES)))
+        for column, (name, value) in enumerate(zip(RATES, values, strict=True)):
+            numbers = table_of(value, position, n) if is_schedule(value) else value
+            table[:, column] = numbers
+            below = 1.0 if name == "momentum" else float(np.finfo(dtype).max)
+            is_right = (table[:, column] >= 0) & (table[:, column] < below)
+            if not is_right.all():
+                wrong = int(np.argmin(is_right))
+                raise ValueError(
+                    f"The schedule of {name} must give numbers of at least 0 and below {below:g}, "
+                    f"got {table[wrong, column]:g} for step {position.step + wrong}."
+                )
+        return table
+
+    def _check_fit(self, batch_size: int, n_rows: int) -> None:
+        """Refuse a fit that this optimizer is not for."""
+
+    def _typical(self, name: str) -> float:
+        """Return a setting as a number, 0 where there is none; of a schedule its largest."""
+        value = self._numbers.get(name, 0.0)
+        return largest_of(value) if is_schedule(value) else value
+
+    def _state(self, parameters: "Parameters") -> OptimizerState:
+        """Return the state kept for these parameters."""
+        state = self._states.get(parameters)
+        if state is None:
+            values = parameters.values
+            new = OptimizerState(self._spec(values.dtype).n_planes, values.size, values.dtype)
+            # setdefault can't be interrupted: two threads that come at once get the same state.
+            state = self._states.setdefault(parameters, new)
+        return state
+
+    def step(self, model: Any) -> None:
+        """Correct all weights of a model by the gradients of its last ``backward``.
+
+        Parameters
+        ----------
+        model : Sequential
+            After ``forward`` and ``backward``.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no ``backward`` yet, or another thread trains the model.
+        TypeError
+            If model is not a Sequential.
+        ValueError
+            If the model's dtype can't hold a setting, or a schedule goes over the length of a fit.
+        DivergenceError
+            If a weight would stop being finite; then nothing has changed.
+        """
+        if not hasattr(model, "_lock"):
+            raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
+        model._lock.run(self._step, model)
+
+    def _step(self, model: Any, position: Position | None = None) -> None:
+        parameters, dtype = model._parameters, model.dtype
+        if not parameters.has_blame:
+            raise RuntimeError(
+                "optimizer.step must follow model.backward, got a model without gradients."
+            )
+        state, correct = self._state(parameters), kernels(dtype).correct
+        rates = self._rates(position or Position(state.n_steps), 1, dtype)
+        arguments = [model._network, parameters.gradients, self._spec(dtype), state.buffer]
+        own = None if rates is None else rates[0]
+        at = model._lock.write(correct, *arguments, None, own)
+        if at == UNSURE:
+            at = model._lock.write(correct, *arguments, parameters.snapshot(state.buffer), own)
+        if at >= 0:
+            wrong = parameters.layer_at(at)
+            raise DivergenceError(
+                f"The step would make weights of model.layers[{wrong}] infinite or NaN; "
+                f"they were left as they are. {self._advice()}",
+                layer=wrong,
+            )
+
+    def _advice(self) -> str:
+        """Return what to do about a divergence, as far as these settings tell."""
+        rate = self._typical("learning_rate")
+        product = rate * self._typical("weight_decay")
+        if product >= 1:
+            return (
+                f"learning_rate * weight_decay must be below 1, got {product:g}: the decay takes "
+                f"away more than there is; try a weight_decay below {1 / rate:g}."
+            )
+        return f"Try a smaller learning rate than {rate:g}."
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = "_states", "_specs"
+        return {name: value for name, value in self.__dict__.items() if name not in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _states=WeakKeyDictionary(), _specs={})
+
+    def __repr__(self) -> str:
+        defaults = type(self).__init__.__kwdefaults__ or {}
+        rate = self.learning_rate
+        options = {**self._numbers, **self._flags}
+        shown = [f"{rate!r}" if is_schedule(rate) else f"{rate:g}"]
+        shown += [f"{k}={options[k]!r}" for k in defaults if options[k] != defaults[k]]
+        return f"{type(self).__name__}({', '.join(shown)})"
