@@ -18,6 +18,7 @@ from fastbackprop._core.validation import (
 from fastbackprop._predict.activations import ActivationFunction, as_activation
 from fastbackprop._predict.initializers import Initializer, Zeros, as_initializer
 from fastbackprop._predict.op import OpSpec
+from fastbackprop._predict.rules import check_rules
 
 __all__ = ["Dense", "WeightAndBias"]
 
@@ -56,6 +57,14 @@ class Dense:
         "selu", else glorot_uniform.
     bias_init : str, Initializer, float or array-like of shape (n_out,), default="zeros"
         The same for the bias.
+    learning_rate_factor : float, default=1
+        By which the optimizer's learning rate is multiplied for this layer, above 0.
+    l1 : float, default=0
+        Penalty on the sizes of the weights, not of the bias: l1 times the sign of each weight is
+        added to its gradient. It is no part of the loss that is reported.
+    max_norm : float, optional
+        After each step, a column of the weights (what one unit gets from all inputs) that is longer
+        is brought back to this length.
 
     Raises
     ------
@@ -100,7 +109,11 @@ class Dense:
         bias: bool = True,
         weight_init: Any = "auto",
         bias_init: Any = "zeros",
+        learning_rate_factor: float = 1.0,
+        l1: float = 0.0,
+        max_norm: float | None = None,
     ) -> None:
+        self._rules = check_rules(learning_rate_factor, l1, max_norm)
         self._n_in = check_integer("n_in", n_in)
         self._n_out = check_integer("n_out", n_out)
         self._activation = as_activation(activation)
@@ -131,6 +144,21 @@ class Dense:
         if matrix.shape != shape:
             raise ValueError(f"{what} must have shape {shape}, got {matrix.shape}.")
         return matrix
+
+    @property
+    def learning_rate_factor(self) -> float:
+        """By which the optimizer's learning rate is multiplied."""
+        return self._rules.learning_rate_factor
+
+    @property
+    def l1(self) -> float:
+        """Penalty on the sizes of the weights."""
+        return self._rules.l1
+
+    @property
+    def max_norm(self) -> float | None:
+        """Largest length of a column of the weights; None for any."""
+        return self._rules.max_norm or None
 
     @property
     def n_in(self) -> int:
@@ -238,6 +266,7 @@ class Dense:
             self._has_bias,
             activation.name,
             activation.alpha,
+            **self._rules._asdict(),
         )
 
     def _attach(self, parameters: Parameters, index: int) -> None:
@@ -249,6 +278,7 @@ class Dense:
     def _initialize(self, what: str, out: np.ndarray, generator: "np.random.PCG64") -> None:
         """Fill the weight or the bias of a new model; refuse what its dtype can't hold."""
         init = self._weight_init if what == "weight_init" else self._bias_init
+        self._rules.check_held(out.dtype)
         check_held(self._activation.row.parameter or "alpha", self._activation.alpha, out.dtype)
         if isinstance(init, Initializer):
             init._check_held(what, out.dtype)
@@ -273,6 +303,8 @@ class Dense:
             internals["_activation"],  # type: ignore[arg-type]
             bias=internals["_has_bias"],  # type: ignore[arg-type]
         )
+        rate_factor, l1, max_norm = internals["_rules"]  # type: ignore[misc]
+        self._rules = check_rules(rate_factor, l1, max_norm or None)
         self._weight_init = _restored(
             "weight_init", internals["_weight_init"], (self._n_in, self._n_out)
         )
@@ -289,6 +321,7 @@ class Dense:
             parts.append(f"{self._activation.row.parameter}={self._activation.alpha:g}")
         if not self._has_bias:
             parts.append("bias=False")
+        parts += self._rules.shown()
         return f"Dense({', '.join(parts)})"
 
 
@@ -301,6 +334,7 @@ INTERNALS = frozenset(
         "_n_in",
         "_n_out",
         "_parameters",
+        "_rules",
         "_weight_init",
     ]
 )
