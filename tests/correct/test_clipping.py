@@ -144,3 +144,18 @@ def test_a_gradient_that_is_not_finite_ends_the_training(limits, n_threads, how)
         trainer.fit(X, y) if how == "fit" else trainer.step(X, y)
     assert np.array_equal(values_of(model), before)
     assert state_of(trainer.optimizer, model).n_steps == 0
+
+
+def test_a_loss_of_ones_own_is_clipped_and_scheduled_alike():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 6)), rng.normal(size=(40, 2))
+    known, results = fb.HalfSquaredError(), set()
+    for loss in (known, lambda y_hat, y: known(y_hat, y)):
+        model = fb.mlp([6, 9, 2], activation="tanh", seed=0)
+        adam = fb.Adam(fb.Cosine(0.01), weight_decay=lambda step: 0.1 / (1 + step))
+        trainer = fb.Trainer(
+            model, loss, adam, batch_size=9, seed=0, clip_norm=0.1, clip_value=0.05
+        )
+        trainer.fit(X, y, epochs=3)
+        results.add(values_of(model).tobytes() + state_of(adam, model).buffer.tobytes())
+    assert len(results) == 1
