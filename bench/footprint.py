@@ -29,7 +29,7 @@ MB = 1e6
 
 
 def peak_memory() -> float | None:
-    """Peak resident memory of this process in MB, or None where it can't be told."""
+    """Return the peak resident memory of this process in MB, or None where it can't be told."""
     with contextlib.suppress(OSError):  # elsewhere there is no /proc
         # Not getrusage: at exec, Linux lets its maximum start from that of the parent.
         status = Path("/proc/self/status").read_text()
@@ -42,7 +42,7 @@ def peak_memory() -> float | None:
 
 
 def import_seconds(name: str) -> list[float]:
-    """Seconds that a new Python takes to import NumPy, and a library after it; medians."""
+    """Return the seconds that a new Python takes to import NumPy, and a library after it."""
     clock = "c.append(time.perf_counter())"
     library = IMPORTS.get(name, name)
     code = (
@@ -63,7 +63,7 @@ def normalized(name: str) -> str:
 
 
 def installed(name: str) -> dict[str, int]:
-    """Bytes of a distribution's files and of those it requires here, by name."""
+    """Return the bytes of a distribution's files and of those it requires here, by name."""
     sizes: dict[str, int] = {}
 
     def visit(name: str) -> None:
@@ -85,13 +85,13 @@ def installed(name: str) -> dict[str, int]:
 
 
 def memory(name: str, what: str) -> float | None:
-    """Peak memory in MB of a process that imports a peer, or also trains with it."""
+    """Return the peak memory in MB of a process that imports a peer, or also trains with it."""
     command = [sys.executable, __file__, name, what]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def expected_training() -> dict[str, float]:
-    """MB that our training needs: data, parameters, copies to fall back on, scratch."""
+    """Return the MB that our training needs: data, parameters, copies to fall back on, scratch."""
     import fastbackprop as fb
 
     model = fb.mlp(WIDTHS, output_activation="softmax", seed=0)
@@ -113,10 +113,10 @@ def measure(name: str) -> dict[str, Any]:
         sizes.pop("numpy", None)
     key = normalized(module.DISTRIBUTION)
     trains = name != "onnxruntime"
-    numpy_seconds, own_seconds = import_seconds(name)
+    numpy_seconds, library_seconds = import_seconds(name)
     result = {
-        "import_seconds": numpy_seconds + own_seconds,
-        "import_seconds_after_numpy": own_seconds,
+        "import_seconds": numpy_seconds + library_seconds,
+        "import_seconds_after_numpy": library_seconds,
         "size": sizes[key] / MB if key in sizes else None,  # None: it has no metadata
         "size_with_dependencies": sum(sizes.values()) / MB if key in sizes else None,
         "memory_imported": memory(name, "import"),

@@ -146,7 +146,7 @@ PEERS = {"torch.func": torch_func, "JAX jit": jax_jit}
 
 
 def microseconds(call: Call, least: float = 0.002) -> float:
-    """Of one call, in a loop of at least 2 ms."""
+    """Return the microseconds of one call, in a loop of at least 2 ms."""
     n = 1
     while True:
         start = time.perf_counter()
@@ -159,7 +159,7 @@ def microseconds(call: Call, least: float = 0.002) -> float:
 
 
 def agree(mine: Any, other: Any) -> bool:
-    """Whether two results are the same to float32's rounding."""
+    """Return whether two results are the same to float32's rounding."""
     pairs = zip(mine, other, strict=True) if isinstance(mine, list) else [(mine, other)]
     return all(
         np.allclose(a, np.asarray(b), rtol=1e-3, atol=1e-4 * np.abs(a).max()) for a, b in pairs
@@ -171,16 +171,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description="Compare gradients as results with torch.func and JAX, on one core."
     )
-    parser.add_argument("--rounds", type=int, default=30, help="of each measurement (default: 30)")
-    parser.add_argument("--net", choices=NETS, help="this one only")
-    given = parser.parse_args()
-    rounds = given.rounds
+    parser.add_argument(
+        "--rounds", type=int, default=30, help="rounds of each measurement (default: 30)"
+    )
+    parser.add_argument("--net", choices=NETS, help="measure this one only")
+    options = parser.parse_args()
+    rounds = options.rounds
     print("| " + " | ".join(["microseconds a call", "fastbackprop", *PEERS]) + " |")
     print("| --- |" + " ---: |" * (1 + len(PEERS)))
     wrong = 0
-    for name, n in NETS.items() if given.net is None else [(given.net, NETS[given.net])]:
+    for name, n in NETS.items() if options.net is None else [(options.net, NETS[options.net])]:
         problem = Problem(name, n)
-        own = ours(problem)
+        our_calls = ours(problem)
         others = {}
         for peer, make in PEERS.items():
             try:
@@ -191,7 +193,7 @@ def main() -> int:
                 print(f"{peer}: {reason(error)}", file=sys.stderr)
                 continue
             others[peer] = calls
-        for what, call in own.items():
+        for what, call in our_calls.items():
             for peer, calls in others.items():
                 if not agree(call(), calls[what]()):
                     wrong += 1
@@ -204,13 +206,13 @@ def main() -> int:
                 for _ in range(rounds)
             ]
             columns = list(zip(*times, strict=True))
-            shown = dict.fromkeys(PEERS, "-")
+            cells = dict.fromkeys(PEERS, "-")
             for peer, column in zip(others, columns[1:], strict=True):
                 ratio = statistics.median(b / a for a, b in zip(columns[0], column, strict=True))
-                shown[peer] = f"{statistics.median(column):,.0f} ({ratio:.1f}x)"
+                cells[peer] = f"{statistics.median(column):,.0f} ({ratio:.1f}x)"
             print(
                 f"| {what}, {name}, {n} rows | {statistics.median(columns[0]):,.1f} | "
-                + " | ".join(shown.values())
+                + " | ".join(cells.values())
                 + " |"
             )
     return 1 if wrong else 0

@@ -63,7 +63,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     results : dict
         As ``run.py`` makes them.
     path : Path
-        Of the PNG; 800 pixels wide, and as sharp as twice that.
+        Path of the PNG; 800 pixels wide, and as sharp as twice that.
     """
     lines = _groups(results)
     labels = [label for label in labels_of(results["workloads"]) if label in STYLES]
@@ -74,9 +74,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
         if workload:
             _draw_line(axes, y, _ratios(workload))
     _furnish(axes, lines)
-    shown = [label for label in labels if label != "JAX" or "JAX scan" not in labels]
+    in_legend = [label for label in labels if label != "JAX" or "JAX scan" not in labels]
     handles = [
-        Line2D([], [], linestyle="", label=_name(label, labels), **_dot(label)) for label in shown
+        Line2D([], [], linestyle="", label=_name(label, labels), **_dot(label))
+        for label in in_legend
     ]
     figure.legend(
         handles=handles,

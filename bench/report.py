@@ -24,7 +24,7 @@ def table(head: Row, rows: list[Row]) -> str:
 
 
 def number(x: float) -> str:
-    """Three digits, without exponent."""
+    """Return three digits, without exponent."""
     return f"{x:,.0f}" if x >= 100 else f"{x:.{1 if x >= 10 else 2 if x >= 1 else 3}f}"
 
 
@@ -56,7 +56,7 @@ def _cell(runner: dict[str, Any] | None) -> str:
 
 
 def speed(workloads: list[dict[str, Any]], kind: str) -> str:
-    """Microseconds of a step or call, ours and, with the ratio to ours, everybody's."""
+    """Return microseconds of a step or call, ours and, with the ratio to ours, everybody's."""
     workloads = [x for x in workloads if x["kind"] == kind]
     if not workloads:
         return ""
@@ -64,10 +64,16 @@ def speed(workloads: list[dict[str, Any]], kind: str) -> str:
     rows = []
     for workload in workloads:
         ours = workload["runners"][OURS]
-        own = [number(ours["microseconds"]), number(ours["gflops"]), f"{ours['part_of_peak']:.0%}"]
+        our_cells = [
+            number(ours["microseconds"]),
+            number(ours["gflops"]),
+            f"{ours['part_of_peak']:.0%}",
+        ]
         name = workload["name"].removeprefix(f"{kind} ")
         name += ", regression" if workload["loss"] == "half_squared_error" else ""
-        rows.append([name, *own, *(_cell(workload["runners"].get(label)) for label in labels)])
+        rows.append(
+            [name, *our_cells, *(_cell(workload["runners"].get(label)) for label in labels)]
+        )
     unit = "a training step" if kind == "train" else "a call of predict"
     caption = (
         f"Microseconds of {unit}; in brackets: how many times ours. "
@@ -77,7 +83,7 @@ def speed(workloads: list[dict[str, Any]], kind: str) -> str:
 
 
 def threads(results: dict[str, Any]) -> str:
-    """Our own time with one thread, with all, and with as many as we choose by ourselves."""
+    """Return our own time with one thread, with all, and with as many as we choose ourselves."""
     one, default = f"{OURS}, 1 thread", f"{OURS}, default"
     rows = []
     for workload in results["workloads"]:
@@ -101,7 +107,7 @@ def _megabytes(size: float | None, digits: int) -> str:
 
 
 def footprint(results: dict[str, Any]) -> str:
-    """Import time, size and memory of each library."""
+    """Return import time, size and memory of each library."""
     rows = []
     for name, x in results.get("footprint", {}).items():
         memory = [_megabytes(x[key], 0) for key in ("memory_imported", "memory_training")]
@@ -137,7 +143,7 @@ def footprint(results: dict[str, Any]) -> str:
 
 
 def notes(results: dict[str, Any]) -> str:
-    """Which ways were the fastest, who is absent, and how results were checked."""
+    """Say which ways were the fastest, who is absent, and how results were checked."""
     lines = ["Which way of each library was the fastest, and in how many workloads:", ""]
     for label in [OURS, *labels_of(results["workloads"])]:
         ways = Counter(
@@ -153,7 +159,9 @@ def notes(results: dict[str, Any]) -> str:
     lines.append(
         "- Checked against fastbackprop: after an epoch from the same weights in the same order, "
         f"the loss (in float64) to {limits['loss']:g} of its change and every weight to "
-        f"{limits['weights']:g} of the largest change; predictions to {limits['outputs']:g}."
+        f"{limits['weights']:g} of the largest change; with Adam to {limits['adam_loss']:g} and "
+        f"{limits['adam_weights']:g}; with dropout, whose masks differ, the loss to "
+        f"{limits['dropout_loss']:g}; predictions to {limits['outputs']:g}."
     )
     lines += [f"- WRONG: {label} in {name}: {check}" for name, label, check in wrong(results)]
     return "\n".join(lines)
@@ -176,7 +184,7 @@ def heading(results: dict[str, Any]) -> str:
 
 
 def text(results: dict[str, Any]) -> str:
-    """All of it."""
+    """Return all of it."""
     workloads = results["workloads"]
     parts = [
         heading(results),

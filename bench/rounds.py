@@ -24,7 +24,7 @@ class Entry:
     Attributes
     ----------
     label, way : str
-        Whose it is, and how it does it.
+        Name of the library, and how it does it.
     timed : callable
         Takes a number of units (steps, calls) and returns what is called with the clock running.
     multiple : int
@@ -45,18 +45,18 @@ class Entry:
 
     @property
     def median(self) -> float:
-        """Seconds a unit."""
+        """Median of the seconds of a unit."""
         return statistics.median(self.seconds)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Between which half of the rounds lay."""
+        """Quartiles, between which half of the rounds lay."""
         lower, _, upper = statistics.quantiles(self.seconds, n=4)
         return lower, upper
 
 
 def clocked(call: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
@@ -75,10 +75,10 @@ def calibrate(entry: Entry) -> float:
         if seconds >= CALIBRATION_SECONDS:
             break
         units *= 2 if seconds > CALIBRATION_SECONDS / 8 else 8
-    each = seconds / units
-    entry.units = max(1, round(ROUND_SECONDS / each / entry.multiple)) * entry.multiple
+    of_one = seconds / units
+    entry.units = max(1, round(ROUND_SECONDS / of_one / entry.multiple)) * entry.multiple
     entry.run = entry.timed(entry.units)
-    return each
+    return of_one
 
 
 def interleave(
@@ -89,9 +89,9 @@ def interleave(
     Parameters
     ----------
     entries : list of Entry
-        Calibrated; their ``seconds`` are filled.
+        Runners, calibrated; their ``seconds`` are filled.
     seconds : float
-        To spend, at least for ``MINIMUM_ROUNDS``.
+        Time to spend, at least for ``MINIMUM_ROUNDS``.
     settling : float
         Seconds of sleep before each measurement: a worker thread of the runner before
         may still spin.

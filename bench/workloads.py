@@ -1,11 +1,55 @@
-"""What is measured: networks, batches, made-up data, and the reference in float64 for results."""
+"""What is measured: networks, training methods, batches, and made-up data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
+import judge
 import numpy as np
+from judge import Weights
 
-Weights = list[tuple[np.ndarray, np.ndarray]]  # (W, b) of each layer, W of shape (n_in, n_out)
+
+@dataclass(frozen=True)
+class Method:
+    """What a training has beside plain SGD, relu and dense layers.
+
+    Attributes
+    ----------
+    name : str
+        As in the table; empty for plain SGD.
+    optimizer : {"sgd", "adam", "adamw"}
+        Adam and AdamW with PyTorch's defaults, AdamW with weight decay 0.01.
+    clip_norm : float or None
+        Largest global norm of the gradient.
+    dropout : float
+        Rate behind each hidden activation.
+    normalization : {"batch", "layer"} or None
+        Norm between each hidden layer's products and its activation.
+    activation : {"relu", "gelu"}
+        Of hidden layers; gelu is the exact one.
+    """
+
+    name: str = ""
+    optimizer: str = "sgd"
+    clip_norm: float | None = None
+    dropout: float = 0.0
+    normalization: str | None = None
+    activation: str = "relu"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is plain SGD of a plain network."""
+        return not self.name
+
+
+PLAIN = Method()
+METHODS = (
+    Method("Adam", optimizer="adam"),
+    Method("AdamW clipped", optimizer="adamw", clip_norm=1.0),
+    Method("dropout 0.2", dropout=0.2),
+    Method("BatchNorm", normalization="batch"),
+    Method("LayerNorm", normalization="layer"),
+    Method("gelu", activation="gelu"),
+)
 
 
 @dataclass(frozen=True)
@@ -17,8 +61,8 @@ class Workload:
     kind : str
         "train" or "predict".
     widths : tuple of int
-        Inputs, hidden widths, outputs; relu between, softmax (or, for regression, nothing) at the
-        end.
+        Inputs, hidden widths, outputs; relu (or the method's activation) between, softmax (or, for
+        regression, nothing) at the end.
     batch : int
         Rows in a training step, or in a call of predict.
     n_batches : int
@@ -27,6 +71,8 @@ class Workload:
         Half squared error instead of cross entropy with integer labels.
     is_quick : bool
         Whether ``--quick`` runs it.
+    method : Method
+        How it is trained.
     """
 
     kind: str
@@ -35,20 +81,24 @@ class Workload:
     n_batches: int = 1
     is_regression: bool = False
     is_quick: bool = False
+    method: Method = field(default=PLAIN)
 
     @property
     def name(self) -> str:
-        """As in the table and in ``--workloads``."""
+        """Name in the table and for ``--workloads``."""
         size = (
             f"batch {self.batch}"
             if self.kind == "train"
             else f"{self.batch} row{'s' * (self.batch > 1)}"
         )
-        return f"{self.kind} {'-'.join(map(str, self.widths))} {size}"
+        return f"{self.kind} {'-'.join(map(str, self.widths))} {size} {self.method.name}".rstrip()
 
     @property
     def flops(self) -> int:
-        """Useful floating-point operations of a step or call: those of the matrix products."""
+        """Useful floating-point operations of a step or call: those of the matrix products.
+
+        Norms, activations and optimizers do more, but a few for each number, not for each product.
+        """
         products = [2 * n_in * n_out * self.batch for n_in, n_out in pairwise(self.widths)]
         if self.kind == "predict":
             return sum(products)
@@ -77,6 +127,17 @@ WORKLOADS = (
     Workload("predict", (784, 128, 10), 1),
     Workload("predict", (784, 128, 10), 32),
     Workload("predict", (784, 128, 10), 1024, is_quick=True),
+    # The methods, beside plain SGD on the same networks.
+    Workload("train", (256, 256, 256, 10), 256, 16),
+    *(
+        Workload("train", widths, batch, n_batches, is_quick=batch == 32, method=method)
+        for widths, batch, n_batches in (
+            ((64, 64, 10), 32, 320),
+            ((784, 128, 10), 128, 32),
+            ((256, 256, 256, 10), 256, 16),
+        )
+        for method in METHODS
+    ),
 )
 
 
@@ -86,25 +147,27 @@ class Task:
     Parameters
     ----------
     workload : Workload
-        What to make data for.
+        Workload to make data for.
     n_threads : int
-        How many threads a runner may use.
+        Number of threads that a runner may use.
 
     Attributes
     ----------
     X, y : ndarray
         float32 (n, n_in); int64 labels (n,) or float32 (n, 1).
     weights : Weights
-        float32.
+        Initial weights in float32: for each dense layer W and b, and of the norm behind it gamma
+        and beta, for BatchNorm also running mean and variance.
     learning_rate : float
-        Of plain SGD.
+        Learning rate of the optimizer.
     """
 
     def __init__(self, workload: Workload, n_threads: int = 1) -> None:
         self.workload = workload
         self.n_threads = n_threads
         # Small enough that nothing diverges: the squared error of a wide layer is steep.
-        self.learning_rate = 0.001 if workload.is_regression else 0.01
+        is_small = workload.is_regression or workload.method.optimizer != "sgd"
+        self.learning_rate = 0.001 if is_small else 0.01
         self._generator = np.random.default_rng(0)
         draw = self._generator.standard_normal
         widths = workload.widths
@@ -120,31 +183,31 @@ class Task:
             )
             for n_in, n_out in pairwise(widths)
         ]
+        if workload.method.normalization is not None:
+            n_arrays = 4 if workload.method.normalization == "batch" else 2
+            self.weights[:-1] = [
+                (*layer, *(np.full(len(layer[1]), value, np.float32) for value in (1, 0, 0, 1)))[
+                    : 2 + n_arrays
+                ]
+                for layer in self.weights[:-1]
+            ]
 
     def order(self, n_steps: int) -> np.ndarray:
-        """Row numbers (n_steps, batch), shuffled epoch by epoch: the same by each call."""
+        """Return row numbers (n_steps, batch), shuffled epoch by epoch: the same by each call."""
         generator = np.random.default_rng(1)
         n_epochs = -(-n_steps // self.workload.n_batches)
         rows = np.concatenate([generator.permutation(len(self.X)) for _ in range(n_epochs)])
         return rows.reshape(-1, self.workload.batch)[:n_steps]
 
     def loss(self, weights: Weights, order: np.ndarray) -> float:
-        """The loss of these weights on the rows in order, in float64."""
+        """Return the loss of these weights on the rows in order, in float64."""
         rows = order.ravel()
-        a = self.X[rows].astype(np.float64)
-        for i, (weight, bias) in enumerate(weights):
-            a = a @ np.asarray(weight, np.float64) + np.asarray(bias, np.float64)
-            if i < len(weights) - 1:
-                a = np.maximum(a, 0)
-        if self.workload.is_regression:
-            return float(0.5 * ((a - self.y[rows]) ** 2).sum(axis=1).mean())
-        a -= a.max(axis=1, keepdims=True)
-        return float((np.log(np.exp(a).sum(axis=1)) - a[np.arange(len(rows)), self.y[rows]]).mean())
+        return judge.loss(self.workload, weights, self.X[rows], self.y[rows])
 
 
 def copied(weights: Weights) -> Weights:
-    """Copies, for runners that would overwrite them."""
-    return [(weight.copy(), bias.copy()) for weight, bias in weights]
+    """Copy weights, for runners that would overwrite them."""
+    return [tuple(array.copy() for array in layer) for layer in weights]
 
 
 def selected(words: list[str], quick: bool) -> list[Workload]:

@@ -95,7 +95,7 @@ def test_one_workload_that_fails_is_a_dash(tmp_path):
 
 def test_a_peer_without_metadata_has_no_version_and_no_size(monkeypatch):
     monkeypatch.syspath_prepend(BENCH)
-    for name in ("peers", "peers.with_numpy", "peers.base", "workloads", "footprint"):
+    for name in ("peers", "peers.with_numpy", "peers.base", "workloads", "judge", "footprint"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     import footprint
     import peers

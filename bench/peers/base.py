@@ -18,7 +18,7 @@ class Unsupported(Exception):  # noqa: N818 - a peer's "no" is no error
 
 
 class Trainee(ABC):
-    """One way of a library to train a task's network with plain SGD.
+    """One way of a library to train a task's network.
 
     Where a library has several reasonable ways, each is a Trainee with the same label,
     and the fastest of them is shown.
@@ -45,7 +45,7 @@ class Trainee(ABC):
         """Return the weights as they are now, as NumPy arrays."""
 
     def prepared(self, order: np.ndarray) -> Any:
-        """Row numbers (n_steps, batch) in the library's own form; not part of the time."""
+        """Return row numbers (n_steps, batch) in the library's own form; not part of the time."""
         return order
 
     @abstractmethod
@@ -53,7 +53,7 @@ class Trainee(ABC):
         """Take one step for each row of the prepared order; return when the weights are there."""
 
     def timed(self, n_steps: int) -> Callable[[], object]:
-        """What is called with the clock running: n_steps steps."""
+        """Return what is called with the clock running: n_steps steps."""
         return partial(self.train, self.prepared(self.task.order(n_steps)))
 
 
@@ -69,6 +69,6 @@ class Predictor(ABC):
 
 
 def epochs_of(order: np.ndarray, task: Task) -> list[np.ndarray]:
-    """Row numbers cut into epochs, the last of which may be shorter."""
+    """Return row numbers cut into epochs, the last of which may be shorter."""
     n = task.workload.n_batches
     return [order[first : first + n] for first in range(0, len(order), n)]

@@ -5,10 +5,10 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from workloads import Task, Weights
+from workloads import Method, Task, Weights
 
 import fastbackprop as fb
 from peers.base import Predictor, Trainee
@@ -20,21 +20,84 @@ DEFAULT_THREADS = f"{LABEL}, default"
 
 
 def threads_argument(function: Callable, n_threads: int | None) -> dict[str, int | None]:
-    """``n_threads`` as an argument, where this version has it."""
+    """Return ``n_threads`` as an argument, where this version has it."""
     return {"n_threads": n_threads} if "n_threads" in inspect.signature(function).parameters else {}
 
 
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+
+
+def layers_of(method: Method) -> dict[str, Any]:
+    """Return the arguments of mlp that say which layers stand between the dense ones."""
+    return {"normalization": method.normalization, "dropout": method.dropout}
+
+
+def lacks(method: Method) -> str | None:
+    """Say what this version of fastbackprop hasn't yet of a method, if anything."""
+    arguments = [name for name, value in layers_of(method).items() if value]
+    missing = [x for x in arguments if x not in inspect.signature(fb.mlp).parameters]
+    if method.clip_norm and "clip_norm" not in inspect.signature(fb.Trainer).parameters:
+        missing.append("clip_norm")
+    if not hasattr(fb, OPTIMIZERS[method.optimizer]):
+        missing.append(OPTIMIZERS[method.optimizer])
+    if not missing:
+        try:
+            fb.mlp([1, 1, 1], activation=method.activation)
+        except ValueError:
+            missing.append(method.activation)
+    return ", ".join(missing) or None
+
+
 def _model(task: Task) -> fb.Sequential:
-    output = "identity" if task.workload.is_regression else "softmax"
-    model = fb.mlp(task.workload.widths, output_activation=output, seed=0)
+    method = task.workload.method
+    model = fb.mlp(
+        task.workload.widths,
+        activation=method.activation,
+        output_activation="identity" if task.workload.is_regression else "softmax",
+        seed=0,
+        **{name: value for name, value in layers_of(method).items() if value},
+    )
     load(model, task.weights)
     return model
 
 
+NAMES = {
+    "Dense": ("weight", "bias"),
+    "LayerNorm": ("gamma", "beta"),
+    "BatchNorm": ("gamma", "beta", "running_mean", "running_variance"),
+}
+
+
+def places_of(model: fb.Sequential) -> list[list[tuple[Any, str]]]:
+    """Return for each dense layer where its numbers are, and those of the norm behind it."""
+    places: list[list[tuple[Any, str]]] = []
+    for layer in model.layers:
+        names = NAMES.get(type(layer).__name__, ())
+        if names[:1] == ("weight",):
+            places.append([])
+        for name in names:
+            places[-1].append((layer, name))
+    return places
+
+
 def load(model: fb.Sequential, weights: Weights) -> None:
     """Copy weights in."""
-    for layer, (weight, bias) in zip(model.layers, weights, strict=True):
-        layer.weight, layer.bias = weight, bias
+    for places, arrays in zip(places_of(model), weights, strict=True):
+        for (layer, name), array in zip(places, arrays, strict=True):
+            setattr(layer, name, array)
+
+
+def _trainer(model: fb.Sequential, task: Task, n_threads: int | None) -> fb.Trainer:
+    method, rate = task.workload.method, task.learning_rate
+    return fb.Trainer(
+        model,
+        loss="half_squared_error" if task.workload.is_regression else "cross_entropy",
+        optimizer=getattr(fb, OPTIMIZERS[method.optimizer])(rate),
+        batch_size=task.workload.batch,
+        seed=0,
+        **({} if method.clip_norm is None else {"clip_norm": method.clip_norm}),
+        **threads_argument(fb.Trainer, n_threads),
+    )
 
 
 class Fit(Trainee):
@@ -47,21 +110,19 @@ class Fit(Trainee):
     def __init__(self, task: Task, n_threads: int | None, label: str = LABEL) -> None:
         super().__init__(task)
         self.label = label
-        self.model = _model(task)
-        self.trainer = fb.Trainer(
-            self.model,
-            loss="half_squared_error" if task.workload.is_regression else "cross_entropy",
-            optimizer=fb.SGD(task.learning_rate),
-            batch_size=task.workload.batch,
-            seed=0,
-            **threads_argument(fb.Trainer, n_threads),
-        )
+        self.model, self.n_threads = _model(task), n_threads
+        self.trainer = _trainer(self.model, task, n_threads)
 
     def load(self, weights: Weights) -> None:
         load(self.model, weights)
+        if self.task.workload.method.optimizer != "sgd":  # its state begins again, too
+            self.trainer = _trainer(self.model, self.task, self.n_threads)
 
     def read(self) -> Weights:
-        return [(layer.weight.copy(), layer.bias.copy()) for layer in self.model.layers]
+        return [
+            tuple(getattr(layer, name).copy() for layer, name in places)
+            for places in places_of(self.model)
+        ]
 
     def train(self, order: np.ndarray) -> None:
         rows = order.ravel()
@@ -70,10 +131,8 @@ class Fit(Trainee):
         )
 
     def timed(self, n_steps: int) -> Callable[[], object]:
-        epochs = n_steps // self.task.workload.n_batches
-        return partial(
-            self.trainer.fit, self.task.X, self.task.y, epochs=epochs, progress_bar=False
-        )
+        X, y, epochs = self.task.X, self.task.y, n_steps // self.task.workload.n_batches
+        return lambda: self.trainer.fit(X, y, epochs=epochs, progress_bar=False)
 
 
 class Step(Fit):
@@ -113,7 +172,7 @@ class Predict(Predictor):
 
 
 def _with_thread_counts(kind: Callable, function: Callable, task: Task) -> list[Callable]:
-    """With as many threads as asked for; if these are several, also with one and the default."""
+    """Return makers for the threads asked for; for several, also for one and the default."""
     makers = [partial(kind, task, task.n_threads)]
     if task.n_threads > 1 and threads_argument(function, 1):
         makers += [partial(kind, task, 1, ONE_THREAD), partial(kind, task, None, DEFAULT_THREADS)]
@@ -121,7 +180,7 @@ def _with_thread_counts(kind: Callable, function: Callable, task: Task) -> list[
 
 
 def training(task: Task) -> list[Callable[[], Trainee]]:
-    """All ways to train."""
+    """Return all ways to train."""
     return [
         *_with_thread_counts(Fit, fb.Trainer, task),
         partial(Step, task, task.n_threads, f"{LABEL} step"),
@@ -129,5 +188,5 @@ def training(task: Task) -> list[Callable[[], Trainee]]:
 
 
 def prediction(task: Task) -> list[Callable[[], Predictor]]:
-    """All ways to predict."""
+    """Return all ways to predict."""
     return _with_thread_counts(Predict, fb.Sequential.predict, task)

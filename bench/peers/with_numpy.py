@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from workloads import Task, Weights, copied
 
-from peers.base import Predictor, Trainee
+from peers.base import Predictor, Trainee, Unsupported
 
 LABEL = "NumPy"
 DISTRIBUTION = "numpy"
@@ -119,10 +119,12 @@ class Predict(Predictor):
 
 
 def training(task: Task) -> list[Callable[[], Trainee]]:
-    """All ways to train."""
+    """Return all ways to train."""
+    if not task.workload.method.is_plain:
+        raise Unsupported("the workload is more than a page of NumPy")
     return [partial(ByHand, task)]
 
 
 def prediction(task: Task) -> list[Callable[[], Predictor]]:
-    """All ways to predict."""
+    """Return all ways to predict."""
     return [partial(Predict, task)]

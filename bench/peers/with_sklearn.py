@@ -100,10 +100,12 @@ class Predict(Predictor):
 
 
 def training(task: Task) -> list[Callable[[], Trainee]]:
-    """All ways to train."""
+    """Return all ways to train."""
+    if not task.workload.method.is_plain:
+        raise Unsupported("it has no such layer, or another formula for Adam's epsilon")
     return [partial(PartialFit, task)]
 
 
 def prediction(task: Task) -> list[Callable[[], Predictor]]:
-    """All ways to predict."""
+    """Return all ways to predict."""
     return [partial(Predict, task)]

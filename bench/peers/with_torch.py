@@ -20,30 +20,51 @@ DISTRIBUTION = "torch"
 def make_network(task: Task) -> nn.Sequential:
     """Return the layers up to the logits, with the task's weights."""
     torch.set_num_threads(task.n_threads)
+    method = task.workload.method
     layers: list[nn.Module] = []
-    for weight, _ in task.weights:
-        layers += [nn.Linear(*weight.shape), nn.ReLU()]
-    network = nn.Sequential(*layers[:-1])
+    for weight, bias, *norm in task.weights:
+        layers.append(nn.Linear(*weight.shape))
+        if norm:
+            kind = nn.BatchNorm1d if method.normalization == "batch" else nn.LayerNorm
+            layers.append(kind(len(bias)))
+        layers.append(nn.GELU() if method.activation == "gelu" else nn.ReLU())
+        if method.dropout:
+            layers.append(nn.Dropout(method.dropout))
+    n_behind_the_last = 2 if method.dropout else 1
+    network = nn.Sequential(*layers[:-n_behind_the_last])
     load(network, task.weights)
     return network
 
 
+def tensors_of(network: nn.Sequential) -> list[list[torch.Tensor]]:
+    """Return for each dense layer what Weights has: W (transposed, as nn.Linear keeps it), b ..."""
+    tensors: list[list[torch.Tensor]] = []
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            tensors.append([layer.weight, layer.bias])
+        elif isinstance(layer, nn.LayerNorm | nn.BatchNorm1d):
+            tensors[-1] += [layer.weight, layer.bias]
+        if isinstance(layer, nn.BatchNorm1d):
+            tensors[-1] += [layer.running_mean, layer.running_var]
+    return tensors
+
+
 @torch.no_grad()
 def load(network: nn.Sequential, weights: Weights) -> None:
-    """Copy weights in; nn.Linear keeps W transposed."""
-    for layer, (weight, bias) in zip(network[::2], weights, strict=True):
-        layer.weight.copy_(torch.from_numpy(weight.T.copy()))
-        layer.bias.copy_(torch.from_numpy(bias))
+    """Copy weights in."""
+    for tensors, arrays in zip(tensors_of(network), weights, strict=True):
+        for tensor, array in zip(tensors, arrays, strict=True):
+            tensor.copy_(torch.from_numpy(array.T.copy()))
 
 
 class Eager(Trainee):
-    """backward, and one of the ways to correct the weights."""
+    """Backward, and one of the ways to correct the weights."""
 
     label: ClassVar[str] = LABEL
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        self.network = make_network(task)
+        self.network = make_network(task).train()
         self.X, self.y = torch.from_numpy(task.X), torch.from_numpy(task.y)
         self.loss = (
             half_squared_error if task.workload.is_regression else nn.functional.cross_entropy
@@ -54,50 +75,76 @@ class Eager(Trainee):
 
     def read(self) -> Weights:
         return [
-            (x.weight.detach().numpy().T.copy(), x.bias.detach().numpy().copy())
-            for x in self.network[::2]
+            tuple(x.detach().numpy().T.copy() for x in tensors)
+            for tensors in tensors_of(self.network)
         ]
 
     def prepared(self, order: np.ndarray) -> tuple[torch.Tensor, ...]:
         return torch.from_numpy(order).unbind()
 
 
+OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
 class WithOptimizer(Eager):
-    """torch.optim.SGD, foreach or fused."""
+    """An optimizer of torch.optim, foreach or fused, and modules."""
 
     def __init__(self, task: Task, option: str) -> None:
         super().__init__(task)
-        self.way = f"torch.optim.SGD({option}=True)"
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(), task.learning_rate, **{option: True}
-        )
+        self.option = option
+        self.make = OPTIMIZERS[task.workload.method.optimizer]
+        self.way = f"torch.optim.{self.make.__name__}({option}=True)"
+        self.parameters = list(self.network.parameters())
+        self.load(task.weights)
+
+    def load(self, weights: Weights) -> None:
+        super().load(weights)
+        self.optimizer = self.make(self.parameters, self.task.learning_rate, **{self.option: True})
 
     def train(self, order: tuple[torch.Tensor, ...]) -> None:
         X, y, network, optimizer = self.X, self.y, self.network, self.optimizer
+        parameters, clip_norm = self.parameters, self.task.workload.method.clip_norm
         for rows in order:
             optimizer.zero_grad(set_to_none=True)
             self.loss(network(X.index_select(0, rows)), y.index_select(0, rows)).backward()
+            if clip_norm is not None:
+                nn.utils.clip_grad_norm_(parameters, clip_norm, foreach=True)
             optimizer.step()
 
 
 class InPlace(Eager):
-    """The gradients by torch.autograd.grad, the correction by hand; functions, not modules."""
+    """The gradients by torch.autograd.grad, plain SGD by hand; functions, not modules."""
 
     way = "autograd.grad, update in place"
 
     def train(self, order: tuple[torch.Tensor, ...]) -> None:
-        X, y, linear, relu = self.X, self.y, nn.functional.linear, torch.relu
+        X, y = self.X, self.y
+        layers = tensors_of(self.network)
         parameters = tuple(self.network.parameters())
-        layers = list(zip(parameters[::2], parameters[1::2], strict=True))
         for rows in order:
-            a = X.index_select(0, rows)
-            for weight, bias in layers[:-1]:
-                a = relu(linear(a, weight, bias))
-            loss = self.loss(linear(a, *layers[-1]), y.index_select(0, rows))
+            z = functional(X.index_select(0, rows), layers, self.task)
+            loss = self.loss(z, y.index_select(0, rows))
             gradients = torch.autograd.grad(loss, parameters)
             with torch.no_grad():
                 for parameter, gradient in zip(parameters, gradients, strict=True):
                     parameter.sub_(gradient, alpha=self.task.learning_rate)
+
+
+def functional(a: torch.Tensor, layers: list[list[torch.Tensor]], task: Task) -> torch.Tensor:
+    """Return the logits in training, by functions."""
+    F, method = nn.functional, task.workload.method
+    act = F.gelu if method.activation == "gelu" else torch.relu
+    for weight, bias, *norm in layers[:-1]:
+        a = F.linear(a, weight, bias)
+        if method.normalization == "layer":
+            a = F.layer_norm(a, bias.shape, *norm)
+        elif method.normalization == "batch":
+            gamma, beta, mean, variance = norm
+            a = F.batch_norm(a, mean, variance, gamma, beta, training=True)
+        a = act(a)
+        if method.dropout:
+            a = F.dropout(a, method.dropout)
+    return F.linear(a, *layers[-1])
 
 
 def half_squared_error(y_hat: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -143,14 +190,14 @@ class PredictFunctions(PredictModules):
 
 
 def training(task: Task) -> list[Callable[[], Trainee]]:
-    """All ways to train."""
-    return [
+    """Return all ways to train."""
+    ways: list[Callable[[], Trainee]] = [
         partial(WithOptimizer, task, "foreach"),
         partial(WithOptimizer, task, "fused"),
-        partial(InPlace, task),
     ]
+    return [*ways, partial(InPlace, task)] if task.workload.method.optimizer == "sgd" else ways
 
 
 def prediction(task: Task) -> list[Callable[[], Predictor]]:
-    """All ways to predict."""
+    """Return all ways to predict."""
     return [partial(PredictModules, task), partial(PredictFunctions, task)]
