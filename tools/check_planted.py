@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
@@ -160,7 +161,7 @@ for (hidden, (last, loss, y)), dtype in itertools.product(
 
 
 def planted_sources(folder: Path) -> None:
-    """A copy of what is built, with every plant in it, switched off."""
+    """Copy what is built, with every plant in it, switched off."""
     for name in ("fastbackprop", "tests"):
         shutil.copytree(HERE / name, folder / name)
     for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
@@ -181,7 +182,7 @@ def planted_sources(folder: Path) -> None:
 
 
 def replaced(source: str, old: str, new: str) -> str:
-    """The source with one expression replaced; it must be there once."""
+    """Return the source with one expression replaced; it must be there once."""
     if source.count(old) != 1:
         sys.exit(
             f"{old!r} must be in the sources once, is there {source.count(old)} times: mend PLANTS."
@@ -190,7 +191,7 @@ def replaced(source: str, old: str, new: str) -> str:
 
 
 def says(python: Path, folder: Path, who: str, plant: str) -> str:
-    """What the judge found, in a line; nothing if nothing."""
+    """Return what the judge found, in a line; nothing if nothing."""
     command = (
         ["-c", JUDGE]
         if who == CHECK
@@ -215,16 +216,19 @@ def says(python: Path, folder: Path, who: str, plant: str) -> str:
 
 
 def verdicts(python: Path, folder: Path) -> Iterator[bool]:
-    """For nothing and for each plant whether what was found is right."""
-    for who in (CHECK, TESTS, BITS):
-        found = says(python, folder, who, "")
-        print(f"  {'nothing, ' + who:<44} {found or 'nothing found'}", flush=True)
-        yield not found
-    for i, (what, _, _, _, who) in enumerate(PLANTS):
-        for dtype in DTYPES:
-            found = says(python, folder, who, f"{i} {dtype}")
-            print(f"  {what + ', ' + dtype:<44} {found or 'NOT FOUND by ' + who}", flush=True)
-            yield bool(found)
+    """Yield for nothing and for each plant whether what was found is right; on all cores."""
+    trials = [("nothing, " + who, who, "") for who in (CHECK, TESTS, BITS)]
+    trials += [
+        (f"{what}, {dtype}", who, f"{i} {dtype}")
+        for i, (what, _, _, _, who) in enumerate(PLANTS)
+        for dtype in DTYPES
+    ]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        words = pool.map(lambda trial: says(python, folder, *trial[1:]), trials)
+        for (what, who, plant), found in zip(trials, words, strict=True):
+            missed = f"NOT FOUND by {who}" if plant else "nothing found"
+            print(f"  {what:<44} {found or missed}", flush=True)
+            yield bool(found) == bool(plant)
 
 
 def main() -> None:
