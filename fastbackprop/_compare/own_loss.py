@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -88,4 +88,4 @@ def as_loss_or_function(loss: Any) -> Loss:
     """Return the loss for an object, a name, or a callable of the user's own."""
     if isinstance(loss, Loss | type) or not callable(loss):
         return as_loss(loss)
-    return OwnLoss(loss)
+    return OwnLoss(cast("LossFunction", loss))

@@ -338,6 +338,7 @@ TABLE = {
             lambda z, alpha: np.exp(z),
             lambda z, alpha: np.exp(z),
             range=(0.0, np.inf),
+            loss="poisson",
         ),
     )
 }

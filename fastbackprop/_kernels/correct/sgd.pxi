@@ -12,7 +12,7 @@ cdef inline vec faded(vec x) noexcept nogil:
     return v_select(v_less(v_abs(x), v_set1(SMALLEST_NORMAL)), v_zero(), x)
 
 
-cdef inline vec sign_of(vec x) noexcept nogil:
+cdef inline vec signum(vec x) noexcept nogil:
     """-1, 0 or 1; of NaN 0."""
     return v_select(v_less(v_zero(), v_abs(x)), v_copysign(v_set1(1), x), v_zero())
 

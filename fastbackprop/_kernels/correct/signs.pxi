@@ -12,7 +12,7 @@ cdef inline vec corrected_lion(
     const Update* u, vec w, vec g, real* plane, vec* noted,
 ) noexcept nogil:
     cdef vec m = v_load(plane)
-    cdef vec sign = sign_of(v_fma(v_set1(u.keep_1), m, v_mul(v_set1(u.take_1), g)))
+    cdef vec sign = signum(v_fma(v_set1(u.keep_1), m, v_mul(v_set1(u.take_1), g)))
     m = faded(v_fma(v_set1(u.keep_2), m, v_mul(v_set1(u.take_2), g)))
     v_store(plane, m)
     noted[0] = v_note_nonfinite(noted[0], m)
@@ -22,7 +22,7 @@ cdef inline vec corrected_lion(
 cdef inline vec corrected_rprop(
     const Update* u, vec w, vec g, real* planes, vec* noted,
 ) noexcept nogil:
-    cdef vec agreement = v_mul(sign_of(g), sign_of(v_load(planes)))
+    cdef vec agreement = v_mul(signum(g), signum(v_load(planes)))
     cdef vec length = v_set1(u.learning_rate)
     noted[0] = v_note_nonfinite(noted[0], g)
     if not u.is_first:
@@ -34,4 +34,4 @@ cdef inline vec corrected_rprop(
     g = v_select(v_less(agreement, v_zero()), v_zero(), g)
     v_store(planes, g)
     v_store(planes + u.plane, length)
-    return v_fnma(sign_of(g), length, w)
+    return v_fnma(signum(g), length, w)

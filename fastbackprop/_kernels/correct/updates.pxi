@@ -15,7 +15,7 @@ cdef inline void prepare(const Update* u, vec* w, vec* g, vec* noted) noexcept n
         noted[0] = v_note_nonfinite(noted[0], g[0])
         g[0] = v_mul(v_mul(clipped(u, g[0]), v_set1(u.clip_scale)), v_set1(u.clip_factor))
     if u.l1 != 0:
-        g[0] = v_fma(v_set1(u.l1), sign_of(w[0]), g[0])
+        g[0] = v_fma(v_set1(u.l1), signum(w[0]), g[0])
     if u.weight_decay != 0:
         g[0] = v_fma(v_set1(u.weight_decay), w[0], g[0])
     if u.shrinking != 0:
