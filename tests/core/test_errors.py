@@ -569,7 +569,11 @@ def test_the_four_words_out_of_order_are_refused():
 FIT_ARGUMENTS = {
     "shuffle": (1, TypeError, "shuffle must be True or False, got 1."),
     "progress_bar": ("yes", TypeError, "progress_bar must be True or False, got 'yes'."),
-    "validation_data": (GOOD_X, TypeError, "validation_data must be a tuple (X, y), got ndarray."),
+    "validation_data": (
+        GOOD_X,
+        TypeError,
+        "validation_data must be a tuple (X, y) or (X, y, weights), got ndarray.",
+    ),
     "on_epoch_end": (3, TypeError, "got 3"),
 }
 

@@ -1,5 +1,5 @@
-# What is put back where a step goes wrong: a copy of parameters and optimizer state. A fit has one of
-# its best epoch. A single step makes it only where that is cheaper than to look for the largest
+# What is put back where a step goes wrong: a copy of parameters and optimizer state. A fit has one
+# of its best epoch. A single step makes it only where that is cheaper than to look for the largest
 # numbers of the step, or where these do not exclude that a weight overflows.
 
 cdef struct Undo:
