@@ -152,7 +152,7 @@ class FocalCrossEntropy(SoftmaxLoss):
     Parameters
     ----------
     gamma : float, default=2.0
-        How much less, at least 0.
+        Exponent of what is left out, at least 0: how much less sure samples count.
 
     Examples
     --------

@@ -118,7 +118,7 @@ class Loss:
         n_out : int
             Outputs of the model.
         dtype : dtype
-            Of the model.
+            Number type of the model.
         name : str
             What a complaint calls y.
         one_row : bool
@@ -166,7 +166,7 @@ class Loss:
         y_hat : array-like of shape (n, n_out) or (n_out,)
             Predictions, best straight from ``model.forward``.
         y : array-like
-            Of y_hat's shape; for cross entropy also integer labels (n,).
+            Targets of y_hat's shape; for cross entropy also integer labels (n,).
         sample_weight : array-like of shape (n,), optional
             Weight of each sample: cost and gradient are divided by their sum, so that weight k
             counts as k equal samples.

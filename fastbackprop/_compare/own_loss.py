@@ -56,7 +56,7 @@ class OwnLoss(Loss):
         Parameters
         ----------
         y_hat, y, sample_weight : array-like
-            What it is called with; weights only where there are some.
+            Arguments of the call; weights only where there are some.
 
         Returns
         -------

@@ -161,7 +161,7 @@ class Quantile(RegressionLoss):
     Parameters
     ----------
     q : float or sequence of float, default=0.5
-        Between 0 and 1. With several there is one output for each, and targets are (n,).
+        Quantile, between 0 and 1. With several there is one output for each, and targets are (n,).
     mask_missing : bool, default=False
         Whether targets that are NaN are missing: they cost nothing, and the mean is that of the
         others.

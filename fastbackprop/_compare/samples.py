@@ -53,8 +53,8 @@ def as_samples(
     loss : Loss
         Says what y may be.
     X, y : array-like
-        Of shape (n, n_in), and what the loss takes. With ``may_be_row`` also one sample without the
-        first axis.
+        Inputs of shape (n, n_in), and the targets that the loss takes. With ``may_be_row`` also one
+        sample without the first axis.
     names : tuple of str
         What complaints call X and y.
     may_be_empty : bool

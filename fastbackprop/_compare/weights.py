@@ -32,7 +32,7 @@ def as_weights(
     n : int
         Samples.
     dtype : dtype
-        Of the model.
+        Number type of the model.
     name : str
         What a complaint calls them.
     may_be_zero : bool

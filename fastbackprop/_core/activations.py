@@ -33,7 +33,7 @@ class Row:
     range : tuple of float, default=(-inf, inf)
         What can come out, from and to, whatever alpha is.
     parameter : str, optional
-        How users call alpha.
+        Name by which users call alpha.
     default : float, default=0.0
         Alpha where none is given.
     needs_z : bool, default=False

@@ -196,7 +196,7 @@ def as_rows(
     what, meaning : str
         The argument's name, and what ``columns`` stands for, for the complaint.
     value : array-like
-        Of shape (n, columns). With ``may_be_row`` also (columns,), one row; with
+        Rows of shape (n, columns). With ``may_be_row`` also (columns,), one row; with
         ``may_be_column`` and one column also (n,).
     dtype : dtype
         That of the rows wanted.

@@ -223,7 +223,7 @@ def _send_workers_away() -> None:
 
 
 def _forget_workers() -> None:
-    """In a forked child: its threads are gone, and the queue may be locked for ever."""
+    """Begin anew in a forked child: its threads are gone, its queue may be locked for ever."""
     global _workers
     _workers = _Workers()
 

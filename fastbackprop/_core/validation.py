@@ -1,4 +1,4 @@
-"""From what users have to what kernels want; every complaint about input is made here.
+"""Turns what users have into what kernels want; every complaint about input is made here.
 
 A complaint is one sentence: what, must be, got. Checks come before any change.
 """
@@ -154,7 +154,7 @@ def as_matrix(
     what, meaning : str
         The argument's name, and what ``columns`` stands for, for the complaint.
     value : array-like
-        Of shape (n, columns). With ``may_be_row`` also (columns,), one row; with
+        Rows of shape (n, columns). With ``may_be_row`` also (columns,), one row; with
         ``may_be_column`` and one column also (n,).
     names : list, optional
         What complaints call the columns, where they aren't a frame's.

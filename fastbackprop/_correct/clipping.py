@@ -17,9 +17,9 @@ class Clipping(NamedTuple):
     Parameters
     ----------
     value : float
-        Of each gradient by itself.
+        Largest size of each gradient by itself.
     norm : float
-        Of all together.
+        Largest norm of all gradients together.
     """
 
     value: float = 0.0
@@ -52,7 +52,7 @@ def clip_gradients(model: Any, *, norm: float | None = None, value: float | None
     Parameters
     ----------
     model : Sequential
-        After ``forward`` and ``backward``.
+        Model whose gradients are there, after ``forward`` and ``backward``.
     norm : float, optional
         The largest norm of all gradients together, above 0: where it is larger, all are multiplied
         by the same factor.

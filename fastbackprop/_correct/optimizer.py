@@ -118,7 +118,7 @@ class Optimizer:
         Parameters
         ----------
         model : Sequential
-            After ``forward`` and ``backward``.
+            Model whose gradients are there, after ``forward`` and ``backward``.
 
         Raises
         ------

@@ -45,13 +45,13 @@ class SGD(Optimizer):
     Parameters
     ----------
     learning_rate : float or schedule, default=0.01
-        Above 0. Can be assigned between steps.
+        Size of a step, above 0. Can be assigned between steps.
     momentum : float or schedule, default=0
-        From 0 to below 1.
+        Part of the velocity that is kept, from 0 to below 1.
     nesterov : bool, default=False
         Needs momentum.
     weight_decay : float or schedule, default=0
-        At least 0; added to the gradient, times the weight.
+        Strength of the decay, at least 0: added to the gradient, times the weight.
     decay_biases : bool, default=True
         Whether weight decay includes biases, and what norms learn.
 
@@ -107,13 +107,13 @@ class Adam(Optimizer):
     Parameters
     ----------
     learning_rate : float or schedule, default=0.001
-        Above 0. Can be assigned between steps.
+        Size of a step, above 0. Can be assigned between steps.
     beta_1, beta_2 : float, default=0.9, 0.999
-        How much of the first and second moment is kept, from 0 to below 1.
+        Parts of the first and the second moment that are kept, from 0 to below 1.
     epsilon : float, default=1e-8
-        Above 0; added outside of the root.
+        Term of the denominator, above 0; it is added outside of the root.
     weight_decay : float or schedule, default=0
-        At least 0; added to the gradient, times the weight (see ``AdamW``).
+        Strength of the decay, at least 0: added to the gradient, times the weight (see ``AdamW``).
     amsgrad : bool, default=False
         Whether the largest second moment so far is divided by (Reddi et al. 2018).
     decay_biases : bool, default=True
@@ -173,13 +173,13 @@ class AdamW(Optimizer):
     Parameters
     ----------
     learning_rate : float or schedule, default=0.001
-        Above 0. Can be assigned between steps.
+        Size of a step, above 0. Can be assigned between steps.
     beta_1, beta_2 : float, default=0.9, 0.999
-        How much of the first and second moment is kept, from 0 to below 1.
+        Parts of the first and the second moment that are kept, from 0 to below 1.
     epsilon : float, default=1e-8
-        Above 0; added outside of the root.
+        Term of the denominator, above 0; it is added outside of the root.
     weight_decay : float or schedule, default=0.01
-        At least 0; taken from the weight, times the learning rate.
+        Strength of the decay, at least 0: taken from the weight, times the learning rate.
     amsgrad : bool, default=False
         Whether the largest second moment so far is divided by (Reddi et al. 2018).
     decay_biases : bool, default=True
@@ -242,15 +242,15 @@ class NAdam(Optimizer):
     Parameters
     ----------
     learning_rate : float or schedule, default=0.002
-        Above 0. Can be assigned between steps.
+        Size of a step, above 0. Can be assigned between steps.
     beta_1, beta_2 : float, default=0.9, 0.999
-        How much of the first and second moment is kept, from 0 to below 1.
+        Parts of the first and the second moment that are kept, from 0 to below 1.
     epsilon : float, default=1e-8
-        Above 0; added outside of the root.
+        Term of the denominator, above 0; it is added outside of the root.
     weight_decay : float or schedule, default=0
-        At least 0; added to the gradient, times the weight.
+        Strength of the decay, at least 0: added to the gradient, times the weight.
     momentum_decay : float, default=0.004
-        How fast mu approaches beta_1, at least 0.
+        Speed at which mu approaches beta_1, at least 0.
     decay_biases : bool, default=True
         Whether weight decay includes biases, and what norms learn.
 
@@ -306,17 +306,17 @@ class RMSprop(Optimizer):
     Parameters
     ----------
     learning_rate : float or schedule, default=0.01
-        Above 0. Can be assigned between steps.
+        Size of a step, above 0. Can be assigned between steps.
     rho : float, default=0.99
-        How much of the average is kept, from 0 to below 1.
+        Part of the average that is kept, from 0 to below 1.
     momentum : float or schedule, default=0
-        From 0 to below 1.
+        Part of the velocity that is kept, from 0 to below 1.
     centered : bool, default=False
         Whether squares are those of the distance from the mean gradient.
     epsilon : float, default=1e-8
-        Above 0; added outside of the root.
+        Term of the denominator, above 0; it is added outside of the root.
     weight_decay : float or schedule, default=0
-        At least 0; added to the gradient, times the weight.
+        Strength of the decay, at least 0: added to the gradient, times the weight.
     decay_biases : bool, default=True
         Whether weight decay includes biases, and what norms learn.
 
@@ -373,11 +373,11 @@ class Adagrad(Optimizer):
     Parameters
     ----------
     learning_rate : float or schedule, default=0.01
-        Above 0. Can be assigned between steps.
+        Size of a step, above 0. Can be assigned between steps.
     epsilon : float, default=1e-10
-        Above 0; added outside of the root.
+        Term of the denominator, above 0; it is added outside of the root.
     weight_decay : float or schedule, default=0
-        At least 0; added to the gradient, times the weight.
+        Strength of the decay, at least 0: added to the gradient, times the weight.
     decay_biases : bool, default=True
         Whether weight decay includes biases, and what norms learn.
 
@@ -413,11 +413,11 @@ class Lion(Optimizer):
     Parameters
     ----------
     learning_rate : float or schedule, default=0.0001
-        Above 0. Can be assigned between steps.
+        Size of a step, above 0. Can be assigned between steps.
     beta_1, beta_2 : float, default=0.9, 0.99
-        How much of the momentum goes into a step, and is kept; from 0 to below 1.
+        Parts of the momentum that go into a step, and that are kept; from 0 to below 1.
     weight_decay : float or schedule, default=0.001
-        At least 0; taken from the weight, times the learning rate.
+        Strength of the decay, at least 0: taken from the weight, times the learning rate.
     decay_biases : bool, default=True
         Whether weight decay includes biases, and what norms learn.
 
@@ -464,7 +464,7 @@ class Rprop(Optimizer):
     learning_rate : float, default=0.01
         The first step, above 0.
     shorten, lengthen : float, default=0.5, 1.2
-        By which steps are multiplied: below 1, above 1.
+        Factors by which steps are multiplied: below 1, above 1.
     shortest, longest : float, default=1e-6, 50
         The limits of a step, above 0.
 

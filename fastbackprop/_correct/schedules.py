@@ -232,7 +232,7 @@ class Polynomial(Schedule):
     final : float, default=0
         The value one step after the last, at least 0.
     exponent : float, default=1
-        Above 0; 1 is ``Linear``.
+        Exponent, above 0; 1 is ``Linear``.
     n_steps : int, optional
         Over how many steps; None takes those of the fit, anew in each fit.
     """
@@ -261,7 +261,7 @@ class Exponential(Schedule):
     decay : float
         What is left after ``every`` steps, above 0.
     every : int, default=1
-        After how many steps.
+        Number of steps after which it changes.
     """
 
     initial: float
@@ -285,9 +285,9 @@ class Steps(Schedule):
     initial : float
         The value at step 0, at least 0.
     decay : float
-        By which it is multiplied every so many steps, above 0.
+        Factor by which it is multiplied every so many steps, above 0.
     every : int
-        After how many steps.
+        Number of steps after which it changes.
     """
 
     initial: float
@@ -311,7 +311,7 @@ class InverseScaling(Schedule):
     initial : float
         The value at step 0, at least 0.
     exponent : float, default=0.5
-        At least 0.
+        Exponent, at least 0.
     """
 
     initial: float
@@ -335,9 +335,9 @@ class CosineRestarts(Schedule):
     first : int
         Steps of the first cycle.
     factor : int, default=2
-        How many times as long the next cycle is, at least 1.
+        Length of each cycle as a multiple of the one before, at least 1.
     final : float, default=0
-        To which each cycle falls, at least 0.
+        Value to which each cycle falls, at least 0.
 
     Examples
     --------
@@ -515,11 +515,11 @@ class ReduceOnPlateau(Schedule):
     initial : float
         The value at first, above 0.
     factor : float, default=0.1
-        Above 0, below 1.
+        Factor by which the rate is multiplied, above 0 and below 1.
     patience : int, default=10
         Epochs without improvement.
     min_delta : float, default=0
-        At least 0.
+        Least improvement that counts, at least 0.
     monitor : str, default="loss"
         A figure of the history, as "validation_loss".
     minimum : float, default=0

@@ -15,7 +15,7 @@ class Setting:
     Parameters
     ----------
     doc : str
-        What it is.
+        Text that says what it is.
     above, at_least, below : float
         Its bounds.
     scheduled : bool

@@ -19,7 +19,7 @@ class OptimizerState:
     Parameters
     ----------
     n_planes : int
-        How many numbers the optimizer keeps for each parameter.
+        Number of values that the optimizer keeps for each parameter.
     size : int
         The parameters, with the padding of their rows.
     dtype : dtype

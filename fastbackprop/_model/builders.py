@@ -38,17 +38,17 @@ def mlp(
     widths : sequence of int
         Inputs, hidden widths, outputs; at least two.
     activation : str or Activation, default="relu"
-        Of the hidden layers.
+        Activation of the hidden layers.
     output_activation : str or Activation, default="identity"
-        Of the last layer.
+        Activation of the last layer.
     bias : bool, default=True
         Whether layers have a bias.
     weight_init : str, Initializer or float, default="auto"
-        Of all layers.
+        Initializer of the weights of all layers.
     seed : int or None, default=None
-        Of the initial weights.
+        Seed for drawing the initial weights.
     dtype : {"float32", "float64"}, default="float32"
-        Of weights, inputs and outputs.
+        Number type of weights, inputs and outputs.
 
     Returns
     -------

@@ -31,7 +31,7 @@ class Passes(Structure):
         Parameters
         ----------
         X : array-like of shape (n, n_in) or (n_in,)
-            At least one row.
+            Inputs, at least one row.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in X.
 

@@ -41,10 +41,10 @@ class Prediction(Structure):
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in X.
         n_threads : int, optional
-            How many threads share the rows; 1,024 at most. None takes as many as the work is
+            Number of threads that share the rows; 1,024 at most. None takes as many as the work is
             worth, at most the CPUs that the process may use, and at most what
-            FASTBACKPROP_NUM_THREADS or else OMP_NUM_THREADS says. The result is the same; a
-            few rows are one thread's in any case.
+            FASTBACKPROP_NUM_THREADS or else OMP_NUM_THREADS says. The result is the same; a few
+            rows are one thread's in any case.
 
         Returns
         -------

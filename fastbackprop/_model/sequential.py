@@ -24,7 +24,7 @@ class Sequential(Prediction, Passes, Copies, Derivatives):
     Parameters
     ----------
     layers : sequence of Dense
-        At least one; each must have as many inputs as the one before has outputs.
+        The layers, at least one; each must have as many inputs as the one before has outputs.
     seed : int or None, default=None
         Seed for drawing the initial weights; None takes one from the operating system.
     dtype : {"float32", "float64"}, default="float32"

@@ -101,7 +101,7 @@ def normal(generator: np.random.PCG64, size: int) -> np.ndarray:
 
 
 def _quantile(u: np.ndarray) -> np.ndarray:
-    """Of the standard normal distribution, for u in (0, 1)."""
+    """Return quantiles of the standard normal distribution, for u in (0, 1)."""
     q = u - 0.5
     centre = q * _ratio(_CENTRE, 0.180625 - q * q)
     r = np.sqrt(-_log(np.minimum(u, 1 - u)))

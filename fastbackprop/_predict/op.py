@@ -15,7 +15,7 @@ class OpSpec(NamedTuple):
     n_in, n_out : int
         Its widths; the same for all but products.
     offset : int
-        Where its weight, or gamma, begins in the buffer of all parameters.
+        Place where its weight, or gamma, begins in the buffer of all parameters.
     has_bias : bool
         Whether a bias, or beta, lies behind that.
     activation : str
@@ -25,9 +25,9 @@ class OpSpec(NamedTuple):
     epsilon : float
         What a norm adds to the variance.
     momentum : float
-        How much of a batch the running statistics of a batch norm take.
+        Part of a batch that the running statistics of a batch norm take.
     running_offset : int
-        Where these begin in the buffer of all running statistics.
+        Place where these begin in the buffer of all running statistics.
     learning_rate_factor : float
         By which the optimizer's learning rate is multiplied.
     l1 : float

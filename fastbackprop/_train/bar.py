@@ -22,7 +22,7 @@ class Bar(tqdm):
 
 
 def _renew_locks() -> None:
-    """In a forked child: another thread may have been drawing, and held tqdm's lock of threads."""
+    """Begin anew in a forked child: another thread may have held tqdm's lock of threads."""
     held = TqdmDefaultWriteLock.th_lock
     TqdmDefaultWriteLock.th_lock = threading.RLock()
     drawing: list[Any] = [vars(bar_class).get("_lock") for bar_class in (tqdm, Bar)]

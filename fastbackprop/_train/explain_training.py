@@ -24,7 +24,7 @@ class TrainingExplanation(HtmlPage):
     Parameters
     ----------
     steps : list of Explanation
-        In the order in which they were done.
+        The steps, in the order in which they were done.
     """
 
     def __init__(self, steps: list[Explanation]) -> None:
@@ -55,7 +55,7 @@ class TrainingExplanation(HtmlPage):
         return render(self.steps)
 
     def _repr_html_(self) -> str:
-        """For notebooks: see Explanation."""
+        """Return the page for notebooks: see Explanation."""
         from fastbackprop._explain.page import frame
 
         return frame(self.steps)
@@ -81,19 +81,19 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     Parameters
     ----------
     trainer : Trainer
-        Its model is trained.
+        Trainer whose model is trained.
     X, y : array-like
-        As for ``Trainer.fit``. Each step takes the next ``trainer.batch_size`` rows, and begins
-        again at the first one where fewer are left than that; what is explained is the batch of the
-        step.
+        Samples, as for ``Trainer.fit``. Each step takes the next ``trainer.batch_size`` rows, and
+        begins again at the first one where fewer are left than that; what is explained is the batch
+        of the step.
     steps : int, default=20
-        How many.
+        Number of steps.
 
     Returns
     -------
     TrainingExplanation
-        With a page of its own; of fewer steps where the cost stops being finite, so that the way
-        there can be seen.
+        The steps, with a page of their own; fewer where the cost stops being finite, so that the
+        way there can be seen.
 
     Raises
     ------

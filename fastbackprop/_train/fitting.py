@@ -28,7 +28,7 @@ class Fitting:
     loop : Loop
         Does the steps.
     generator : RawWords
-        Where the order of the rows comes from.
+        Generator from which the order of the rows comes.
     diagnoses : bool
         Whether to look for what is wrong, before the first epoch and after it, until it is found.
     """

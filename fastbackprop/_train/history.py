@@ -59,7 +59,8 @@ class History:
         Returns
         -------
         dict
-            For instance ``{"loss": [...], "validation_loss": [...], "seconds": [...]}``.
+            The figures, for instance ``{"loss": [...], "validation_loss": [...], "seconds":
+            [...]}``.
         """
         return {name: values for name, values in asdict(self).items() if values}
 
@@ -69,7 +70,7 @@ class History:
         Parameters
         ----------
         epoch : int
-            Which; -1 is the last.
+            Number of the epoch; -1 is the last.
 
         Returns
         -------

@@ -46,7 +46,7 @@ class LearningRateSearch:
         Parameters
         ----------
         axes : matplotlib Axes, optional
-            Where to draw; None makes a figure.
+            Axes to draw on; None makes a figure.
 
         Returns
         -------

@@ -53,10 +53,9 @@ class Trainer:
     seed : int or None, default=None
         Seed for shuffling the rows; None takes one from the operating system.
     n_threads : int or None, default=None
-        How many threads share the work; 1,024 at most. None takes as many as a batch is
-        worth, at most the CPUs that the process may use, and at most what
-        FASTBACKPROP_NUM_THREADS or else OMP_NUM_THREADS says. The weights come out the
-        same to the last bit.
+        Number of threads that share the work; 1,024 at most. None takes as many as a batch is
+        worth, at most the CPUs that the process may use, and at most what FASTBACKPROP_NUM_THREADS
+        or else OMP_NUM_THREADS says. The weights come out the same to the last bit.
     class_weight : None, "balanced" or dict, default=None
         How much samples of each class count in training, on top of their own weights: by label,
         1 for classes that the dict doesn't name. "balanced" gives each class the same weight
@@ -188,10 +187,10 @@ class Trainer:
         X : array-like of shape (n, n_in)
             Inputs; not copied if C-contiguous and of the model's dtype.
         y : array-like of shape (n,) or (n, n_out)
-            For cross entropy integer labels (n,), one-hot or probabilities (n, n_out);
+            Targets: for cross entropy integer labels (n,), one-hot or probabilities (n, n_out);
             else numbers, (n,) for one output.
         epochs : int, default=1
-            How often each sample is used.
+            Number of times that each sample is used.
         batch_size : int, optional
             Number of samples in a step of this fit, instead of the trainer's.
         sample_weight : array-like of shape (n,), optional
@@ -306,7 +305,7 @@ class Trainer:
         lowest, highest : float, default=1e-6 and 10
             The first rate and the last.
         n_steps : int, default=100
-            How many rates to try, each as many times larger than the one before.
+            Number of rates to try, each as many times larger than the one before.
         batch_size : int, optional
             Number of samples in a step, instead of the trainer's.
         sample_weight : array-like of shape (n,), optional
@@ -379,7 +378,7 @@ class Trainer:
         X : array-like of shape (n, n_in) or (n_in,)
             The batch, or one sample.
         y : array-like
-            As in ``fit``; for one sample (n_out,), or one label.
+            Targets, as in ``fit``; for one sample (n_out,), or one label.
         sample_weight : array-like of shape (n,), optional
             How much each sample counts, as in ``fit``; all may be 0.
         check_finite : bool, default=True
@@ -411,7 +410,7 @@ class Trainer:
         Parameters
         ----------
         X, y : array-like
-            As in ``fit``.
+            Samples, as in ``fit``.
         sample_weight : array-like of shape (n,), optional
             How much the cost of each sample counts, as in ``fit``; ``class_weight`` has no part in
             this.
