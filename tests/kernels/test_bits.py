@@ -131,6 +131,24 @@ def test_a_sample_alone_has_the_bits_of_a_batch_of_one_down_to_the_sign_of_zero(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_fit_of_single_samples_has_the_bits_of_steps(activation, dtype):
+    """``fit`` has a path of its own for them, ``step`` hasn't: it may have to undo itself."""
+    X, y = integer_data(20, 5, dtype), integer_data(20, 3, dtype)
+    fitted, stepped = (
+        fb.mlp([5, 19, 33, 3], activation=activation, seed=3, dtype=dtype) for _ in range(2)
+    )
+    fb.Trainer(fitted, "half_squared_error", fb.SGD(0.01), batch_size=1, n_threads=1).fit(
+        X, y, epochs=2, shuffle=False
+    )
+    trainer = fb.Trainer(stepped, "half_squared_error", fb.SGD(0.01))
+    for _ in range(2):
+        for i in range(20):
+            trainer.step(X[i : i + 1], y[i : i + 1])
+    assert digest(fitted) == digest(stepped)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", TRAININGS)
 def test_the_same_seed_gives_the_same_bits(name, dtype):
     first, second = (train(dtype, *TRAININGS[name]) for _ in range(2))
