@@ -54,29 +54,14 @@ class BinaryCrossEntropy(Loss):
         """Return what else the kernels' LossSpec is told."""
         return {"on": 1 - self.label_smoothing, "off": self.label_smoothing / 2}
 
-    def _targets(
-        self,
-        y: Any,
-        n_out: int,
-        dtype: np.dtype,
-        *,
-        name: str = "y",
-        one_row: bool = False,
-        check_finite: bool = True,
-    ) -> Targets:
-        """Check y, numbers from 0 to 1: see Loss._targets."""
-        targets = super()._targets(
-            y, n_out, dtype, name=name, one_row=one_row, check_finite=check_finite
-        )
-        values = targets.values
-        assert values is not None
-        if check_finite and values.size and not (values.min() >= 0 and values.max() <= 1):
+    def _check_values(self, name: str, values: np.ndarray) -> None:
+        """Refuse what isn't from 0 to 1."""
+        if values.size and not (values.min() >= 0 and values.max() <= 1):
             at = np.argwhere((values < 0) | (values > 1))[0]
             raise ValueError(
                 f"{name} must be from 0 to 1, got {values[tuple(at)]} at row {at[0]}, column "
                 f"{at[1]}."
             )
-        return targets
 
     def _check_range(self, y_hat: np.ndarray) -> None:
         """Refuse logits: numbers must be from 0 to 1."""

@@ -28,6 +28,15 @@ def one_hot_of(targets: Targets, y_hat: np.ndarray) -> np.ndarray:
     return (targets.labels[:, None] == np.arange(y_hat.shape[1])).astype(y_hat.dtype)
 
 
+def _check_probabilities(name: str, must: str, rows: np.ndarray) -> None:
+    """Refuse rows with negative numbers, and those that don't sum to 1."""
+    wrong = np.flatnonzero((rows < 0).any(axis=1) | (abs(rows.sum(axis=1) - 1) > 1e-3))
+    if len(wrong):
+        raise ValueError(
+            f"{name} must have rows that {must}, got {rows[wrong[0]]} at row {wrong[0]}."
+        )
+
+
 @dataclass(frozen=True, repr=False)
 class SoftmaxLoss(Loss):
     """Base of losses of one class among many: labels, or a probability for each class."""
@@ -59,30 +68,17 @@ class SoftmaxLoss(Loss):
         is_labels = array.size == 1 if one_row else array.ndim == 1 or array.shape[1:] == (1,)
         if is_labels:
             return Targets(None, as_labels(name, array, n_out))
-        targets = super()._targets(
+        return super()._targets(
             y, n_out, dtype, name=name, one_row=one_row, check_finite=check_finite
         )
-        values = targets.values
-        assert values is not None
-        if check_finite:
-            wrong = np.flatnonzero((values < 0).any(axis=1) | (abs(values.sum(axis=1) - 1) > 1e-3))
-            if len(wrong):
-                row = array.reshape(values.shape)[wrong[0]]
-                raise ValueError(
-                    f"{name} must have rows that are one-hot or sum to 1, got {row} at row "
-                    f"{wrong[0]}."
-                )
-        return targets
+
+    def _check_values(self, name: str, values: np.ndarray) -> None:
+        """Refuse rows that are no probabilities."""
+        _check_probabilities(name, "are one-hot or sum to 1", values)
 
     def _check_range(self, y_hat: np.ndarray) -> None:
-        """Refuse logits: rows must sum to 1."""
-        wrong = np.flatnonzero((y_hat < 0).any(axis=1) | (abs(y_hat.sum(axis=1) - 1) > 1e-3))
-        if len(wrong):
-            row = y_hat[wrong[0]]
-            raise ValueError(
-                f"y_hat must have rows that sum to 1, as a softmax layer gives, got {row} at row "
-                f"{wrong[0]}."
-            )
+        """Refuse logits."""
+        _check_probabilities("y_hat", "sum to 1, as a softmax layer gives", y_hat)
 
     def _logits(self, y_hat: np.ndarray) -> np.ndarray:
         """Return log y_hat: softmax gives y_hat back."""

@@ -1,7 +1,6 @@
 """The hinge of support vector machines."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -28,29 +27,14 @@ class Hinge(Loss):
 
     name = "hinge"
 
-    def _targets(
-        self,
-        y: Any,
-        n_out: int,
-        dtype: np.dtype,
-        *,
-        name: str = "y",
-        one_row: bool = False,
-        check_finite: bool = True,
-    ) -> Targets:
-        """Check y, 0 or 1: see Loss._targets."""
-        targets = super()._targets(
-            y, n_out, dtype, name=name, one_row=one_row, check_finite=check_finite
-        )
-        values = targets.values
-        assert values is not None
-        if check_finite and (wrong := np.argwhere((values != 0) & (values != 1))).size:
+    def _check_values(self, name: str, values: np.ndarray) -> None:
+        """Refuse what isn't 0 or 1."""
+        if (wrong := np.argwhere((values != 0) & (values != 1))).size:
             place = tuple(wrong[0])
             raise ValueError(
                 f"{name} must be 0 or 1 for loss 'hinge', got {values[place]} at "
                 f"{place_words(place)}."
             )
-        return targets
 
     def _best_constant(self, targets: Targets, n_out: int) -> np.ndarray:
         """Return 1 or -1, what most say."""

@@ -1,7 +1,6 @@
 """Negative log-likelihoods of numbers: counts, and means with their variances."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -36,29 +35,15 @@ class Poisson(RegressionLoss):
 
     name = "poisson"
 
-    def _targets(
-        self,
-        y: Any,
-        n_out: int,
-        dtype: np.dtype,
-        *,
-        name: str = "y",
-        one_row: bool = False,
-        check_finite: bool = True,
-    ) -> Targets:
-        """Check y, numbers of at least 0: see Loss._targets."""
-        targets = super()._targets(
-            y, n_out, dtype, name=name, one_row=one_row, check_finite=check_finite
-        )
-        values = targets.values
-        assert values is not None
-        if check_finite and (wrong := np.argwhere(values < 0)).size:
+    def _check_values(self, name: str, values: np.ndarray) -> None:
+        """Refuse negative counts."""
+        super()._check_values(name, values)
+        if (wrong := np.argwhere(values < 0)).size:
             place = tuple(wrong[0])
             raise ValueError(
                 f"{name} must be at least 0 for loss 'poisson', got {values[place]} at "
                 f"{place_words(place)}."
             )
-        return targets
 
     def _check_range(self, y_hat: np.ndarray) -> None:
         """Refuse what exp can't give."""

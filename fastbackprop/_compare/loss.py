@@ -145,7 +145,12 @@ class Loss:
             name, y, dtype, n_targets, whose,
             may_be_row=one_row, may_be_column=not one_row, check_finite=check_finite, names=names,
         )  # fmt: skip
+        if check_finite:
+            self._check_values(name, values)
         return Targets(values, None)
+
+    def _check_values(self, name: str, values: np.ndarray) -> None:
+        """Refuse finite targets (n, n_targets) that this loss can't compare with."""
 
     def _check_range(self, y_hat: np.ndarray) -> None:
         """Refuse a plain y_hat that can't come from the activation this loss needs."""

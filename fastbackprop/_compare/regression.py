@@ -48,14 +48,18 @@ class RegressionLoss(Loss):
         )  # fmt: skip
         if not self.mask_missing:
             return targets
-        values = targets.values
-        assert values is not None
-        if check_finite and (wrong := np.argwhere(np.isinf(values))).size:
+        assert targets.values is not None
+        if check_finite:
+            self._check_values(name, targets.values)
+        return _with_shares(name, targets.values)
+
+    def _check_values(self, name: str, values: np.ndarray) -> None:
+        """Refuse infinite targets, where NaN is fine."""
+        if self.mask_missing and (wrong := np.argwhere(np.isinf(values))).size:
             place = tuple(wrong[0])
             raise ValueError(
                 f"{name} must be finite or NaN, got {values[place]} at {place_words(place)}."
             )
-        return _with_shares(name, values)
 
 
 def _with_shares(name: str, values: np.ndarray) -> Targets:

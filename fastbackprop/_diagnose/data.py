@@ -4,10 +4,10 @@ Looked at with NumPy, in double. Each threshold stands here once, with its reaso
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from fastbackprop._compare.losses import Loss
 from fastbackprop._core.activations import TABLE
 from fastbackprop._diagnose.findings import Finding
 
@@ -140,7 +140,7 @@ def _duplicates(
         )
 
 
-def target_findings(activation: str, y: np.ndarray, compare: Any) -> Iterator[Finding]:
+def target_findings(activation: str, y: np.ndarray, compare: Loss) -> Iterator[Finding]:
     """Find targets (n, outputs) that the last activation can't give, or only at infinity."""
     row = TABLE[activation]
     low, high = row.range
@@ -158,7 +158,7 @@ def target_findings(activation: str, y: np.ndarray, compare: Any) -> Iterator[Fi
             f"Behind {activation!r} nothing {side} {end:g} can come out: scale the targets, or "
             f"end with 'identity'.",
         )
-    elif row.steepest and not row.is_straight and getattr(compare, "activation", None) is None:
+    elif row.steepest and not row.is_straight and compare.activation is None:
         at_end = float(((y == high) | (y == low)).mean())
         if at_end > 0.1:
             better = "0.1 and 0.9, or loss 'binary_cross_entropy'"
@@ -189,9 +189,9 @@ def _outputs(indices: np.ndarray, numbers: np.ndarray) -> tuple[str, float]:
     return ("y" if len(numbers) == 1 else where), number
 
 
-def class_findings(targets: np.ndarray, n_classes: int, compare: Any) -> Iterator[Finding]:
+def class_findings(targets: np.ndarray, n_classes: int, compare: Loss) -> Iterator[Finding]:
     """Find classes of which there are few or no samples; targets are labels (n,) or rows."""
-    if not getattr(compare, "is_classification", False):
+    if not compare.is_classification:
         return
     if compare.activation == "sigmoid" and n_classes > 1:
         return  # several yes-or-no questions, each rare in its own right

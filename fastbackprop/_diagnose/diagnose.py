@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._compare.losses import Loss
+from fastbackprop._compare.own_loss import LossFunction, as_loss_or_function
 from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.validation import check_held, check_real
 from fastbackprop._diagnose.data import class_findings, input_findings, target_findings
@@ -21,7 +22,6 @@ from fastbackprop._diagnose.units import unit_findings
 from fastbackprop._diagnose.weights import equal_units, lost_weights
 from fastbackprop._explain.inspection import layers_of
 from fastbackprop._explain.samples import Samples, data_of
-from fastbackprop._explain.user_loss import LossFunction, loss_of
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["diagnose", "look"]
@@ -82,11 +82,11 @@ def diagnose(
     rate = None if learning_rate is None else check_real("learning_rate", learning_rate, above=0.0)
     if rate is not None:
         check_held("learning_rate", rate, model.dtype)
-    compare = loss_of(loss)
+    compare = as_loss_or_function(loss)
     return look(copy.deepcopy(model), data_of(model, X, y, compare, "X"), compare, rate)
 
 
-def look(model: Sequential, samples: Samples, compare: Any, rate: float | None) -> Diagnosis:
+def look(model: Sequential, samples: Samples, compare: Loss, rate: float | None) -> Diagnosis:
     """Diagnose a copy of a model with checked data; the copy is spent afterwards."""
     n = len(samples)
     if n > MOST_ROWS:
@@ -96,7 +96,7 @@ def look(model: Sequential, samples: Samples, compare: Any, rate: float | None) 
     if overflows:
         sizes = [unmeasured(x) for x in model.layers]
         return Diagnosis(findings + overflows, len(samples), n, sizes)
-    findings += unit_findings(layers, getattr(compare, "activation", None) is not None)
+    findings += unit_findings(layers, compare.activation is not None)
     findings += equal_units(layers)
     sizes = [measure(layer, layers[-1], rate) for layer in layers]
     findings += flow_findings(layers, sizes)
@@ -107,7 +107,7 @@ def look(model: Sequential, samples: Samples, compare: Any, rate: float | None) 
     return Diagnosis(findings, len(samples), n, sizes)
 
 
-def _data_findings(model: Sequential, samples: Samples, compare: Any) -> list[Finding]:
+def _data_findings(model: Sequential, samples: Samples, compare: Loss) -> list[Finding]:
     """Judge the data alone. Labels can always be reached: they are probabilities."""
     with np.errstate(over="ignore", invalid="ignore"):
         findings = [*input_findings(samples.rows.astype(np.float64))]
@@ -118,7 +118,7 @@ def _data_findings(model: Sequential, samples: Samples, compare: Any) -> list[Fi
 
 
 def _predict_compare_blame(
-    model: Sequential, samples: Samples, compare: Any
+    model: Sequential, samples: Samples, compare: Loss
 ) -> tuple[list[Finding], float, list[dict[str, Any]]]:
     """Return what keeps the step from being done at all; if nothing, its cost and layers."""
     if overflows := [*lost_weights(model)]:

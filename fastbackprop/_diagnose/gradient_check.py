@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._compare.losses import Loss
+from fastbackprop._compare.own_loss import LossFunction, as_loss_or_function
 from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.validation import check_integer, check_real, check_seed
 from fastbackprop._diagnose.check_report import CheckedPart, GradientCheck, WorstGradient
@@ -21,7 +22,6 @@ from fastbackprop._diagnose.gradients import (
 )
 from fastbackprop._explain.inspection import predict_and_compare
 from fastbackprop._explain.samples import Samples, data_of
-from fastbackprop._explain.user_loss import LossFunction, loss_of
 from fastbackprop._model.copies import copy_of
 from fastbackprop._model.sequential import Sequential
 
@@ -83,7 +83,7 @@ def gradient_check(
     tolerance = check_real("tolerance", tolerance, above=0.0)
     most = check_integer("most", most)
     generator = np.random.default_rng(check_seed(seed))
-    compare = loss_of(loss)
+    compare = as_loss_or_function(loss)
     double = copy_of(model, "float64")
     samples = data_of(double, X, y, compare, "X")
     samples = Samples(samples.rows.copy(), samples.targets.copy(), samples.are_labels)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._compare.losses import Loss
+from fastbackprop._compare.own_loss import LossFunction, as_loss_or_function
 from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.validation import check_real
 from fastbackprop._correct.optimizer import Optimizer
@@ -19,7 +20,6 @@ from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.inspection import layers_of, predict_and_compare
 from fastbackprop._explain.parts import After, LayerExplanation
 from fastbackprop._explain.samples import Samples, data_of
-from fastbackprop._explain.user_loss import LossFunction, loss_of, name_of_loss
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.dense import Dense
 
@@ -77,7 +77,7 @@ def explain(
     if not isinstance(model, Sequential):
         raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
     rate = check_real("learning_rate", learning_rate, above=0.0)
-    compare = loss_of(loss)
+    compare = as_loss_or_function(loss)
     samples = data_of(model, x, y, compare)
     model_copy, optimizer = copy.deepcopy(model), SGD(rate)
     return explain_step(model_copy, samples, compare, optimizer, lambda: optimizer.step(model_copy))
@@ -86,7 +86,7 @@ def explain(
 def explain_step(
     model: Sequential,
     samples: Samples,
-    compare: Any,
+    compare: Loss,
     optimizer: Optimizer,
     correct: Callable[[], object],
 ) -> Explanation:
@@ -104,7 +104,7 @@ def explain_step(
     return Explanation(
         title=repr(model),
         dtype=model.dtype.name,
-        loss=name_of_loss(compare),
+        loss=compare.name,
         learning_rate=rate,
         optimizer=repr(optimizer),
         x=samples.rows.copy(),
@@ -119,7 +119,7 @@ def explain_step(
     )
 
 
-def _cost_of_each(model: Sequential, samples: Samples, compare: Any) -> np.ndarray:
+def _cost_of_each(model: Sequential, samples: Samples, compare: Loss) -> np.ndarray:
     """Return the cost of each sample alone."""
     rows, targets = samples.rows, samples.targets
     return np.array(
@@ -128,7 +128,7 @@ def _cost_of_each(model: Sequential, samples: Samples, compare: Any) -> np.ndarr
 
 
 def _after(
-    model: Sequential, samples: Samples, compare: Any, cost: float, predicted_cost: float
+    model: Sequential, samples: Samples, compare: Loss, cost: float, predicted_cost: float
 ) -> After:
     """Predict and compare again, after the step."""
     y_hat = model.forward(samples.rows)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._compare.losses import Loss
 from fastbackprop._core.activations import TABLE
 from fastbackprop._core.buffers import aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
@@ -42,7 +43,7 @@ def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
 
 
 def predict_and_compare(
-    model: Sequential, samples: Samples, compare: Any
+    model: Sequential, samples: Samples, compare: Loss
 ) -> tuple[np.ndarray, float, Any]:
     """Return y_hat, the cost and dC/dy_hat; refuse a model whose numbers aren't finite."""
     check_weights(model._parameters)

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.samples import as_samples
-from fastbackprop._core.validation import as_numeric, as_rows, same_length
+from fastbackprop._core.validation import as_numeric
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["Samples", "data_of", "one_hot"]
@@ -47,26 +47,13 @@ class Samples:
         return self.targets.reshape(len(self.targets), -1).copy()
 
 
-def data_of(model: Sequential, x: Any, y: Any, compare: Any, name: str = "x") -> Samples:
+def data_of(model: Sequential, x: Any, y: Any, loss: Loss, name: str = "x") -> Samples:
     """Check x and y, and bring them into the form of the model and the loss."""
     is_number = isinstance(x, Real) or getattr(x, "shape", None) == ()
     value = np.atleast_1d(as_numeric(name, x)) if is_number else x
-    if isinstance(compare, Loss):
-        compare._check_fits(model.layers[-1].activation, model.n_out)
-        rows, targets = as_samples(model, compare, value, y, names=(name, "y"), may_be_row=True)
-        return Samples.of(rows.whole(), targets)
-    meaning = "the model's n_in"
-    source, one_row = as_rows(name, value, model.dtype, model.n_in, meaning, may_be_row=True)
-    matrix = source.whole()
-    if len(matrix) == 0:
-        raise ValueError(f"{name} must have at least one row, got 0.")
-    numbers = np.atleast_1d(as_numeric("y", y))
-    if one_row and numbers.ndim == 1:
-        numbers = numbers[None]
-    elif numbers.ndim == 1 and model.n_out == 1:
-        numbers = numbers[:, None]
-    same_length(matrix, numbers, name)
-    return Samples(matrix, numbers, are_labels=False)
+    loss._check_fits(model.layers[-1].activation, model.n_out)
+    rows, targets = as_samples(model, loss, value, y, names=(name, "y"), may_be_row=True)
+    return Samples.of(rows.whole(), targets)
 
 
 def one_hot(labels: np.ndarray, n_classes: int, dtype: np.dtype) -> np.ndarray:

@@ -114,7 +114,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     if not isinstance(trainer, Trainer):
         raise TypeError(f"trainer must be a Trainer, got {type(trainer).__name__}.")
     steps = check_integer("steps", steps)
-    samples = data_of(trainer.model, X, y, trainer.loss, "X")
+    samples = data_of(trainer.model, X, y, trainer._loss, "X")
     size = min(trainer.batch_size, len(samples))
     explanations: list[Explanation] = []
     start = 0
@@ -125,7 +125,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
                 explain_step(
                     trainer.model,
                     batch,
-                    trainer.loss,
+                    trainer._loss,
                     trainer.optimizer,
                     lambda: trainer.step(batch.rows, batch.targets),  # noqa: B023
                 )
