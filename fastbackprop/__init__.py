@@ -30,6 +30,8 @@ from fastbackprop._core.errors import (
     TrainingWarning,
 )
 from fastbackprop._correct.clipping import clip_gradients
+from fastbackprop._correct.composed import Warmup
+from fastbackprop._correct.curves import Cosine, OneCycle
 from fastbackprop._correct.optimizers import (
     SGD,
     Adagrad,
@@ -40,7 +42,6 @@ from fastbackprop._correct.optimizers import (
     RMSprop,
     Rprop,
 )
-from fastbackprop._correct.schedules import Cosine, OneCycle, Warmup
 from fastbackprop._diagnose.check_report import GradientCheck
 from fastbackprop._diagnose.diagnose import diagnose
 from fastbackprop._diagnose.findings import Diagnosis

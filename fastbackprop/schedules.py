@@ -1,20 +1,17 @@
 """Schedules: a learning rate, momentum or weight decay as a function of the step."""
 
-from fastbackprop._correct.schedules import (
-    Constant,
+from fastbackprop._correct.composed import Piecewise, ReduceOnPlateau, Warmup
+from fastbackprop._correct.curves import (
     Cosine,
     CosineRestarts,
     Exponential,
     InverseScaling,
     Linear,
     OneCycle,
-    Piecewise,
     Polynomial,
-    ReduceOnPlateau,
-    Schedule,
     Steps,
-    Warmup,
 )
+from fastbackprop._correct.schedule import Constant, Schedule
 
 __all__ = [
     "Constant",

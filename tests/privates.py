@@ -76,6 +76,7 @@ __all__ = [
     "check_class_weight",
     "class_indices",
     "cli_data",
+    "composed_after",
     "copy_of",
     "digest_of_file",
     "dispatch",
@@ -152,9 +153,14 @@ def update_spec_of(optimizer, module):
     )
 
 
+def composed_after(schedule, history):
+    """What a schedule with a ReduceOnPlateau inside is after the epochs of a history."""
+    return schedule._at(history)
+
+
 def value_after(plateau, history):
     """What a ReduceOnPlateau is for the epoch that follows those of a history."""
-    return plateau._after(history)
+    return plateau._at(history).initial
 
 
 def state_of(optimizer, model):

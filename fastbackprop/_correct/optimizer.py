@@ -9,7 +9,7 @@ from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.validation import check_held, check_true_false
-from fastbackprop._correct.schedules import Position, is_schedule, largest_of, table_of
+from fastbackprop._correct.schedule import Position, is_schedule, largest_of, table_of
 from fastbackprop._correct.settings import Setting
 from fastbackprop._correct.state import OptimizerState
 

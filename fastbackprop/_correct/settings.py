@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 from fastbackprop._core.validation import check_real
-from fastbackprop._correct.schedules import is_schedule
+from fastbackprop._correct.schedule import is_schedule
 
-__all__ = ["Setting"]
+__all__ = ["Setting", "beta", "epsilon_setting"]
 
 
 class Setting:
@@ -55,3 +55,13 @@ class Setting:
             )
         owner._numbers[self.name] = value
         owner._specs = {}
+
+
+def beta(doc: str) -> Setting:
+    """Return a setting that says how much of a moving average is kept."""
+    return Setting(doc, at_least=0.0, below=1.0)
+
+
+def epsilon_setting() -> Setting:
+    """Return what keeps a denominator from 0."""
+    return Setting("What is added to the root of the second moment.", above=0.0)

@@ -14,7 +14,7 @@ from fastbackprop._core.threads import run, share_of_work
 from fastbackprop._core.visits import Visits
 from fastbackprop._correct.clipping import Clipping
 from fastbackprop._correct.optimizer import Optimizer
-from fastbackprop._correct.schedules import Position
+from fastbackprop._correct.schedule import Position
 from fastbackprop._correct.state import OptimizerState
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.causes import advice_after_divergence

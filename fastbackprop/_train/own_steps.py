@@ -9,7 +9,7 @@ from fastbackprop._compare.own_loss import OwnLoss
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.validation import as_numeric
 from fastbackprop._correct.clipping import Clipping
-from fastbackprop._correct.schedules import Position
+from fastbackprop._correct.schedule import Position
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.data import TrainingData
 from fastbackprop._train.state import Outcome, Sums, Wrong
@@ -37,6 +37,7 @@ def own_steps(
         if targets.weights is not None and not targets.weights.any():
             sums = Sums(end, sums.cost, 0)
             advance(sums)
+            position = position.after(1)
             continue
         cost, d_y_hat = loss(y_hat, targets.values, targets.weights)
         if not np.isfinite(cost):

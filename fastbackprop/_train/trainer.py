@@ -41,8 +41,10 @@ class Trainer:
     model : Sequential
         The model to train, in place.
     loss : str, Loss or callable
-        The loss to make small: "half_squared_error", "mean_squared_error", "cross_entropy" (behind
-        softmax), "binary_cross_entropy" (behind sigmoid), an object, or a callable of your own:
+        The loss to make small, by name: "half_squared_error", "mean_squared_error",
+        "mean_absolute_error", "huber", "log_cosh", "quantile", "gaussian_nll", "hinge", "poisson"
+        (behind exp), "cross_entropy", "focal_cross_entropy" (behind softmax),
+        "binary_cross_entropy" (behind sigmoid); an object; or a callable of your own:
         ``cost, d_y_hat = loss(y_hat, y)``, the mean over the rows of a batch and its gradient. It
         gets the rows of y as they are, and costs a call of Python in each step.
     optimizer : str or Optimizer, default="sgd"

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from privates import OPTIMIZERS, state_of, value_after, values_of
+from privates import OPTIMIZERS, composed_after, state_of, value_after, values_of
 
 import fastbackprop as fb
 from fastbackprop import schedules
@@ -153,6 +153,9 @@ def test_reduce_on_plateau_looks_at_the_epochs():
         on_epoch_end=lambda history: weights.append(model.layers[0].weight.item()),
     )  # fmt: skip
     assert weights == [0.25, 0.0625]
+    for inside in (lambda x: fb.Warmup(x, 1, 1.0), lambda x: schedules.Piecewise([1.0, x], [1])):
+        at = composed_after(inside(plateau), fb.History(loss=[4, 4, 4]))
+        assert [at(step) for step in range(3)] == [1, 0.5, 0.5]
     wrong = fb.SGD(schedules.ReduceOnPlateau(0.5, monitor="validation_loss"))
     trainer = fb.Trainer(model, "half_squared_error", wrong)
     with pytest.raises(ValueError, match=r"^monitor of ReduceOnPlateau must be a figure of"):

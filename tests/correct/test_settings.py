@@ -62,7 +62,9 @@ def test_settings_of_sgd(case, meeting):
     ],
 )
 def test_what_float32_holds_is_taken(sgd):
-    by_trainer(fb.mlp([2, 1], seed=0), sgd())
+    model = fb.mlp([2, 1], seed=0)
+    by_trainer(model, sgd())
+    assert np.isfinite(model.layers[0].weight).all()
 
 
 @pytest.mark.parametrize("use", ["fit", "step", "by hand"])
@@ -115,7 +117,10 @@ def test_settings_of_layers(case):
 
 def test_zeros_and_what_is_exact_are_taken():
     for init in (0.0, "zeros", fb.Uniform(0, 1), fb.Constant(-0.0), 2.0**-126):
-        fb.Sequential([fb.Dense(2, 3, fb.LeakyReLU(0), weight_init=init, bias_init=0)], seed=0)
+        layer = fb.Dense(2, 3, fb.LeakyReLU(0), weight_init=init, bias_init=0)
+        fb.Sequential([layer], seed=0)
+        assert np.isfinite(layer.weight).all()
+        assert not layer.bias.any()
 
 
 @pytest.mark.parametrize("number", [10**400, Fraction(10**400)])

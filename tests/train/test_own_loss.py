@@ -167,3 +167,17 @@ def test_copies_keep_it():
     for twin in (copy.deepcopy(trainer), pickle.loads(pickle.dumps(trainer))):
         assert twin.loss is absolute
         assert twin.fit(X, Y).loss == copy.deepcopy(trainer).fit(X, Y).loss
+
+
+def test_a_batch_without_weight_counts_as_a_step_of_a_schedule():
+    def fitted(loss):
+        model = fb.mlp([3, 2], seed=0)
+        sgd = fb.SGD(fb.Cosine(0.1))
+        trainer = fb.Trainer(model, loss, sgd, batch_size=8, seed=0)
+        weights = np.repeat([1.0, 0.0, 1.0], 8)
+        trainer.fit(X[:24], Y[:24], sample_weight=weights, shuffle=False)
+        return values_of(model).tobytes()
+
+    assert fitted(lambda y_hat, y, w=None: fb.HalfSquaredError()(y_hat, y, w)) == fitted(
+        "half_squared_error"
+    )
