@@ -137,7 +137,7 @@ class _Own(Schedule):
 Scheduled: TypeAlias = float | Schedule | Callable[[int], float]
 
 
-def is_schedule(value: object) -> bool:
+def is_schedule(value: Any) -> bool:
     """Whether a value changes with the step: a schedule, or any callable but a class."""
     return callable(value) and not isinstance(value, type)
 

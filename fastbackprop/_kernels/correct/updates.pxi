@@ -1,7 +1,8 @@
 # correct: weights from their gradients, by whatever optimizer. What all optimizers share (clipping,
 # L1, decay) is done here; each has an inline ``corrected_``. To add one: its formula in one of the
 # files before, a line here, its name in UPDATES, its planes in ``planes_of``, what a step needs in
-# ``begin_update``, how large it can be in ``stays_finite``, a class in _correct/optimizers.py.
+# ``begin_update``, how large it can be in ``stays_finite``, a class in _correct/, by its name in
+# OPTIMIZERS.
 
 cdef inline vec clipped(const Update* u, vec g) noexcept nogil:
     """Each number of a gradient at most clip_value in size; NaN stays."""
