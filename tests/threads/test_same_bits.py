@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from privates import state_of, values_of
 from privates import threads as _threads
 from privates import visits as _visits
-from reference import DTYPES, HIDDEN, VARIANTS, Kernels, kernels
+from reference import DTYPES, TAME, VARIANTS, Kernels, kernels
 from test_bits import LOSSES, OPTIMIZERS, bits
 from threads_shared import MANY, THREADS, random_layers, random_targets, sha256
 
@@ -36,7 +36,7 @@ def trainings(draw):
     widths = draw(st.lists(WIDTHS, min_size=2, max_size=4))
     n_layers, name = len(widths) - 1, draw(st.sampled_from(list(LOSSES)))
     activations = [
-        *draw(st.lists(st.sampled_from(HIDDEN), min_size=n_layers - 1, max_size=n_layers - 1))
+        *draw(st.lists(st.sampled_from(TAME), min_size=n_layers - 1, max_size=n_layers - 1))
     ]
     has_bias = draw(st.lists(st.booleans(), min_size=n_layers, max_size=n_layers))
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
