@@ -149,19 +149,32 @@ SETTINGS = {
     "sgd": [
         {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
         {"learning_rate": falling, "momentum": 0.5},
+        {"learning_rate": falling, "weight_decay": 0.1},
     ],
     "adam": [
         {"weight_decay": 0.1}, {"amsgrad": True}, {"learning_rate": falling, "weight_decay": 0.01},
         {"beta_1": 0.0, "beta_2": 0.5, "epsilon": 0.1},
     ],
-    "adamw": [{"weight_decay": 0.1, "amsgrad": True}, {"learning_rate": falling}],
-    "nadam": [{"weight_decay": 0.1, "momentum_decay": 0.1}, {"learning_rate": falling}],
+    "adamw": [
+        {"weight_decay": 0.1, "amsgrad": True}, {"learning_rate": falling}, {"weight_decay": 0.0},
+    ],
+    "nadam": [
+        {"weight_decay": 0.1, "momentum_decay": 0.1}, {"learning_rate": falling},
+        {"learning_rate": falling, "weight_decay": 0.1},
+    ],
     "rmsprop": [
         {"weight_decay": 0.1, "momentum": 0.9}, {"centered": True, "learning_rate": falling},
         {"centered": True, "momentum": 0.5, "rho": 0.9},
+        {"learning_rate": falling, "weight_decay": 0.1},
     ],
-    "adagrad": [{"weight_decay": 0.1}, {"learning_rate": falling}],
-    "lion": [{"weight_decay": 0.1}, {"weight_decay": 0.0, "learning_rate": falling}],
+    "adagrad": [
+        {"weight_decay": 0.1}, {"learning_rate": falling},
+        {"learning_rate": falling, "weight_decay": 0.1},
+    ],
+    "lion": [
+        {"weight_decay": 0.1, "learning_rate": falling},
+        {"weight_decay": 0.0, "learning_rate": falling}, {"weight_decay": 0.0},
+    ],
     "rprop": [{"shorten": 0.3, "lengthen": 1.5, "shortest": 1e-3, "longest": 0.05}],
 }  # fmt: skip
 CASES = [(name, chosen) for name in TWINS for chosen in ({}, *SETTINGS[name])]

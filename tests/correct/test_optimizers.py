@@ -207,10 +207,19 @@ def test_settings_are_checked(message):
         fb.Trainer(fb.mlp([1, 1]), "half_squared_error", fb.Adam(beta_2=1 - 1e-9))
 
 
+@pytest.fixture
+def torch():
+    """PyTorch with float64, also for what its optimizers keep beside tensors (NAdam's mu)."""
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield torch
+    torch.set_default_dtype(before)
+
+
 @every_case
-def test_torch_gives_the_same(name, settings):
-    """Where PyTorch is installed (Lion: optax)."""
-    torch = pytest.importorskip("torch")
+def test_torch_gives_the_same(torch, name, settings):
+    """Where PyTorch is installed."""
     if name == "lion":
         pytest.skip("PyTorch has no Lion")
     of_torch = {
@@ -239,6 +248,27 @@ def test_torch_gives_the_same(name, settings):
         optimizer.step()
         expected.append(w.detach().numpy().copy())
     got, _ = by_hand(OPTIMIZERS[name](**settings), "float64")
+    assert np.abs(got - np.array(expected)).max() <= 1e-11 * (1 + np.abs(expected).max())
+
+
+@pytest.mark.parametrize("settings", [chosen for name, chosen in CASES if name == "lion"])
+def test_optax_gives_the_same_lion(settings):
+    """Where JAX and optax are installed."""
+    jax, optax = pytest.importorskip("jax"), pytest.importorskip("optax")
+    rate = settings.get("learning_rate", fb.Lion().learning_rate)
+    decay = settings.get("weight_decay", fb.Lion().weight_decay)
+    with jax.enable_x64(True):
+        w = jax.numpy.asarray(START)
+        expected = []
+        state = optax.lion(1.0).init(w)
+        for step, g in enumerate(GRADIENTS):
+            now = rate(step) if callable(rate) else rate
+            lion = optax.lion(now, weight_decay=decay)
+            update, state = lion.update(jax.numpy.asarray(g), state, w)
+            w = optax.apply_updates(w, update)
+            expected.append(np.asarray(w))
+    got, _ = by_hand(fb.Lion(**settings), "float64")
+    assert expected[-1].dtype == np.float64
     assert np.abs(got - np.array(expected)).max() <= 1e-10 * (1 + np.abs(expected).max())
 
 
