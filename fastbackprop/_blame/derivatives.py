@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss, Targets, as_loss
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
@@ -41,6 +42,7 @@ class Derivatives:
         _network: Any
         _parameters: Parameters
         _workspaces: Any
+        _classes: Classes | None
 
         @property
         def n_in(self) -> int: ...

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LABELS_ADVICE", "as_numeric", "column_names", "place_words", "refuse_masked"]
+__all__ = [
+    "LABELS_ADVICE",
+    "as_numeric",
+    "column_names",
+    "is_missing",
+    "place_words",
+    "refuse_masked",
+]
 
 NUMBERS = "be an array of real numbers"
 # What complaints about text say where labels are expected.
@@ -184,11 +191,12 @@ def _refuse_objects(
                 f"{what} must {must}, got the text {text} at {place_words(place, names)}"
                 f"{text_advice}."
             )
-        if _is_missing(element):
+        if is_missing(element):
             _complain_of_missing(what, place[0], None if names is None else names[place[1]])
 
 
-def _is_missing(element: Any) -> bool:
+def is_missing(element: Any) -> bool:
+    """Return whether an object stands for a value that isn't there."""
     # pandas.NA and NaT, which can't be compared without being imported.
     if element is None or type(element).__name__ in ("NAType", "NaTType"):
         return True

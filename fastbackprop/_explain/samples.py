@@ -52,7 +52,9 @@ def data_of(model: Sequential, x: Any, y: Any, loss: Loss, name: str = "x") -> S
     is_number = isinstance(x, Real) or getattr(x, "shape", None) == ()
     value = np.atleast_1d(as_numeric(name, x)) if is_number else x
     loss._check_fits(model.layers[-1].activation, model.n_out)
-    rows, targets = as_samples(model, loss, value, y, names=(name, "y"), may_be_row=True)
+    rows, targets = as_samples(
+        model, loss, value, y, names=(name, "y"), may_be_row=True, may_learn=True
+    )
     return Samples.of(rows.whole(), targets)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._compare.labels import check_classes
 from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.naming import layer_in_code
@@ -132,7 +133,11 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         if tensors:
             raise ValueError(f"no layer for {', '.join(tensors)}")
         dtype = check_choice("dtype", description["dtype"], DTYPES)
-        return rebuild(Sequential, check_layers(layers), dtype, arrays)
+        model = rebuild(Sequential, check_layers(layers), dtype, arrays)
+        if "classes" in description:
+            n_classes = max(2, model.n_out)
+            model._learn_classes(check_classes("classes", description["classes"], n_classes))
+        return model
     except MemoryError as error:
         raise MemoryError(f"{path} needs more memory than there is.") from error
     except Exception as error:  # a description says anything, so that anything may be raised

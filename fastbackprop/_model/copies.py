@@ -60,7 +60,10 @@ class Copies(Structure):
             }
             for x in self._layers
         ]
-        write_model_file(path, tensors, {"dtype": self._dtype.name, "layers": description})
+        learned = {} if self._classes is None else {"classes": self._classes.as_list()}
+        write_model_file(
+            path, tensors, {"dtype": self._dtype.name, "layers": description, **learned}
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """The layers, which bring their weights with them, and the user's own attributes."""
@@ -105,7 +108,9 @@ def copy_of(model: Model, dtype: str) -> Model:
         layer_copy = type(layer).__new__(type(layer))
         layer_copy.__dict__.update(layer.__dict__, _parameters=None, _index=0)
         layers.append(layer_copy)
-    return rebuild(type(model), layers, dtype, model._parameters.views(values))
+    other = rebuild(type(model), layers, dtype, model._parameters.views(values))
+    other._learn_classes(model._classes)
+    return other
 
 
 def rebuild(

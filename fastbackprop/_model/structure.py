@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._compare.labels import Classes
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.lock import TrainingLock
@@ -19,6 +20,9 @@ __all__ = ["Structure"]
 
 class Structure:
     """Layers, their parameters and the kernels' network; what all of a model's methods share."""
+
+    # Of the class until it is learned: what copies and pickles keep is what an instance has.
+    _classes: Classes | None = None
 
     def _assemble(self, layers: Sequence[Dense], parameters: Parameters) -> None:
         """Make a network of layers and parameters: what the constructor, copies and load share."""
@@ -124,6 +128,11 @@ class Structure:
             may_be_row=may_be_row,
             check_finite=check_finite,
         )
+
+    def _learn_classes(self, classes: Classes | None) -> None:
+        """Keep the classes, if there are some."""
+        if classes is not None:
+            self._classes = classes
 
     def _copied_values(self) -> np.ndarray:
         """Return a copy of all parameters, of the end of one step, while another thread trains."""

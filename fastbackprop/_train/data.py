@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.samples import Checked, as_samples
 from fastbackprop._core.rows import Rows
@@ -55,7 +56,9 @@ class FitPlan(NamedTuple):
     on_epoch_end: Callable[[History], object] | None
 
 
-def check_validation(model: Sequential, loss: Loss, pair: Any, check_finite: bool) -> Checked:
+def check_validation(
+    model: Sequential, loss: Loss, pair: Any, check_finite: bool, classes: Classes | None
+) -> Checked:
     """Return validation_data in the kernels' form, or a complaint that names it."""
     if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
         got = f"{len(pair)} items" if isinstance(pair, tuple | list) else type(pair).__name__
@@ -70,6 +73,7 @@ def check_validation(model: Sequential, loss: Loss, pair: Any, check_finite: boo
         sample_weight=weights,
         weight_name="validation weights",
         check_finite=check_finite,
+        classes=classes,
     )
     samples.rows.check()
     return samples

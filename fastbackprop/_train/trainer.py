@@ -19,7 +19,7 @@ from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import as_optimizer
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.best import BestWeights
-from fastbackprop._train.class_weights import ClassWeights
+from fastbackprop._train.class_weights import ClassWeights, check_classes_of
 from fastbackprop._train.data import FitPlan, TrainingData, check_validation
 from fastbackprop._train.evaluation import evaluate
 from fastbackprop._train.fitting import Fitting
@@ -72,6 +72,10 @@ class Trainer:
     clip_norm : float or None, default=None
         The largest norm of all gradients of a step together, above 0: where it is larger, all are
         multiplied by the same factor.
+    classes : sequence, optional
+        The labels of y: text, True and False, or any integers, in the order of the outputs; for one
+        output those of no and yes. They become the model's, instead of what ``fit`` would learn:
+        for ``step``, which sees no data but a batch.
 
     Attributes
     ----------
@@ -109,6 +113,7 @@ class Trainer:
         diagnose: bool = False,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        classes: Any = None,
     ) -> None:
         if not isinstance(model, Sequential):
             raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
@@ -120,7 +125,10 @@ class Trainer:
         self._optimizer._spec(model.dtype)
         # Keyed apart from the weights, which may well be drawn from the same seed.
         generator = RawWords(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
-        self._class_weights = ClassWeights(class_weight, self._loss, model.n_out)
+        named = check_classes_of(self._loss, model, classes)
+        self._class_weights = ClassWeights(
+            class_weight, self._loss, model.n_out, named or model._classes
+        )
         clipping = Clipping(
             check_limit("clip_value", clip_value, model.dtype),
             check_limit("clip_norm", clip_norm, model.dtype),
@@ -129,6 +137,7 @@ class Trainer:
         self._loop = Loop(model, self._loss, self._optimizer, threads, clipping)
         self._fitting = Fitting(self._loop, generator, check_true_false("diagnose", diagnose))
         self.history = History()
+        model._learn_classes(named)
 
     @property
     def model(self) -> Sequential:
@@ -163,6 +172,7 @@ class Trainer:
             may_be_weightless=is_step,
             sample_weight=sample_weight,
             check_finite=check_finite,
+            may_learn=not is_step,
         )
         targets = self._class_weights.on(targets, self._model.dtype, are_all=not is_step)
         return rows.whole(), targets
@@ -189,8 +199,11 @@ class Trainer:
         X : array-like of shape (n, n_in)
             Inputs; not copied if C-contiguous and of the model's dtype.
         y : array-like of shape (n,) or (n, n_out)
-            Targets: for cross entropy integer labels (n,), one-hot or probabilities (n, n_out);
-            else numbers, (n,) for one output.
+            Targets: for cross entropy labels (n,), one-hot or probabilities (n, n_out); else
+            numbers, (n,) for one output. Labels are indices of outputs where all are integers from
+            0 to n_out - 1; or text, True and False, or any integers, whose sorted distinct ones
+            become the model's ``classes`` if it has none. So are those of one output with binary
+            cross entropy or hinge: 0 and 1, or two labels.
         epochs : int, default=1
             Number of times that each sample is used.
         batch_size : int, optional
@@ -254,7 +267,9 @@ class Trainer:
         validation = (
             None
             if validation_data is None
-            else check_validation(self._model, self._loss, validation_data, check_finite)
+            else check_validation(
+                self._model, self._loss, validation_data, check_finite, targets.classes
+            )
         )
         if on_epoch_end is not None and not callable(on_epoch_end):
             raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}.")
@@ -271,6 +286,7 @@ class Trainer:
 
     def _fit(self, plan: FitPlan) -> History:
         """Do it, in the model's lock."""
+        self._model._learn_classes(plan.data.targets.classes)
         parameters = self._model._parameters
         optimizer_state = self._optimizer._state(parameters)
         best = BestWeights(parameters, optimizer_state.buffer)

@@ -116,15 +116,8 @@ def test_sparse_matrices_get_a_sentence_that_says_so():
 
 
 @pytest.mark.parametrize("text", [["b", "a"] * 3, np.array(["b", "a"] * 3, object)], ids=repr)
-@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "half_squared_error"])
-def test_text_labels_get_the_way_out(text, loss):
-    n_out, activation = {
-        "cross_entropy": (2, "softmax"),
-        "binary_cross_entropy": (1, "sigmoid"),
-        "half_squared_error": (1, "identity"),
-    }[loss]
-    model = fb.mlp([3, n_out], output_activation=activation, seed=0)
-    trainer = fb.Trainer(model, loss)
+def test_text_labels_get_the_way_out(text):
+    trainer = fb.Trainer(fb.mlp([3, 1], seed=0), "half_squared_error")
     with pytest.raises(TypeError, match=r"^y must .*numpy\.unique\(labels, return_inverse=True\)"):
         trainer.fit(NUMBERS, text)
     classes, y = np.unique(text, return_inverse=True)  # what the sentence says
@@ -238,7 +231,7 @@ class TestPandas:
             network().predict(frame)
 
     def test_text_labels_of_a_column_get_the_way_out(self):
-        trainer = fb.Trainer(fb.mlp([3, 2], output_activation="softmax"), "cross_entropy")
+        trainer = fb.Trainer(fb.mlp([3, 1]), "half_squared_error")
         for kind in (object, "string", "category"):
             labels = self.pd.Series(["setosa", "other"] * 3).astype(kind)
             with pytest.raises(TypeError, match=r"got the text 'setosa' at index 0; turn labels"):
