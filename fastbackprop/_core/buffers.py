@@ -194,6 +194,10 @@ class Parameters:
         size = self.values.size + state.size
         return self._other(f"snapshot of {size}", size)
 
+    def scratch(self, use: str) -> np.ndarray:
+        """Room for a copy of the values, for this use."""
+        return self._other(use, self.values.size)
+
     def clipping(self, size: int) -> np.ndarray:
         """Scratch for clipping gradients by their norm."""
         return self._other(f"clipping with {size}", size)

@@ -10,8 +10,8 @@ from fastbackprop._compare.labels import Classes
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.lock import TrainingLock
-from fastbackprop._core.validation import Rows, as_rows
-from fastbackprop._model.flat import flat_of, set_flat
+from fastbackprop._core.validation import Rows, as_rows, check_real
+from fastbackprop._model.flat import blended, check_same_shapes, flat_of, set_flat
 from fastbackprop._model.workspaces import Workspaces
 from fastbackprop._predict.dense import Dense
 
@@ -116,6 +116,79 @@ class Structure:
         get_parameters : The vector of the model as it is, and its order.
         """
         set_flat(self._parameters, flat)
+
+    def soft_update(self, online: "Structure", tau: float) -> None:
+        """Move all parameters a part of the way to those of another model.
+
+        Each becomes (1 - tau) * itself + tau * that of ``online``: a target network of
+        reinforcement learning, or a moving average of the weights.
+
+        Parameters
+        ----------
+        online : Sequential
+            Model with layers of the same shapes and the same dtype, which stays as it is.
+        tau : float
+            Part of the way, from 0 (nothing changes) to 1 (all is copied).
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the models differ, tau is out of its range, or a weight of ``online`` isn't finite;
+            the model has not changed.
+        RuntimeError
+            If another thread trains the model.
+
+        See Also
+        --------
+        copy_weights_from : All of the way.
+
+        Examples
+        --------
+        >>> import fastbackprop as fb
+        >>> online = fb.Sequential([fb.Dense(2, 1, weight_init=[[1], [2]], bias=False)])
+        >>> target = fb.Sequential([fb.Dense(2, 1, weight_init=[[5], [6]], bias=False)])
+        >>> target.soft_update(online, 0.25)
+        >>> target.get_parameters()
+        array([4., 5.], dtype=float32)
+        """
+        online = self._check_online(online)
+        tau = check_real("tau", tau, at_least=0.0)
+        if tau > 1:
+            raise ValueError(f"tau must be a finite number from 0 to 1, got {tau!r}.")
+        self._lock.run(self._blend, online, tau)
+
+    def copy_weights_from(self, online: "Structure") -> None:
+        """Take over all parameters of another model.
+
+        Parameters
+        ----------
+        online : Sequential
+            Model with layers of the same shapes and the same dtype, which stays as it is.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the models differ, or a weight of ``online`` isn't finite; the model has not changed.
+        RuntimeError
+            If another thread trains the model.
+
+        See Also
+        --------
+        soft_update : A part of the way.
+        """
+        self._lock.run(self._blend, self._check_online(online), 1.0)
+
+    def _check_online(self, online: Any) -> "Structure":
+        if not isinstance(online, Structure):
+            raise TypeError(f"online must be a Sequential, got {type(online).__name__}.")
+        check_same_shapes(self._parameters, online._parameters)
+        return online
+
+    def _blend(self, online: "Structure", tau: float) -> None:
+        """Do it, in the model's lock; the weights change in one call of C."""
+        own = self._parameters
+        new = online._lock.read(blended, own, online._parameters, tau)
+        self._lock.write(np.copyto, own.values, new)
 
     def _as_rows(self, X: Any, check_finite: bool, may_be_row: bool = True) -> tuple[Rows, bool]:
         """Return the rows of X, not converted yet, and whether X is one row by itself."""
