@@ -1,0 +1,42 @@
+"""Names of inputs and outputs: those that were given, or a frame's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastbackprop._core.validation import check_integer
+
+__all__ = ["columns_of", "image_shape_of", "names_of"]
+
+
+def columns_of(X: Any) -> list[str] | None:
+    """Return the names of a frame's columns (pandas, polars); None of what has none."""
+    columns = getattr(X, "columns", None)
+    if columns is None or callable(columns):
+        return None
+    return [str(x) for x in columns]
+
+
+def names_of(what: str, names: Sequence[Any] | None, n: int, n_what: str) -> list[str] | None:
+    """Check names of inputs or outputs, and return them as a list of text."""
+    if names is None:
+        return None
+    if isinstance(names, str):
+        raise TypeError(f"{what} must be a list of names, got str.")
+    texts = [str(x) for x in names]
+    if len(texts) != n:
+        raise ValueError(f"{what} must have {n} names ({n_what}), got {len(texts)}.")
+    return texts
+
+
+def image_shape_of(shape: Sequence[int] | None, n_in: int) -> tuple[int, int] | None:
+    """Check the shape of the images that rows of X are."""
+    if shape is None:
+        return None
+    if isinstance(shape, str) or not isinstance(shape, Sequence) or len(shape) != 2:
+        raise ValueError(f"image_shape must be (rows, columns), got {shape!r}.")
+    rows, columns = (check_integer("image_shape", x) for x in shape)
+    if rows * columns != n_in:
+        raise ValueError(
+            f"image_shape must have {n_in} pixels (the model's n_in), got {rows} x {columns}."
+        )
+    return rows, columns
