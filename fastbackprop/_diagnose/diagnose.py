@@ -14,7 +14,7 @@ from fastbackprop._compare.own_loss import LossFunction, as_loss_or_function
 from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.validation import check_held, check_real
 from fastbackprop._diagnose.data import class_findings, input_findings, target_findings
-from fastbackprop._diagnose.findings import Diagnosis, Finding
+from fastbackprop._diagnose.findings import Diagnosis, Finding, named
 from fastbackprop._diagnose.flow import flow_findings, measure, unmeasured, update_findings
 from fastbackprop._diagnose.overflow import blame_overflow, compare_overflow, predict_overflow
 from fastbackprop._diagnose.steps import STILL_STEEP, slope_of, step_findings
@@ -110,7 +110,8 @@ def look(model: Sequential, samples: Samples, compare: Loss, rate: float | None)
 def _data_findings(model: Sequential, samples: Samples, compare: Loss) -> list[Finding]:
     """Judge the data alone. Labels can always be reached: they are probabilities."""
     with np.errstate(over="ignore", invalid="ignore"):
-        findings = [*input_findings(samples.rows.astype(np.float64))]
+        names = samples.names or model.feature_names
+        findings = [*named(input_findings(samples.rows.astype(np.float64)), names)]
         if not samples.are_labels:
             targets = samples.target_rows(model.n_out).astype(np.float64)
             findings += target_findings(model.layers[-1].activation, targets, compare)

@@ -1,12 +1,13 @@
 """Diagnosis: the findings of ``diagnose``, as text, dict and HTML."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._explain.html_page import HtmlPage
 
-__all__ = ["Diagnosis", "Finding"]
+__all__ = ["Diagnosis", "Finding", "named"]
 
 STYLE = """:root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -25,6 +26,16 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name}, {self.where}: {self.value:.3g}. {self.advice}"
+
+
+def named(findings: Iterable[Finding], names: Sequence[str] | None) -> Iterator[Finding]:
+    """Yield findings of inputs that call them by their names too: ``x[3] 'age'``."""
+    for finding in findings:
+        if names is None:
+            yield finding
+            continue
+        where = re.sub(r"x\[(\d+)\]", lambda x: f"{x[0]} {names[int(x[1])]!r}", finding.where)
+        yield finding._replace(where=where)
 
 
 class Diagnosis(HtmlPage):

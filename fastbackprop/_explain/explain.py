@@ -103,6 +103,7 @@ def explain_step(
     )
     return Explanation(
         title=repr(model),
+        feature_names=samples.names,
         dtype=model.dtype.name,
         loss=compare.name,
         learning_rate=rate,

@@ -4,6 +4,7 @@ What ``explain`` made, and what can be asked of it.
 """
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Explanation(HtmlPage):
         Mean cost of the samples, and the cost of each.
     d_y_hat, d_x : ndarray of shape (n, n_out), (n, n_in)
         dC/dy_hat, with the 1/n of the mean in it, and dC/dx.
+    feature_names : sequence of str or None
+        Names of the inputs.
     layers : list of LayerExplanation
         First to last.
     after : After
@@ -61,6 +64,7 @@ class Explanation(HtmlPage):
 
     def __init__(self, **values: Any) -> None:
         self.title: str = values["title"]
+        self.feature_names: Sequence[str] | None = values["feature_names"]
         self.dtype: str = values["dtype"]
         self.loss: str = values["loss"]
         self.learning_rate: float = values["learning_rate"]
