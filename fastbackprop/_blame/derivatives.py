@@ -43,6 +43,7 @@ class Derivatives:
         _parameters: Parameters
         _workspaces: Any
         _classes: Classes | None
+        _feature_names: tuple[str, ...] | None
 
         @property
         def n_in(self) -> int: ...

@@ -140,9 +140,10 @@ def encode(
 def _learned(name: str, labels: list[Any], n_classes: int, may_learn: bool) -> Classes:
     """Return the sorted distinct labels as classes."""
     if not may_learn:
-        raise ValueError(
-            f"{name} must hold numbers as long as the model has no classes, which fit learns and "
-            f"Trainer(classes=[...]) names, got {labels[0]!r} at index 0."
+        raise TypeError(
+            f"{name} must hold integer labels from 0 to {n_classes - 1}, or probabilities, got "
+            f"{labels[0]!r} at index 0; other labels are those of classes, which fit learns and "
+            f"Trainer(classes=[...]) names."
         )
     return _check_number(name, sorted(set(labels)), n_classes)
 

@@ -1,5 +1,6 @@
 """X and y in the kernels' form: the same checks for training, derivatives and explanations."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -25,6 +26,8 @@ class Network(Protocol):
     def dtype(self) -> np.dtype: ...
     @property
     def _classes(self) -> Classes | None: ...
+    @property
+    def _feature_names(self) -> tuple[str, ...] | None: ...
 
 
 class Checked(NamedTuple):
@@ -48,6 +51,7 @@ def as_samples(
     weight_name: str = "sample_weight",
     check_finite: bool = True,
     classes: Classes | None = None,
+    features: Sequence[str] | None = None,
     may_learn: bool = False,
 ) -> Checked:
     """Return X and y checked, or a complaint in one sentence; nothing has changed then.
@@ -75,6 +79,8 @@ def as_samples(
         Whether NaN and infinity are refused: in y now, in X when its rows are asked for.
     classes : Classes, optional
         Classes whose labels y has, instead of the model's.
+    features : sequence of str, optional
+        Names that the columns of a frame must have, instead of the model's.
     may_learn : bool
         Whether labels may be those of classes that nobody has named yet.
     """
@@ -87,6 +93,7 @@ def as_samples(
         "the model's n_in",
         may_be_row=may_be_row,
         check_finite=check_finite,
+        features=features or model._feature_names,
     )
     if len(rows) == 0 and not may_be_empty:
         raise ValueError(f"{x_name} must have at least one row, got 0.")

@@ -12,6 +12,7 @@ __all__ = [
     "LABELS_ADVICE",
     "as_numeric",
     "column_names",
+    "feature_names",
     "is_missing",
     "place_words",
     "refuse_masked",
@@ -48,25 +49,82 @@ def as_numeric(what: str, value: Any, must: str = NUMBERS, *, text_advice: str =
         return _from_pandas(what, value, must, text_advice)
     if hasattr(value, "collect") and not hasattr(value, "__array__"):
         raise TypeError(f"{what} must {must}, got a {type(value).__name__}; collect() it first.")
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError(
-            f"{what} must be an array with rows of one length, got rows of different lengths."
-        ) from None
+    columns = _columns(value)
+    _refuse_nulls(what, columns)
+    array = _as_array(what, value, must, columns)
     if not _is_real(array.dtype):
         names = column_names(value)
         if names is not None and array.dtype.kind == "O":
             _refuse_objects(what, array, must, text_advice, names)
+        _refuse_kinds(what, must, columns)
         advice = text_advice if _has_text(array) else ""
         raise TypeError(f"{what} must {must}, got dtype {array.dtype}{advice}.")
     return array
+
+
+def _as_array(what: str, value: Any, must: str, columns: list[tuple[Any, Any]]) -> np.ndarray:
+    """Return what NumPy makes of it, by whichever way it offers."""
+    try:
+        if isinstance(value, list | tuple) or hasattr(value, "__array__"):
+            if "bfloat16" in str(getattr(value, "dtype", "")):
+                # NumPy has no such number; float32 holds each of them.
+                value = value.float() if hasattr(value, "float") else value.astype(np.float32)
+            return np.asarray(value)
+        if hasattr(value, "__dlpack__"):
+            return np.from_dlpack(value)
+        return np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(value, list | tuple) and isinstance(error, ValueError):
+            raise ValueError(
+                f"{what} must be an array with rows of one length, got rows of different lengths."
+            ) from None
+        _refuse_kinds(what, must, columns)
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise TypeError(
+            f"{what} must {must}, got a {type(value).__name__} that NumPy can't take: {reason}."
+        ) from error
+
+
+def _columns(value: Any) -> list[tuple[Any, Any]]:
+    """Return the columns of polars and pyarrow, with their names (None for one by itself)."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return []
+    if hasattr(value, "null_count") and hasattr(value, "is_null"):
+        return [(None, value)]
+    get_columns = getattr(value, "get_columns", None)
+    columns = get_columns() if callable(get_columns) else getattr(value, "columns", None)
+    names = column_names(value)
+    if names is None or not isinstance(columns, list) or len(columns) != len(names):
+        return []
+    return list(zip(names, columns, strict=True))
+
+
+def _refuse_nulls(what: str, columns: list[tuple[Any, Any]]) -> None:
+    """Refuse what is missing in columns of polars and pyarrow, which NumPy would take for NaN."""
+    for name, column in columns:
+        count = getattr(column, "null_count", 0)
+        if count() if callable(count) else count:
+            missing = np.flatnonzero(np.asarray(column.is_null()))
+            _complain_of_missing(what, int(missing[0]), name)
+
+
+def _refuse_kinds(what: str, must: str, columns: list[tuple[Any, Any]]) -> None:
+    """Raise a complaint of the first column that isn't of numbers, if there is one."""
+    for name, column in columns:
+        dtype = np.asarray(column).dtype
+        if name is not None and not _is_real(dtype):
+            kind = getattr(column, "type", None) or getattr(column, "dtype", dtype)
+            raise TypeError(f"{what} must {must}, got dtype {kind} in column {name!r}.")
 
 
 def column_names(value: Any) -> list[Any] | None:
     """Return the names of a frame's columns; None for what isn't a frame."""
     if isinstance(value, np.ndarray | list | tuple):
         return None
+    if hasattr(value, "dims") and hasattr(value, "coords"):  # xarray's
+        return np.asarray(value.coords[value.dims[-1]]).tolist() if _has_names(value) else None
     # pyarrow's columns are data; pandas takes any attribute for a column's name.
     for attribute in ("columns",) if _is_pandas(value) else ("column_names", "columns"):
         names = getattr(value, attribute, None)
@@ -76,6 +134,21 @@ def column_names(value: Any) -> list[Any] | None:
             except TypeError:
                 return None
     return None
+
+
+def _has_names(array: Any) -> bool:
+    """Return whether the last axis of an array of xarray has text for coordinates."""
+    if not isinstance(array.dims, tuple) or array.ndim != 2 or array.dims[-1] not in array.coords:
+        return False
+    return np.asarray(array.coords[array.dims[-1]]).dtype.kind in "UO"
+
+
+def feature_names(value: Any) -> list[str] | None:
+    """Return the names of columns where all are text, each another; None for any others."""
+    names = column_names(value)
+    if not names or not all(isinstance(x, str) for x in names) or len(set(names)) < len(names):
+        return None
+    return [str(x) for x in names]
 
 
 def place_words(place: tuple[Any, ...], names: list[Any] | None = None) -> str:

@@ -4,13 +4,13 @@ The kernels read rows that are C-contiguous, aligned and of the model's dtype. `
 rows where they lie, or converts so many at a time that the copy stays small.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastbackprop._core.arithmetic import exact_mode
-from fastbackprop._core.arrays import as_numeric, column_names, place_words
+from fastbackprop._core.arrays import as_numeric, column_names, feature_names, place_words
 from fastbackprop._core.dispatch import kernels
 
 __all__ = ["Rows", "as_rows", "convert"]
@@ -188,6 +188,7 @@ def as_rows(
     may_be_column: bool = False,
     check_finite: bool = True,
     names: list[Any] | None = None,
+    features: Sequence[str] | None = None,
 ) -> tuple[Rows, bool]:
     """Return the rows of an argument, and whether it was one row without the first axis.
 
@@ -204,7 +205,11 @@ def as_rows(
         Whether NaN and infinity are refused, when their rows are asked for.
     names : list, optional
         What complaints call the columns, where they aren't a frame's.
+    features : sequence of str, optional
+        The names that the columns of a frame must have, in this order.
     """
+    if features is not None and (found := feature_names(value)) is not None:
+        _check_features(what, found, features)
     numbers = as_numeric(what, value)
     shape = numbers.shape
     is_row = numbers.ndim == 1 and may_be_row
@@ -221,3 +226,17 @@ def as_rows(
             f"{what} must have {columns} column{'s' * (columns != 1)} ({meaning}), got {got}."
         )
     return Rows(what, numbers, dtype, names or column_names(value), check_finite), is_row
+
+
+def _check_features(what: str, names: Sequence[str], features: Sequence[str]) -> None:
+    """Refuse a frame with other columns than those that the model knows, or in another order."""
+    differs = [x != y for x, y in zip(names, features, strict=False)]
+    if not any(differs):
+        return  # too many or too few are complained of as such
+    place = differs.index(True)
+    is_order = sorted(names) == sorted(features)
+    raise ValueError(
+        f"{what} must have the columns of the model's feature_names, got column {place} "
+        f"{names[place]!r} in place of {features[place]!r}"
+        f"{': the same columns in another order' if is_order else ''}."
+    )

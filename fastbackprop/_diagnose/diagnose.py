@@ -21,7 +21,6 @@ from fastbackprop._diagnose.steps import STILL_STEEP, slope_of, step_findings
 from fastbackprop._diagnose.units import unit_findings
 from fastbackprop._diagnose.weights import equal_units, lost_weights
 from fastbackprop._explain.inspection import layers_of
-from fastbackprop._explain.names import columns_of
 from fastbackprop._explain.samples import Samples, data_of
 from fastbackprop._model.sequential import Sequential
 
@@ -85,7 +84,7 @@ def diagnose(
         check_held("learning_rate", rate, model.dtype)
     compare = as_loss_or_function(loss)
     samples = data_of(model, X, y, compare, "X")
-    return look(copy.deepcopy(model), samples, compare, rate, columns_of(X))
+    return look(copy.deepcopy(model), samples, compare, rate)
 
 
 def look(
@@ -93,13 +92,12 @@ def look(
     samples: Samples,
     compare: Loss,
     rate: float | None,
-    names: list[str] | None = None,
 ) -> Diagnosis:
     """Diagnose a copy of a model with checked data; the copy is spent afterwards."""
     n = len(samples)
     if n > MOST_ROWS:
         samples = samples.take(np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS]))
-    findings = _data_findings(model, samples, compare, names)
+    findings = _data_findings(model, samples, compare)
     overflows, cost, layers = _predict_compare_blame(model, samples, compare)
     if overflows:
         sizes = [unmeasured(x) for x in model.layers]
@@ -117,12 +115,10 @@ def look(
     return Diagnosis(findings, len(samples), n, sizes)
 
 
-def _data_findings(
-    model: Sequential, samples: Samples, compare: Loss, names: list[str] | None
-) -> list[Finding]:
+def _data_findings(model: Sequential, samples: Samples, compare: Loss) -> list[Finding]:
     """Judge the data alone. Labels can always be reached: they are probabilities."""
     with np.errstate(over="ignore", invalid="ignore"):
-        findings = [*input_findings(samples.rows.astype(np.float64), names)]
+        findings = [*input_findings(samples.rows.astype(np.float64), samples.names)]
         if not samples.are_labels:
             targets = samples.target_rows(model.n_out).astype(np.float64)
             findings += target_findings(model.layers[-1].activation, targets, compare)

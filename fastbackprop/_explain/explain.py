@@ -18,7 +18,7 @@ from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.inspection import layers_of, predict_and_compare
-from fastbackprop._explain.names import columns_of, image_shape_of, names_of
+from fastbackprop._explain.names import image_shape_of, names_of
 from fastbackprop._explain.parts import After, LayerExplanation
 from fastbackprop._explain.samples import Samples, data_of
 from fastbackprop._model.sequential import Sequential
@@ -88,9 +88,10 @@ def explain(
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare = as_loss_or_function(loss)
     samples = data_of(model, x, y, compare)
-    names = columns_of(x) if feature_names is None else feature_names
+    if feature_names is None:
+        feature_names = samples.names
     shown = {
-        "feature_names": names_of("feature_names", names, model.n_in, "the model's n_in"),
+        "feature_names": names_of("feature_names", feature_names, model.n_in, "the model's n_in"),
         "class_names": names_of("class_names", class_names, model.n_out, "the model's n_out"),
         "image_shape": image_shape_of(image_shape, model.n_in),
     }

@@ -1,19 +1,11 @@
-"""Names of inputs and outputs: those that were given, or a frame's."""
+"""Names of inputs and outputs: those that were given, or those of a frame's columns."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from fastbackprop._core.validation import check_integer
 
-__all__ = ["columns_of", "image_shape_of", "names_of"]
-
-
-def columns_of(X: Any) -> list[str] | None:
-    """Return the names of a frame's columns (pandas, polars); None of what has none."""
-    columns = getattr(X, "columns", None)
-    if columns is None or callable(columns):
-        return None
-    return [str(x) for x in columns]
+__all__ = ["image_shape_of", "names_of"]
 
 
 def names_of(what: str, names: Sequence[Any] | None, n: int, n_what: str) -> list[str] | None:

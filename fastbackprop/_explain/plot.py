@@ -47,7 +47,7 @@ def draw(e: Any, by: str, axes: Any) -> Any:
 
 def _name_column(axes: Any, k: int, last: int, n_others: int, height: int) -> None:
     """Write under a column which layer it is, and how many neurons aren't shown."""
-    name = "inputs x" if k == 0 else f"layer {k}" + (": outputs y_hat" if k == last else f": a{k}")
+    name = "inputs x" if k == 0 else "outputs y_hat" if k == last else f"hidden a{k}"
     name += f"\nand {n_others:,} more" if n_others else ""
     axes.text(k, -height / 2 - 0.2, name, ha="center", va="top", fontsize=10)
 

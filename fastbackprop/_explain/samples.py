@@ -1,6 +1,7 @@
 """Samples of an explanation: x and y, checked, in the form of the model and the loss."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.samples import as_samples
-from fastbackprop._core.validation import as_numeric
+from fastbackprop._core.arrays import as_numeric, feature_names
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["Samples", "data_of", "one_hot"]
@@ -24,6 +25,7 @@ class Samples:
     rows: np.ndarray
     targets: np.ndarray
     are_labels: bool
+    names: Sequence[str] | None = None  # of the columns of x
 
     @classmethod
     def of(cls, rows: np.ndarray, targets: Targets) -> "Samples":
@@ -38,7 +40,7 @@ class Samples:
 
     def take(self, index: slice | np.ndarray) -> "Samples":
         """Return some of the samples; a slice copies nothing."""
-        return Samples(self.rows[index], self.targets[index], self.are_labels)
+        return Samples(self.rows[index], self.targets[index], self.are_labels, self.names)
 
     def target_rows(self, n_out: int) -> np.ndarray:
         """Return the targets as rows of numbers, labels as one-hot rows; never the array itself."""
@@ -55,7 +57,8 @@ def data_of(model: Sequential, x: Any, y: Any, loss: Loss, name: str = "x") -> S
     rows, targets = as_samples(
         model, loss, value, y, names=(name, "y"), may_be_row=True, may_learn=True
     )
-    return Samples.of(rows.whole(), targets)
+    samples = Samples.of(rows.whole(), targets)
+    return replace(samples, names=model.feature_names or feature_names(x))
 
 
 def one_hot(labels: np.ndarray, n_classes: int, dtype: np.dtype) -> np.ndarray:

@@ -18,6 +18,7 @@ from fastbackprop._explain.text_terms import Line
 __all__ = ["text"]
 
 NARROWEST = 40  # below it formulas can't be read, however they are folded
+MOST_NAMES = 8  # of inputs that are told
 
 
 def text(e: Any) -> str:
@@ -31,6 +32,8 @@ def text(e: Any) -> str:
             "wk[i, j] is model.layers[k - 1].weight[i, j], from input i to neuron j; the most "
             "blamed come first."
         )
+    if e.feature_names is not None:
+        lines.append(_names_of_inputs(e))
     if n > 1:
         lines.append(
             f"Predict, compare and blame show sample {sample}, the most costly of {n}; correct is "
@@ -46,6 +49,14 @@ def text(e: Any) -> str:
     for name, step in steps.items():
         lines += ["", name, *(f"  {line}" for line in _aligned(step, width - 2))]
     return "\n".join(lines)
+
+
+def _names_of_inputs(e: Any) -> str:
+    """Say which input is which, the most blamed first if they are many."""
+    order = np.sort(np.argsort(-e.blame.inputs, kind="stable")[:MOST_NAMES])
+    words = [f"x[{i}] is {e.feature_names[i]!r}" for i in order]
+    more = len(e.feature_names) - len(words)
+    return ", ".join(words) + (f"; {more:,} more are blamed less." if more else ".")
 
 
 def _aligned(lines: list[Line], room: int) -> list[str]:

@@ -136,7 +136,8 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         model = rebuild(Sequential, check_layers(layers), dtype, arrays)
         if "classes" in description:
             n_classes = max(2, model.n_out)
-            model._learn_classes(check_classes("classes", description["classes"], n_classes))
+            model._learn(check_classes("classes", description["classes"], n_classes))
+        model.feature_names = description.get("feature_names")
         return model
     except MemoryError as error:
         raise MemoryError(f"{path} needs more memory than there is.") from error

@@ -60,7 +60,11 @@ class Copies(Structure):
             }
             for x in self._layers
         ]
-        learned = {} if self._classes is None else {"classes": self._classes.as_list()}
+        learned: dict[str, Any] = {}
+        if self._classes is not None:
+            learned["classes"] = self._classes.as_list()
+        if self._feature_names is not None:
+            learned["feature_names"] = self._feature_names
         write_model_file(
             path, tensors, {"dtype": self._dtype.name, "layers": description, **learned}
         )
@@ -109,7 +113,7 @@ def copy_of(model: Model, dtype: str) -> Model:
         layer_copy.__dict__.update(layer.__dict__, _parameters=None, _index=0)
         layers.append(layer_copy)
     other = rebuild(type(model), layers, dtype, model._parameters.views(values))
-    other._learn_classes(model._classes)
+    other._learn(model._classes, model._feature_names)
     return other
 
 

@@ -1,6 +1,6 @@
 """What a fit works on, checked before anything changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,10 +54,16 @@ class FitPlan(NamedTuple):
     validation: Checked | None
     shows_bar: bool
     on_epoch_end: Callable[[History], object] | None
+    feature_names: list[str] | None = None
 
 
 def check_validation(
-    model: Sequential, loss: Loss, pair: Any, check_finite: bool, classes: Classes | None
+    model: Sequential,
+    loss: Loss,
+    pair: Any,
+    check_finite: bool,
+    classes: Classes | None,
+    features: Sequence[str] | None,
 ) -> Checked:
     """Return validation_data in the kernels' form, or a complaint that names it."""
     if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
@@ -74,6 +80,7 @@ def check_validation(
         weight_name="validation weights",
         check_finite=check_finite,
         classes=classes,
+        features=features,
     )
     samples.rows.check()
     return samples

@@ -128,6 +128,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
                     trainer._loss,
                     trainer.optimizer,
                     lambda: trainer.step(batch.rows, batch.targets),  # noqa: B023
+                    feature_names=samples.names,
                 )
             )
         except (DivergenceError, ValueError):  # the data is fine: numbers have outgrown the dtype

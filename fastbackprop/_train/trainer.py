@@ -10,6 +10,7 @@ from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.own_loss import LossFunction, OwnLoss, as_loss_or_function
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._compare.weights import ClassWeight
+from fastbackprop._core.arrays import feature_names
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.random import RawWords
 from fastbackprop._core.threads import check_n_threads
@@ -137,7 +138,7 @@ class Trainer:
         self._loop = Loop(model, self._loss, self._optimizer, threads, clipping)
         self._fitting = Fitting(self._loop, generator, check_true_false("diagnose", diagnose))
         self.history = History()
-        model._learn_classes(named)
+        model._learn(named)
 
     @property
     def model(self) -> Sequential:
@@ -264,11 +265,12 @@ class Trainer:
         shuffle = check_true_false("shuffle", shuffle)
         drop_last = check_true_false("drop_last", drop_last)
         rows, targets = self._data(X, y, sample_weight, check_finite)
+        names = feature_names(X)
         validation = (
             None
             if validation_data is None
             else check_validation(
-                self._model, self._loss, validation_data, check_finite, targets.classes
+                self._model, self._loss, validation_data, check_finite, targets.classes, names
             )
         )
         if on_epoch_end is not None and not callable(on_epoch_end):
@@ -281,12 +283,12 @@ class Trainer:
         order = np.empty(len(rows), np.int64) if shuffle else None
         data = TrainingData(rows, targets, order, min(size, len(rows)), drop_last)
         self._optimizer._check_fit(data.batch_size, len(rows))
-        plan = FitPlan(data, epochs, validation, wants_bar(progress_bar), on_epoch_end)
+        plan = FitPlan(data, epochs, validation, wants_bar(progress_bar), on_epoch_end, names)
         return self._model._lock.run(self._fit, plan)
 
     def _fit(self, plan: FitPlan) -> History:
         """Do it, in the model's lock."""
-        self._model._learn_classes(plan.data.targets.classes)
+        self._model._learn(plan.data.targets.classes, plan.feature_names)
         parameters = self._model._parameters
         optimizer_state = self._optimizer._state(parameters)
         best = BestWeights(parameters, optimizer_state.buffer)

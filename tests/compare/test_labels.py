@@ -207,11 +207,11 @@ def test_wrong_labels_change_nothing(y, words):
 
 def test_unknown_labels_are_refused_everywhere():
     unlearned, trainer = classifier(), classifier()
-    words = r"y must hold numbers as long as the model has no classes, which fit learns and Trainer"
+    words = r"y must hold integer labels from 0 to 2, or probabilities, got '\w+' at index 0; other"
     for call in (unlearned.step, unlearned.evaluate):
-        with pytest.raises(ValueError, match=f"^{words}"):
+        with pytest.raises(TypeError, match=f"^{words}"):
             call(X, TEXT)
-    with pytest.raises(ValueError, match=f"^validation {words}"):
+    with pytest.raises(TypeError, match=f"^validation {words}"):
         unlearned.fit(X, INDICES, validation_data=(X, TEXT))
     unknown = "y must hold labels of the model's classes, 'ant', 'bee', 'cat', got 'dog' at index 1"
     with pytest.raises(ValueError, match=f"^validation {unknown}"):
