@@ -62,6 +62,8 @@ from fastbackprop._predict.initializers import (
     Uniform,
     Zeros,
 )
+from fastbackprop._predict.norms import BatchNorm, LayerNorm
+from fastbackprop._predict.plain import Activation, Dropout
 from fastbackprop._train.explain_training import TrainingExplanation, explain_training
 from fastbackprop._train.history import History
 from fastbackprop._train.rate_search import LearningRateSearch
@@ -75,9 +77,11 @@ __version__ = "0.1.0"
 __all__ = [
     "ELU",
     "SGD",
+    "Activation",
     "Adagrad",
     "Adam",
     "AdamW",
+    "BatchNorm",
     "BinaryCrossEntropy",
     "Constant",
     "Cosine",
@@ -86,6 +90,7 @@ __all__ = [
     "Diagnosis",
     "DiagnosisWarning",
     "DivergenceError",
+    "Dropout",
     "Explanation",
     "FastbackpropError",
     "FocalCrossEntropy",
@@ -99,6 +104,7 @@ __all__ = [
     "Hinge",
     "History",
     "Huber",
+    "LayerNorm",
     "LeakyReLU",
     "LearningRateSearch",
     "LecunNormal",

@@ -24,7 +24,7 @@ class BestWeights:
 
     def __init__(self, parameters: Parameters, state: np.ndarray) -> None:
         self._parameters, self._state = parameters, state
-        size = parameters.values.size + state.size
+        size = parameters.store.size + state.size
         self._start = aligned_empty(size, parameters.values.dtype)
         parameters.save(state, self._start)
         self.room = self._start
@@ -58,8 +58,8 @@ class BestWeights:
         self._put_back(self.room)
 
     def _put_back(self, copy: np.ndarray) -> None:
-        size = self._parameters.values.size
-        buffers = self._parameters.values, self._state
+        size = self._parameters.store.size
+        buffers = self._parameters.store, self._state
         # One call of C, which nothing can interrupt: weights and state belong together.
         deque(map(np.copyto, buffers, [copy[:size], copy[size:]]), maxlen=0)
 
