@@ -41,7 +41,8 @@ def set_flat(parameters: Parameters, flat: Any) -> None:
 
 def check_same_shapes(own: Parameters, online: Parameters) -> None:
     """Refuse parameters that don't lie as one's own do."""
-    if own.places == online.places and own.values.dtype == online.values.dtype:
+    are_alike = own.places == online.places and own.running_offsets == online.running_offsets
+    if are_alike and own.values.dtype == online.values.dtype:
         return
     must, got = (
         f"{[(x.n_in, x.n_out, x.has_bias) for x in parameters.places]} in {parameters.values.dtype}"
@@ -57,11 +58,11 @@ def blended(own: Parameters, online: Parameters, tau: float) -> np.ndarray:
     kept, taken = number(1 - tau), number(tau)
     blend = own.scratch("blend")
     if tau == 1:  # 0 times NaN would be NaN, and -0 plus 0 is 0
-        blend[:] = online.values
+        blend[:] = online.store
         return blend
     with exact_mode():
         for first in range(0, len(blend), AT_ONCE):
             piece = slice(first, first + AT_ONCE)
-            np.multiply(online.values[piece], taken, out=blend[piece])
-            blend[piece] += own.values[piece] * kept
+            np.multiply(online.store[piece], taken, out=blend[piece])
+            blend[piece] += own.store[piece] * kept
     return blend

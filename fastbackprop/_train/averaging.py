@@ -72,7 +72,7 @@ class WeightAveraging(Callback):
 
     def _add(self, trainer: Any, decay: Any) -> None:
         """Take the weights of now into the average, which keeps so much of what it was."""
-        values = trainer._state.parameters.values
+        values = trainer._state.parameters.store
         if self._average is None:
             average = aligned_empty(values.size, values.dtype)
             average[:] = values
@@ -88,7 +88,7 @@ class WeightAveraging(Callback):
     def _settle(self, trainer: Any) -> None:
         if self._average is not None:
             if not trainer._state.has_diverged:
-                np.copyto(trainer._state.parameters.values, self._average)
+                np.copyto(trainer._state.parameters.store, self._average)
             self._average = trainer._state.average = None
 
     def state(self) -> dict[str, Any]:

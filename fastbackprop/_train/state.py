@@ -120,11 +120,11 @@ class TrainingState:
     @property
     def weights(self) -> np.ndarray:
         """What validation sees: the average, or the weights of now."""
-        return self.parameters.values if self.average is None else self.average
+        return self.parameters.store if self.average is None else self.average
 
     def copy(self) -> np.ndarray:
         """Return a copy of these weights and of the optimizer's state."""
-        size = self.parameters.values.size
+        size = self.parameters.store.size
         room = aligned_empty(size + self.optimizer_state.buffer.size, self.parameters.values.dtype)
         room[:size] = self.weights
         room[size:] = self.optimizer_state.buffer
@@ -142,7 +142,7 @@ def validated_weights(state: TrainingState) -> Iterator[None]:
     if state.average is None:
         yield
         return
-    values = state.parameters.values
+    values = state.parameters.store
     weights = values.copy()
     np.copyto(values, state.average)
     try:
