@@ -12,9 +12,7 @@ __all__ = ["mae", "r2", "rmse"]
 
 
 @in_exact_mode
-def mae(
-    y: Any, y_hat: Any, sample_weight: Any = None, *, mask_missing: bool = False
-) -> float:
+def mae(y: Any, y_hat: Any, sample_weight: Any = None, *, mask_missing: bool = False) -> float:
     """Return the mean absolute error, the mean over the outputs.
 
     Parameters
@@ -49,9 +47,7 @@ def mae(
 
 
 @in_exact_mode
-def rmse(
-    y: Any, y_hat: Any, sample_weight: Any = None, *, mask_missing: bool = False
-) -> float:
+def rmse(y: Any, y_hat: Any, sample_weight: Any = None, *, mask_missing: bool = False) -> float:
     """Return the root of the mean squared error; of several outputs the mean of their roots.
 
     Parameters
@@ -80,9 +76,7 @@ def rmse(
 
 
 @in_exact_mode
-def r2(
-    y: Any, y_hat: Any, sample_weight: Any = None, *, mask_missing: bool = False
-) -> float:
+def r2(y: Any, y_hat: Any, sample_weight: Any = None, *, mask_missing: bool = False) -> float:
     """Return the coefficient of determination: which part of the variance is predicted.
 
     1 - sum (y - y_hat)^2 / sum (y - mean of y)^2, the mean over the outputs. Where y is constant:

@@ -115,6 +115,7 @@ def test_a_plot_has_an_axes_for_each_figure_with_training_and_validation(tmp_pat
     assert len(figure.axes[3].get_lines()) == 1
     figure.savefig(tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1000
+    assert figure._repr_png_().startswith(b"\x89PNG")
 
 
 def test_a_plot_of_a_single_figure_of_none_and_of_nan(tmp_path):
