@@ -24,7 +24,7 @@ def draw(figures: dict[str, list[float]], n_epochs: int) -> Any:
     names = [name for name in figures if name != "seconds" and not _is_second(name, figures)]
     n_columns = max(1, min(MOST_COLUMNS, len(names)))
     n_rows = max(1, -(-len(names) // n_columns))
-    picture = Figure((WIDTH * n_columns, HEIGHT * n_rows), layout="constrained")
+    picture: Any = Figure((WIDTH * n_columns, HEIGHT * n_rows), layout="constrained")
     for place, name in enumerate(names, start=1):
         axes = picture.add_subplot(n_rows, n_columns, place)
         other = f"validation_{name}"
