@@ -103,7 +103,7 @@ def _shapes_of(layer: Layer) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a layer's arrays, by the names that files use."""
     row = (layer.n_out,)
     if isinstance(layer, Dense):
-        weight = {"weight": (layer.n_in, layer.n_out)}
+        weight: dict[str, tuple[int, ...]] = {"weight": (layer.n_in, layer.n_out)}
         return {**weight, "bias": row} if layer.has_bias else weight
     if not layer.has_bias:
         return {}
