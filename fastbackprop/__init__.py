@@ -62,6 +62,8 @@ from fastbackprop._predict.initializers import (
     Uniform,
     Zeros,
 )
+from fastbackprop._predict.norms import BatchNorm, LayerNorm
+from fastbackprop._predict.plain import Activation, Dropout
 from fastbackprop._train.averaging import WeightAveraging
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.early_stopping import EarlyStopping
@@ -79,9 +81,11 @@ __version__ = "0.1.0"
 __all__ = [
     "ELU",
     "SGD",
+    "Activation",
     "Adagrad",
     "Adam",
     "AdamW",
+    "BatchNorm",
     "BinaryCrossEntropy",
     "Callback",
     "Constant",
@@ -91,6 +95,7 @@ __all__ = [
     "Diagnosis",
     "DiagnosisWarning",
     "DivergenceError",
+    "Dropout",
     "EarlyStopping",
     "Explanation",
     "FastbackpropError",
@@ -105,6 +110,7 @@ __all__ = [
     "Hinge",
     "History",
     "Huber",
+    "LayerNorm",
     "LeakyReLU",
     "LearningRateSearch",
     "LecunNormal",

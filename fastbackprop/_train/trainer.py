@@ -390,7 +390,8 @@ class Trainer:
         """Forget what former fits have left, but for the weights: begin training anew.
 
         The optimizer's state for this model becomes that of before its first step, the order of
-        the rows begins again as the seed has it, and the history is empty.
+        the rows and the masks of dropout begin again as the seeds have it, and the history is
+        empty. Running statistics stay with the weights.
 
         Raises
         ------
@@ -413,6 +414,7 @@ class Trainer:
 
     def _reset(self) -> None:
         self._optimizer._state(self._model._parameters).buffer.fill(0)
+        self._model._parameters.n_forwards = 0
         self._fitting.generator.restart()
         self.history = History()
 
@@ -495,7 +497,7 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self._optimizer._state(self._model._parameters).buffer
-        lock, values = self._model._lock, self._model._parameters.values
+        lock, values = self._model._lock, self._model._parameters.store
         # While another thread trains, weights and state must be copied at once to belong
         # together; else the weights that the model pickles are enough.
         arrays = [state, values] if lock.is_held_by_another() else [state]
@@ -506,7 +508,7 @@ class Trainer:
         copies = state.pop("arrays")
         self.__dict__.update(state)
         parameters = self._model._parameters
-        arrays = self._optimizer._state(parameters).buffer, parameters.values
+        arrays = self._optimizer._state(parameters).buffer, parameters.store
         for array, copy_of_array in zip(arrays, copies, strict=False):
             array[:] = copy_of_array
 
