@@ -149,7 +149,7 @@ def test_kernel_sources_are_included_from_the_ground_up():
 
 TESTS = Path(__file__).resolve().parent
 # Python's own, and what notebooks call.
-PUBLIC_ENOUGH = {"_exit", "_repr_html_"}
+PUBLIC_ENOUGH = {"_exit", "_repr_html_", "_repr_png_"}
 
 
 def private_names_in(path):

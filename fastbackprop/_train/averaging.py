@@ -32,7 +32,8 @@ class WeightAveraging(Callback):
     -----
     Training goes on with the weights as they are; metrics and validation see the average, also
     where ``EarlyStopping`` keeps the best. It is left in the model however the fit ends, unless
-    training diverged. With ``decay`` each step is a call of the kernels, and one of Python.
+    training diverged. Running statistics are averaged as weights are. With ``decay`` each step is a
+    call of the kernels, and one of Python.
 
     Examples
     --------

@@ -82,6 +82,8 @@ class Fitting:
             if plan.validation is not None:
                 others = evaluate(model, loss, plan.validation, threads, plan.measures)
                 figures |= {f"validation_{name}": value for name, value in others.items()}
+        norm = self._loop.gradient_norm()
+        figures |= {} if norm is None else {"gradient_norm": norm}
         return figures | self._rate(plan, state)
 
     def _rate(self, plan: FitPlan, state: TrainingState) -> dict[str, float]:

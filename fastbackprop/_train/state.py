@@ -83,7 +83,7 @@ class TrainingState:
     history : History
         The figures of the epochs that have ended.
     average : ndarray, optional
-        What stands for the weights in validation, laid out as they are.
+        What stands for weights and running statistics in validation, laid out as they are.
     has_diverged : bool
         Whether a step went wrong.
     kept : int or None
@@ -119,13 +119,13 @@ class TrainingState:
 
     @property
     def weights(self) -> np.ndarray:
-        """What validation sees: the average, or the weights of now."""
+        """What validation sees: the average, or what the model has now."""
         return self.parameters.store if self.average is None else self.average
 
     def copy(self) -> np.ndarray:
-        """Return a copy of these weights and of the optimizer's state."""
+        """Return a copy of that and of the optimizer's state."""
         size = self.parameters.store.size
-        room = aligned_empty(size + self.optimizer_state.buffer.size, self.parameters.values.dtype)
+        room = aligned_empty(size + self.optimizer_state.buffer.size, self.parameters.store.dtype)
         room[:size] = self.weights
         room[size:] = self.optimizer_state.buffer
         return room
@@ -142,10 +142,10 @@ def validated_weights(state: TrainingState) -> Iterator[None]:
     if state.average is None:
         yield
         return
-    values = state.parameters.store
-    weights = values.copy()
-    np.copyto(values, state.average)
+    store = state.parameters.store
+    weights = store.copy()
+    np.copyto(store, state.average)
     try:
         yield
     finally:
-        np.copyto(values, weights)
+        np.copyto(store, weights)
