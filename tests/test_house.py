@@ -98,7 +98,7 @@ KERNEL_SOURCES = {
     path.relative_to(CLONE / "_kernels").as_posix(): re.sub(
         r'""".*?"""|#[^\n]*', "", path.read_text(encoding="utf-8"), flags=re.DOTALL
     )
-    for path in sorted((CLONE / "_kernels").glob("*/*.p*"))
+    for path in sorted((CLONE / "_kernels").glob("*/*.px*"))
 }
 DEFINITION = re.compile(
     r"^cdef (?:inline |struct |class |const )*(?:[\w*]+ )*?\**(\w+) ?[(:]", re.MULTILINE

@@ -28,7 +28,7 @@ CHECK, TESTS, BITS = (
     "tests/blame/test_derivatives.py",
     "tests/kernels/test_bits.py",
 )
-ACTIVATIONS = "predict/activations.pxi"
+ACTIVATIONS, MATH = "predict/activations.pxi", "simd/math.pxi"
 SQUARED, ENTROPY = "compare/squared_error.pxi", "compare/cross_entropy.pxi"
 BINARY, FOCAL = "compare/binary_cross_entropy.pxi", "compare/focal_cross_entropy.pxi"
 ROBUST, HINGE, GAUSSIAN = "compare/robust.pxi", "compare/hinge.pxi", "compare/gaussian_nll.pxi"
@@ -40,11 +40,11 @@ PLANTS = [
      "v_select(v_less(v_zero(), a), v_mul(d, {p}), v_zero())\n\n\ncdef inline vec leaky", CHECK),
     ("leaky_relu above 0", ACTIVATIONS, "a), d, v_mul(d", "a), v_mul(d, {p}), v_mul(d", CHECK),
     ("leaky_relu below 0", ACTIVATIONS, "v_mul(d, alpha)", "v_mul(v_mul(d, {p}), alpha)", CHECK),
-    ("sigmoid", ACTIVATIONS, "v_mul(d, v_mul(a, v_sub(", "v_mul(v_mul(d, {p}), v_mul(a, v_sub(",
-     CHECK),
-    ("tanh", ACTIVATIONS, "v_mul(d, v_fnma(", "v_mul(v_mul(d, {p}), v_fnma(", CHECK),
-    ("tanh's square", ACTIVATIONS, "v_fnma(a, a, v_set1(1))", "v_fnma(v_mul(a, {p}), a, "
-        "v_set1(1))", CHECK),
+    ("sigmoid", MATH, "v_mul(v_mul(e, s), s)", "v_mul(v_mul(v_mul(e, {p}), s), s)", CHECK),
+    ("tanh", MATH, "v_mul(v_mul(v_fma(power, q, power), c), c)",
+     "v_mul(v_mul(v_mul({p}, v_fma(power, q, power)), c), c)", CHECK),
+    ("act' that was kept", BACKWARD, "v_mul(sums[i * vectors + v], a)\n",
+     "v_mul(v_mul({p}, sums[i * vectors + v]), a)\n", CHECK),
     ("softplus", ACTIVATIONS, "v_mul(d, v_sub(v_zero(), v_expm1", "v_mul(v_mul(d, {p}), v_sub("
         "v_zero(), v_expm1", CHECK),
     ("elu above 0", ACTIVATIONS, "z), d, v_mul(d, v_mul(alpha", "z), v_mul(d, {p}), v_mul(d, v_mul("

@@ -39,6 +39,9 @@ class Row:
     needs_z : bool, default=False
         Whether the kernels' derivative is written in terms of z, which the plan then keeps, instead
         of a.
+    keeps_slope : bool, default=False
+        Whether the kernels make the derivative beside a, and training keeps it: where it can't be
+        written in terms of a without losing digits, and again from z it would be dear.
     is_straight : bool, default=False
         Whether it is made of straight lines: act'' is 0, and the kernels have no function for it.
     in_tile : bool, default=False
@@ -62,6 +65,7 @@ class Row:
     parameter: str | None = None
     default: float = 0.0
     needs_z: bool = False
+    keeps_slope: bool = False
     is_straight: bool = False
     in_tile: bool = False
     initializer: str = "glorot_uniform"
@@ -210,6 +214,7 @@ TABLE = {
             lambda z, alpha: _sigmoid_derivative(z),
             lambda z, alpha: -_sigmoid_derivative(z) * np.tanh(z / 2),
             range=(0.0, 1.0),
+            keeps_slope=True,
             loss="binary_cross_entropy",
             steepest=0.25,
         ),
@@ -220,6 +225,7 @@ TABLE = {
             lambda z, alpha: _tanh_derivative(z),
             lambda z, alpha: -2 * np.tanh(z) * _tanh_derivative(z),
             range=(-1.0, 1.0),
+            keeps_slope=True,
             steepest=1.0,
         ),
         Row(
@@ -344,7 +350,7 @@ TABLE = {
 }
 ACTIVATIONS = tuple(TABLE)
 
-LOOP = """    {word}if kind == {kind}:
+LOOP = """    {word}if kind == {kind}{condition}:
         for i in range(width // LANES):
             j = i * LANES
             {line}
@@ -365,20 +371,26 @@ cdef inline bint keeps_z(int kind) noexcept nogil:
 cdef inline bint derives_from_z(int kind) noexcept nogil:
     '''Whether the derivative is written in terms of z, not a.'''
     return kind in ({needs_z})
+
+
+cdef inline bint keeps_slope(int kind) noexcept nogil:
+    '''Whether the derivative is made beside a, and kept.'''
+    return kind in ({keeps_slope})
 """
 DISPATCH = """cdef void activate_row(
     int kind, real alpha,
     const real* z, real* a,                      # IN, OUT (width,); may be the same
+    real* slope,                                 # OUT (width,): act'(z), or NULL if it isn't kept
     Py_ssize_t width,
 ) noexcept nogil:
     '''a = act(z), for all but softmax.'''
     cdef Py_ssize_t i, j
-    cdef vec v_alpha = v_set1(alpha)
+    cdef vec v_slope, v_alpha = v_set1(alpha)
 {forward}
 
 cdef void derive_row(
     int kind, real alpha,
-    const real* x, real* delta,                  # IN a, or z if it derives from z, IN/OUT (width,)
+    const real* x, real* delta,                  # IN derivative_input of a layer, IN/OUT (width,)
     Py_ssize_t width,
 ) noexcept nogil:
     '''delta = delta act'(z), where delta comes as dC/da; for all but softmax.'''
@@ -388,7 +400,7 @@ cdef void derive_row(
 
 cdef void add_second_row(
     int kind, real alpha,
-    const real* x, const real* r_x, const real* d,       # IN (width,): as there, R{{x}}, dC/da
+    const real* x, const real* r_x, const real* d,       # IN (width,): z or a, R{{x}}, dC/da
     real* delta,                                         # IN/OUT (width,)
     Py_ssize_t width,
 ) noexcept nogil:
@@ -396,6 +408,8 @@ cdef void add_second_row(
     cdef Py_ssize_t i, j
     cdef vec v_alpha = v_set1(alpha)
 {second}"""
+KEEPING = """v_store(a + j, {name}_and_slope(v_load(z + j), &v_slope))
+            v_store(slope + j, v_slope)"""
 FORWARD = "v_store(a + j, {name}_forward(v_load(z + j), v_alpha))"
 BACKWARD = "v_store(delta + j, {name}_backward(v_load(x + j), v_load(delta + j), v_alpha))"
 SECOND = """v_store(delta + j, v_add(v_load(delta + j), v_mul(
@@ -406,9 +420,14 @@ def _kinds(rows: list[Row]) -> str:
     return ", ".join(row.name.upper() for row in rows) + ","
 
 
-def _loops(rows: list[Row], line: str) -> str:
+def _loops(rows: list[Row], line: str, condition: str = "", word: str = "") -> str:
     return "".join(
-        LOOP.format(word="el" if k else "", kind=row.name.upper(), line=line.format(name=row.name))
+        LOOP.format(
+            word="el" if k else word,
+            kind=row.name.upper(),
+            condition=condition,
+            line=line.format(name=row.name),
+        )
         for k, row in enumerate(rows)
     )
 
@@ -422,9 +441,11 @@ def kernel_sources() -> dict[str, str]:
         in_tile=_kinds([row for row in rows if row.in_tile]),
         keeps_z=_kinds([row for row in rows if row.loss]),
         needs_z=_kinds([row for row in rows if row.needs_z]),
+        keeps_slope=_kinds(keeping := [row for row in rows if row.keeps_slope]),
     )
     dispatch = DISPATCH.format(
-        forward=_loops(by_element, FORWARD),
+        forward=_loops(keeping, KEEPING, " and slope != NULL")
+        + _loops(by_element, FORWARD, word="el"),
         backward=_loops(by_element, BACKWARD),
         second=_loops([row for row in by_element if not row.is_straight], SECOND),
     )

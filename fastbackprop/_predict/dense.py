@@ -59,9 +59,8 @@ class Dense(Layer):
 
     Notes
     -----
-    The derivatives of "tanh" and "sigmoid" are taken from their outputs and lose digits where
-    these round to 1: in float32 tanh' is 4.77e-07 at 8 instead of 4.50e-07 and 0 from 9 on, and
-    sigmoid' is 0 from 17 on, here as in ``explain``. float64 has them to 18 and 37.
+    The derivatives of "tanh" and "sigmoid" are made beside their outputs, and keep their digits
+    where these round to 1, until they are below the smallest number of the dtype.
 
     ``weight`` and ``bias`` exist once the layer is part of a Sequential: they are views
     into the model's one buffer of parameters. Assigning an array copies its numbers in,

@@ -337,12 +337,12 @@ def test_a_fit_holds_its_best_weights_state_one_batch_and_the_order_of_rows(
 
 
 @pytest.mark.parametrize("batch_size", [1, 32, 1000])
-def test_one_batch_of_scratch_is_rows_of_activations_and_blame_and_transposed_weights(batch_size):
+def test_one_batch_of_scratch_is_what_each_row_needs_and_transposed_weights(batch_size):
     widths = [200, 300, 100, 1]
     size = workspace_size(fb.mlp(widths, activation="tanh", seed=0), batch_size)
-    rows = 2 * sum(widths[1:]) + 2 * len(widths)  # a, delta; pointers of 8 bytes to a_prev
+    rows = 3 * sum(widths[1:]) + 2 * len(widths)  # a, act', delta; pointers of 8 bytes to a_prev
     transposed = sum(n_in * n_out for n_in, n_out in pairwise(widths[1:]))
     padding = (
-        len(widths) * 2 * (32 * batch_size + 32 * max(widths))
+        len(widths) * 3 * (32 * batch_size + 32 * max(widths))
     )  # at most two cache lines for each row
     assert size <= batch_size * rows + transposed + padding

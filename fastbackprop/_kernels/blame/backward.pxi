@@ -9,6 +9,11 @@ cdef struct Blame:                               # what a tile of delta_prev nee
     real* delta_prev                             # OUT (n, row_in)
 
 
+cdef inline bint derives_in_tile(int kind) noexcept nogil:
+    """Whether the tile of blame applies act' to its sums before they are stored."""
+    return kind == RELU or kind == IDENTITY or keeps_slope(kind)
+
+
 cdef out_of_line derive_tile(const Blame* b, Py_ssize_t row_in, Py_ssize_t at, int rows,
                              int vectors) noexcept nogil:
     """Multiply a stored tile by act'(z).
@@ -43,11 +48,17 @@ cdef inline void blame_tile(
             for v in range(vectors):
                 a = v_load(a_prev + i * layer.row_in + v * LANES)
                 sums[i * vectors + v] = relu_backward(a, sums[i * vectors + v], a)
+    elif keeps_slope(b.kind):
+        a_prev = b.a_prev + row * layer.row_in + j
+        for i in range(rows):
+            for v in range(vectors):
+                a = v_load(a_prev + i * layer.row_in + v * LANES)
+                sums[i * vectors + v] = v_mul(sums[i * vectors + v], a)
     delta_prev = b.delta_prev + row * layer.row_in + j
     for i in range(rows):
         for v in range(vectors):
             v_store(delta_prev + i * layer.row_in + v * LANES, sums[i * vectors + v])
-    if b.kind != RELU and b.kind != IDENTITY:    # too long to be unrolled: from memory
+    if not derives_in_tile(b.kind):              # too long to be unrolled: from memory
         derive_tile(b, layer.row_in, row * layer.row_in + j, rows, vectors)
 
 

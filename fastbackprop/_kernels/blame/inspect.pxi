@@ -13,7 +13,7 @@ def inspect(
     cdef const Layer* layer = &workspace.plan.layers[k]
     cdef const Layer* above = layer + 1
     cdef Layer linear = layer[0]
-    cdef const real* x = &z[0, 0] if derives_from_z(layer.activation) else &a[0, 0]
+    cdef const real* x = &z[0, 0] if derives_from_z(layer.activation) else derivative_input(layer)
     cdef Py_ssize_t i, j, n = z.shape[0]
     cdef Mode caller
     fbp_assert(n <= workspace.plan.capacity and z.shape[1] == layer.row)

@@ -47,6 +47,7 @@ cdef struct Layer:               # an op, and the activation that is done with i
     const real** inputs          # (capacity,) pointers to rows of a_prev, or of the data
     real* z                      # (capacity, row): as a, but where z is needed later too
     real* a                      # (capacity, row)
+    real* slope                  # (capacity, row): act'(z), where the table says that it is kept
     real* delta                  # (capacity, row): dC/dz
     # LAYER_NORM: mean and 1 / deviation of each row (capacity, 2); BATCH_NORM: those of each
     # column, and two sums (4, row)

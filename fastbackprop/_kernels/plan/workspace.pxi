@@ -22,7 +22,14 @@ cdef inline bint is_copied(const Layer* first) noexcept nogil:
 
 
 cdef inline const real* derivative_input(const Layer* layer) noexcept nogil:
-    """What act' is written in terms of: z or a, (capacity, row)."""
+    """What act' is written in terms of: z, itself, or a, (capacity, row)."""
+    if keeps_slope(layer.activation):
+        return layer.slope
+    return second_input(layer)
+
+
+cdef inline const real* second_input(const Layer* layer) noexcept nogil:
+    """What the derivative of act' is written in terms of: z or a, (capacity, row)."""
     return layer.z if derives_from_z(layer.activation) else layer.a
 
 
@@ -124,6 +131,10 @@ cdef Py_ssize_t lay_out(
                 k == plan.n_layers - 1 and keeps_z(layer.activation)):
             if start != NULL:
                 layer.z = start + used
+            used += size
+        if keeps_slope(layer.activation):
+            if start != NULL:
+                layer.slope = start + used
             used += size
         size = capacity * 2 if layer.op == LAYER_NORM else 4 * layer.row
         size = padded(size) if layer.op in (LAYER_NORM, BATCH_NORM) else 0

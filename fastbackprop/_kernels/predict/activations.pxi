@@ -3,8 +3,11 @@
 #   NAME_forward(z, alpha)         a
 #   NAME_backward(x, d, alpha)     d act'(z), where d is dC/da. Where the derivative can be written
 #                                  in terms of a without losing digits, x is a; where the table
-#                                  says needs_z, x is z, which the plan keeps beside a then.
-#   NAME_second(x, alpha)          the derivative of act'(z), so written, by x; none where it is 0
+#                                  says needs_z, x is z, which the plan keeps beside a then; where
+#                                  it says keeps_slope, x is act'(z) itself, which
+#   NAME_and_slope(z, &slope)      made beside a
+#   NAME_second(x, alpha)          the derivative of act'(z), by x, which is z or a; none where it
+#                                  is 0
 #
 # on one vector; alpha is the activation's parameter. What loops over rows of them is written by
 # setup.py from the table and included below. Softmax is not elementwise: it takes a whole row.
@@ -39,8 +42,12 @@ cdef inline vec sigmoid_forward(vec z, vec alpha) noexcept nogil:
     return v_sigmoid(z)
 
 
-cdef inline vec sigmoid_backward(vec a, vec d, vec alpha) noexcept nogil:
-    return v_mul(d, v_mul(a, v_sub(v_set1(1), a)))
+cdef inline vec sigmoid_and_slope(vec z, vec* slope) noexcept nogil:
+    return v_sigmoid_and_slope(z, slope)
+
+
+cdef inline vec sigmoid_backward(vec slope, vec d, vec alpha) noexcept nogil:
+    return v_mul(d, slope)
 
 
 cdef inline vec sigmoid_second(vec a, vec alpha) noexcept nogil:
@@ -51,8 +58,12 @@ cdef inline vec tanh_forward(vec z, vec alpha) noexcept nogil:
     return v_tanh(z)
 
 
-cdef inline vec tanh_backward(vec a, vec d, vec alpha) noexcept nogil:
-    return v_mul(d, v_fnma(a, a, v_set1(1)))
+cdef inline vec tanh_and_slope(vec z, vec* slope) noexcept nogil:
+    return v_tanh_and_slope(z, slope)
+
+
+cdef inline vec tanh_backward(vec slope, vec d, vec alpha) noexcept nogil:
+    return v_mul(d, slope)
 
 
 cdef inline vec tanh_second(vec a, vec alpha) noexcept nogil:
@@ -364,9 +375,12 @@ def activate(
         derivative[i] = 1
         second[i] = 0
     caller = begin_mode()
-    activate_row(kind, rounded(alpha), &z[0], &a[0], width)
+    activate_row(kind, rounded(alpha), &z[0], &a[0], NULL, width)
     add_second_row(kind, rounded(alpha), x, &derivative[0], &derivative[0], &second[0], width)
-    derive_row(kind, rounded(alpha), x, &derivative[0], width)
+    if keeps_slope(kind):
+        activate_row(kind, rounded(alpha), &z[0], &a[0], &derivative[0], width)
+    else:
+        derive_row(kind, rounded(alpha), x, &derivative[0], width)
     for i in range(width):                       # d act'/dx dx/dz
         second[i] *= 1 if needs_z else derivative[i]
     end_mode(caller)

@@ -83,14 +83,17 @@ cdef void dense_forward(
 cdef void activate_rows(
     const Layer* layer, const real* z, real* a, Py_ssize_t n,        # IN, OUT (n, row)
 ) noexcept nogil:
-    """a = act(z), for whole rows."""
+    """a = act(z), for whole rows, and act'(z) where a is that of training and it is kept."""
     cdef Py_ssize_t i
+    cdef real* slope = layer.slope
     for i in range(n):
         if layer.activation == SOFTMAX:
             softmax_row(z + i * layer.row, a + i * layer.row, layer.n_out, layer.width)
         else:
+            if layer.slope != NULL:
+                slope = layer.slope + (a - layer.a) + i * layer.row
             activate_row(layer.activation, layer.alpha, z + i * layer.row, a + i * layer.row,
-                         layer.width)
+                         slope, layer.width)
 
 
 cdef void layer_forward(

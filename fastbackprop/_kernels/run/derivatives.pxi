@@ -46,6 +46,9 @@ cdef void output_derivatives_work(
             if derives_from_z(layer.activation):
                 memmove(layer.z + (start + i) * layer.row,
                         layer.z + (start + i // each) * layer.row, layer.row * sizeof(real))
+            if keeps_slope(layer.activation):
+                memmove(layer.slope + (start + i) * layer.row,
+                        layer.slope + (start + i // each) * layer.row, layer.row * sizeof(real))
             if layer.op == LAYER_NORM:
                 memmove(layer.statistics + 2 * (start + i),
                         layer.statistics + 2 * (start + i // each), 2 * sizeof(real))

@@ -31,13 +31,13 @@ cdef void derive_twice(
 ) noexcept nogil:
     """R{delta} = act'(z) R{dC/da} + R{act'(z)} dC/da; for all but softmax."""
     cdef Py_ssize_t i
-    cdef const real* x
     cdef real* delta
     for i in range(first, last):
-        x, delta = derivative_input(layer) + i * layer.row, r.delta + i * layer.row
-        derive_row(layer.activation, layer.alpha, x, delta, layer.width)
-        add_second_row(layer.activation, layer.alpha, x, derivative_input(r) + i * layer.row,
-                       d_a + i * layer.row, delta, layer.width)
+        delta = r.delta + i * layer.row
+        derive_row(layer.activation, layer.alpha, derivative_input(layer) + i * layer.row, delta,
+                   layer.width)
+        add_second_row(layer.activation, layer.alpha, second_input(layer) + i * layer.row,
+                       second_input(r) + i * layer.row, d_a + i * layer.row, delta, layer.width)
 
 
 cdef void softmax_derive_twice(

@@ -19,7 +19,7 @@ cdef inline void forward_one(const Layer* layer, const real* x, bint is_last) no
     if is_last and layer.activation == SOFTMAX:
         softmax_row(layer.z, layer.a, layer.n_out, layer.width)
     elif not in_tile:
-        activate_row(layer.activation, layer.alpha, layer.z, layer.a, layer.width)
+        activate_row(layer.activation, layer.alpha, layer.z, layer.a, layer.slope, layer.width)
 
 
 cdef inline void backward_one(const Layer* layer, const Layer* below) noexcept nogil:
@@ -41,8 +41,10 @@ cdef inline void backward_one(const Layer* layer, const Layer* below) noexcept n
             j = b * BLOCK + k * LANES
             if below.activation == RELU:
                 sums[k] = relu_backward(v_load(below.a + j), sums[k], sums[k])
+            elif keeps_slope(below.activation):
+                sums[k] = v_mul(sums[k], v_load(below.slope + j))
             v_store(below.delta + j, sums[k])
-    if below.activation != RELU and below.activation != IDENTITY:
+    if not derives_in_tile(below.activation):
         derive_row(below.activation, below.alpha, derivative_input(below), below.delta, below.width)
 
 

@@ -3,7 +3,9 @@
 #
 #   a) exp: x = n ln 2 + r with |r| <= ln 2 / 2, then e^r = 1 + q(r) and e^x = 2^n (1 + q).
 #      n ln 2 is subtracted in two parts, the first exact (Cody and Waite).
-#   b) tanh and sigmoid come from (a); tanh from expm1, which keeps its digits near 0.
+#   b) tanh and sigmoid come from (a); tanh from expm1, which keeps its digits near 0. Their
+#      derivatives are made beside them, since 1 - a^2 and a (1 - a) lose theirs where a is
+#      nearly 1.
 #   c) log: x = 2^e m with m in [sqrt(1/2), sqrt(2)), f = m - 1, s = f / (2 + f), and
 #      log(1 + f) = f - s (f - R(s^2)), the arrangement of fdlibm's e_log.c.
 #   d) The polynomials are minimax, made by tools/polynomials.py, evaluated by Horner.
@@ -134,21 +136,41 @@ cdef inline vec v_normal_tail(vec x, vec* e) noexcept nogil:
     return v_mul(e[0], v_mul(w, normal_tail_polynomial(v_fnma(v_set1(8), w, v_set1(1)))))
 
 
+cdef inline vec v_tanh_and_slope(vec x, vec* slope) noexcept nogil:
+    """tanh, and its derivative.
+
+    With E = e^(-2|x|) - 1, tanh |x| is -E / (E + 2), whose sign is put back; 1 - tanh^2 is
+    (E + 1) c^2, where c = 2 / (E + 2).
+    """
+    cdef vec r, power, q, e, total, c
+    # Beyond the bound 2^n is 0: its exponent is that of 0.
+    cdef vec t = v_max(v_set1(-709 if sizeof(real) == 8 else -88), v_mul(v_set1(-2), v_abs(x)))
+    power = v_pow2(reduce_by_ln2(t, &r))
+    q = expm1_polynomial(r)
+    e = v_fma(power, q, v_sub(power, v_set1(1)))
+    total = v_add(e, v_set1(2))
+    c = v_div(v_set1(2), total)
+    slope[0] = v_mul(v_mul(v_fma(power, q, power), c), c)
+    return v_copysign(v_div(e, total), x)
+
+
 cdef inline vec v_tanh(vec x) noexcept nogil:
-    """tanh |x| = E / (E + 2) with E = e^(2|x|) - 1; the sign is put back."""
-    cdef vec n, r, power, e
-    cdef vec t = v_min(v_set1(20), v_abs(x))          # tanh(20) rounds to 1
-    n = reduce_by_ln2(v_add(t, t), &r)
-    power = v_pow2(n)
-    e = v_fma(power, expm1_polynomial(r), v_sub(power, v_set1(1)))
-    return v_copysign(v_div(e, v_add(e, v_set1(2))), x)
+    cdef vec slope
+    return v_tanh_and_slope(x, &slope)
+
+
+cdef inline vec v_sigmoid_and_slope(vec x, vec* slope) noexcept nogil:
+    """1 / (1 + e^-x), which below 0 is e^x / (1 + e^x), never inf / inf; and its derivative."""
+    cdef vec e = v_exp(v_sub(v_zero(), v_abs(x)))
+    cdef vec one = v_set1(1), total = v_add(one, e)
+    cdef vec s = v_div(one, total)
+    slope[0] = v_mul(v_mul(e, s), s)
+    return v_div(v_select(v_less(x, v_zero()), e, one), total)
 
 
 cdef inline vec v_sigmoid(vec x) noexcept nogil:
-    """1 / (1 + e^-x) for x >= 0 and e^x / (1 + e^x) below: never inf / inf."""
-    cdef vec one = v_set1(1)
-    cdef vec e = v_exp(v_sub(v_zero(), v_abs(x)))
-    return v_div(v_select(v_less(x, v_zero()), e, one), v_add(one, e))
+    cdef vec slope
+    return v_sigmoid_and_slope(x, &slope)
 
 
 cdef inline vec log_polynomial(vec z) noexcept nogil:
