@@ -20,6 +20,7 @@ from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.inspection import layers_of, predict_and_compare
 from fastbackprop._explain.names import columns_of, image_shape_of, names_of
 from fastbackprop._explain.parts import After, LayerExplanation
+from fastbackprop._explain.playable import settings_of
 from fastbackprop._explain.samples import Samples, data_of
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.dense import Dense
@@ -109,6 +110,7 @@ def explain_step(
     **shown: Any,
 ) -> Explanation:
     """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""
+    settings = settings_of(model, compare, optimizer)
     y_hat, cost, d = predict_and_compare(model, samples, compare)
     rate, y = optimizer.learning_rate, samples.target_rows(model.n_out)
     d_x = model.backward(d)
@@ -134,6 +136,7 @@ def explain_step(
         d_x=d_x,
         layers=[LayerExplanation(**values) for values in layers],
         after=_after(model, samples, compare, cost, cost + change),
+        settings=settings,
         **shown,
     )
 
