@@ -34,7 +34,8 @@ def settings_of(model: Sequential, compare: Loss, optimizer: Optimizer) -> dict[
         "smoothing": getattr(compare, "label_smoothing", 0.0),
         "sums": getattr(compare, "sum_outputs", False),
     }
-    return None if steps is None else {"loss": loss, "optimizer": steps}
+    alphas = [x._activation.alpha for x in model.layers]
+    return None if steps is None else {"loss": loss, "optimizer": steps, "alphas": alphas}
 
 
 def _optimizer_settings(optimizer: Optimizer) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ function choose(what) {
 }
 function letGo() {                            // Esc
   stop(); halt(); chosen = walked = null;
-  $("head").textContent = "Choose a neuron or a weight"; $("detail").replaceChildren();
+  $("head").textContent = "Choose a neuron or a weight"; $("detail").replaceChildren(); $("own").replaceChildren();
   draw(); keep();
 }
 function show() {
@@ -45,7 +45,7 @@ for (const [name, range] of Object.entries(phases))
 $("walk").max = last;
 $("walk").addEventListener("input", (e) => { stop(); go(Number(e.target.value)); });
 $("lines").addEventListener("change", draw);
-function moved() { worst(); show(); if (!knobOf.held) detail(); pictures(); training(); }
+function moved() { worst(); show(); detail(); pictures(); training(); }
 function changed() {                          // the numbers are others now
   $("played").hidden = !P;
   document.body.classList.toggle("is-played", !!P);

@@ -5,8 +5,8 @@ function unpacked(text, dtype) {              // base64 of the library's own byt
   return Float64Array.from(new (dtype === "float32" ? Float32Array : Float64Array)(bytes.buffer));
 }
 function librarysNet() {
-  const { weights, biases, dtype, loss, optimizer } = D.play, list = (x) => unpacked(x, dtype);
-  return { widths: D.widths, activations: [...D.activations], slopes: [...D.slopes],
+  const { weights, biases, alphas, dtype, loss, optimizer } = D.play, list = (x) => unpacked(x, dtype);
+  return { widths: D.widths, activations: [...D.activations], slopes: [...alphas],
     weights: weights.map(list), biases: biases.map((x) => x && list(x)),
     loss: lossOf(loss.name, D.widths[L], loss), optimizer: { ...optimizer } };
 }
@@ -16,7 +16,8 @@ function librarysBatch() {
 }
 function begin() {                            // the first touch: from here on the page computes
   if (P || !D.play) return;
-  P = { net: librarysNet(), batch: librarysBatch(), state: {}, costs: [], steps: 0 };
+  P = { net: librarysNet(), batch: librarysBatch(), state: {}, costs: [], steps: 0,
+    step: D.steps[time] };
 }
 function change(how) {                        // the reader changed something
   begin(); how(P); refresh();

@@ -1,7 +1,7 @@
 // What the reader moves: a number of the net or the batch, the rate, the optimizer, the loss.
-function knobOf(box, name, value, place) {    // place(P): the array and the index of the number
-  if (!D.play || value === null) return;
-  const label = box.appendChild(document.createElement("label")), range = document.createElement("input");
+function knobOf(name, value, place) {    // place(P): the array and the index of the number
+  if (!D.play || value === null || knobOf.held) return;
+  const label = $("own").appendChild(document.createElement("label")), range = document.createElement("input");
   label.className = "knob";
   const input = document.createElement("input"), reach = Math.max(2, 2 * Math.abs(value));
   Object.assign(range, { type: "range", min: -reach, max: reach, step: "any", value });

@@ -2,7 +2,7 @@
 function weight(box, { k, i, j }) {
   const w = nameW(k, i, j);
   $("head").textContent = "weight " + w;
-  knobOf(box, w, layer(k).weight[i][j], (P) =>
+  knobOf(w, layer(k).weight[i][j], (P) =>
     [P.net.weights[k - 1], real(k - 1, i) * D.widths[k] + real(k, j)]);
   chainOf(box, w, k, i, j);
   deltaOf(box, k, j);
