@@ -12,7 +12,7 @@ from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD, Adam
 from fastbackprop._model.sequential import Sequential
 
-__all__ = ["playable", "settings_of"]
+__all__ = ["MOST_BYTES", "playable", "settings_of"]
 
 MOST_BYTES = 260_000  # of parameters and samples
 

@@ -287,7 +287,8 @@ def test_the_drawing_says_and_shows_the_same_numbers(opened, browser, name):
     for place in ids(browser, "n"):
         k, j = map(int, place[1:].split("."))
         neuron = browser.find_element("css selector", f"[data-id='{place}']")
-        texts = [x.text for x in neuron.find_elements("css selector", "text")]
+        said = browser.find_elements("css selector", f"[data-says='{place}'] text")
+        texts = [x.text for x in said]
         a = data["x"][sample][j] if k == 0 else layers[k - 1]["a"][sample][j]
         label = neuron.get_attribute("aria-label")
         assert float(texts[0]) == pytest.approx(a, rel=0.05)

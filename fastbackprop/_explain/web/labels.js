@@ -1,4 +1,5 @@
 // Labels of lines, where they touch no line, no circle and no other label; else there is none.
+const MOST_LABELS = 12;                       // of a layer: among more, none is found
 const overlaps = (p, q) => p.x < q.x + q.w && q.x < p.x + p.w && p.y < q.y + q.h && q.y < p.y + p.h;
 function meets(box, { x1, y1, x2, y2 }) {     // whether a line goes through a box (Liang, Barsky)
   let from = 0, to = 1;
@@ -64,6 +65,8 @@ function saidOf(k, i, j) {                    // the weight; its blame, once it 
 function drawLabels(svg, k, places, path, lines) {
   const taken = boxesOf(k, places), size = Math.min(places.font, isChain ? 17 : 14);
   for (const label of labelsOf(k, path)) {
+    const isAsked = label.onPath >= 0 || same(chosen, { kind: "weight", k, i: label.i, j: label.j });
+    if (lines.length > MOST_LABELS && !isAsked) continue;
     const ends = endsOf(k, label.i, label.j, places);
     const place = placeLabel(ends, label.text, lines, taken, size);
     if (!place) continue;

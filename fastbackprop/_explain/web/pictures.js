@@ -77,7 +77,7 @@ function answerColor(a, q, batch) {
   if (n === 1) { const [middle, reach] = middleOf(batch); return mix((a[q] - middle) / reach); }
   let best = 0;
   for (let m = 1; m < n; m++) if (a[q * n + m] > a[q * n + best]) best = m;
-  const sure = Math.min(1, Math.max(.25, a[q * n + best])), card = ink.cache["--card"];
+  const sure = .6 * Math.min(1, Math.max(.3, a[q * n + best])), card = ink.cache["--card"];
   return hue(best, n).map((c, i) => card[i] + sure * (c - card[i]));
 }
 function paint(canvas, colorOf) {

@@ -5,7 +5,7 @@ function placesIn(room) {
   const radius = Math.min(Math.max(room / (L + 1) / 5, 30), rows > 4 ? 34 : rows > 1 ? 44 : 56);
   const margin = radius + 14, gap = Math.max(2 * radius + 40, (room - 2 * margin - side) / L);
   const high = 2 * radius + 44;               // a circle, its name, and air
-  const tall = Math.max(rows * high, rows === 1 ? 260 : 0);
+  const tall = Math.max(rows * high, rows === 1 ? 220 : 0);
   return { radius, gap, side, width: 2 * margin + gap * L + side, height: tall + 34,
     font: Math.max(14, Math.min(24, radius * .36)),
     X: (k) => margin + gap * k,

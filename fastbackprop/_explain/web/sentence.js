@@ -6,7 +6,8 @@ function tell() {
     correct: corrected }[now]()));
 }
 function predicted() {
-  if (walk === 0) return ["Predict: the inputs x come in."];
+  if (walk === 0) return D.widths[0] > 1 ? ["Predict: the inputs x come in."]
+    : ["Predict: the input x = ", valueA(0, 0), " comes in."];
   const k = walk, act = actOf(k), input = k === 1 ? "x" : "a" + (k - 1);
   if (isChain && act === "identity" && !layer(k).bias)
     return [`Predict: layer ${k} of ${L} multiplies what comes by its weight: `, valueA(k - 1, 0),
@@ -41,7 +42,12 @@ function blamed() {
       + `each weight w${k} gets delta${k} times what came through it.`
     : `Blame: it travels back through the weights w${k + 1} to layer ${k}. delta${k} = `
       + `${act}'(z${k}) × the sum of w${k + 1} delta${k + 1}; each weight w${k} gets delta${k} `
-      + `times what came through it.`];
+      + `times what came through it.`, ...(k === 1 ? [mostBlamed()] : [])];
+}
+function mostBlamed() {
+  const { k, i, j, share: part } = step().worst[0], one = D.widths[k] * D.widths[k - 1] === 1;
+  const name = i === null ? indexed(`b${k}`, D.widths[k], j) : one ? `w${k}` : `w${k}[${i}, ${j}]`;
+  return ` Most to blame is ${name}, with ${percent(part)} of it.`;
 }
 function factor(x) { return colored(x.n, number(...x.value)); }
 function productOf(what) {                    // -6 × 4 × 2 = -48, each factor in its colour
@@ -54,9 +60,9 @@ function corrected() {
     ? ["Correct: every weight w becomes w - ", [learningRate(), "learning_rate"], " × its blame"]
     : [`Correct: every weight takes its step, by ${P ? optimizerName() : D.optimizer}`]),
     ...(isChain ? [": ", ...changes()] : []),
-    ". Predict again: C was ", [s.cost, "cost"], ", the gradient predicts ",
+    ". Predict again: C was ", [s.cost, "cost"], "; a slope that stays straight, as the gradient sees it, predicts ",
     [s.after.predicted_cost, "after/predicted_cost"],
-    ", and it is now ", [s.after.cost, "after/cost"], `: ${s.after.verdict}`,
+    "; it is now ", [s.after.cost, "after/cost"], `: ${s.after.verdict}`,
     ...(D.widths[L] === 1 ? ["; y_hat was ", [s.y_hat[sample][0], `y_hat/${S()}/0`],
       " and is now ", [s.after.y_hat[sample][0], `after/y_hat/${S()}/0`]] : []), "."];
 }

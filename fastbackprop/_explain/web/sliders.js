@@ -96,6 +96,7 @@ function knobs() {
 // ---- training -------------------------------------------------------------------------------
 function curve() {                            // the cost after each step, its logarithm upwards
   const canvas = $("curve"), pen = canvas.getContext("2d"), costs = P ? P.costs : [];
+  canvas.width = Math.max(canvas.clientWidth, 200);     // so that its text keeps its size
   const ink = getComputedStyle(document.body);
   pen.clearRect(0, 0, canvas.width, canvas.height);
   pen.font = "14px system-ui, sans-serif"; pen.fillStyle = ink.getPropertyValue("--soft");

@@ -47,7 +47,8 @@ $("time-label").style.display = D.steps.length > 1 ? "" : "none";
 const cameBack = recall();
 samples(); changed();
 keep.ready = true;
-addEventListener("resize", () => { draw(); errorPicture(); });
+$("letters").open = innerWidth > 860;
+addEventListener("resize", () => { draw(); errorPicture(); curve(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
   () => { ink.cache = null; pictures(); curve(); });
 if (!cameBack && !calm()) play(0, last, SLOW);
