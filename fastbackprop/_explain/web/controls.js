@@ -1,5 +1,6 @@
 // What can be pressed, and what it moves.
 function choose(what) {
+  if (!chosen) $("letters").open = false;     // that room is needed now
   chosen = what; walked = null; clearTimeout(walkPath.timer); draw(); detail(); keep();
   // Its button is gone.
   if (document.activeElement === document.body) $("head").focus({ preventScroll: true });

@@ -47,7 +47,7 @@ $("time-label").style.display = D.steps.length > 1 ? "" : "none";
 const cameBack = recall();
 samples(); changed();
 keep.ready = true;
-$("letters").open = innerWidth > 860;
+$("letters").open = innerWidth > 860 && !chosen;      // where there is nothing else yet
 addEventListener("resize", () => { draw(); errorPicture(); curve(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
   () => { ink.cache = null; pictures(); curve(); });
