@@ -76,15 +76,16 @@ def draw_lab(folder: Path) -> None:
     import shutil
     import tempfile
 
-    import fastbackprop as fb
     from selenium import webdriver
+
+    import fastbackprop as fb
 
     gears = [fb.Dense(1, 1, bias=False, weight_init=w) for w in (3.0, 4.0)]
     car = fb.Sequential(gears, dtype="float64")
     fb.lab(car, [2.0], [30.0], path=folder / "lab.html", open_browser=False)
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
-    for argument in ("--headless=new", "--no-sandbox", "--force-prefers-reduced-motion"):
+    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars"):
         options.add_argument(argument)
     X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
     model = fb.mlp([2, 4, 1], activation="tanh", seed=0)
@@ -93,7 +94,9 @@ def draw_lab(folder: Path) -> None:
         page = fb.lab(
             model, X, y, learning_rate=0.3, path=Path(other) / "lab.html", open_browser=False
         )
-        browser.set_window_size(1280, 1640)
+        browser.set_window_size(1280, 1760)
+        wish = [{"name": "prefers-reduced-motion", "value": "reduce"}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wish})
         browser.get(page.as_uri())
         browser.execute_script("for (let n = 0; n < 40; n++) trainStep(); refresh();")
         browser.execute_script("choose({kind: 'weight', k: 1, i: 0, j: 1}); go(5); scrollTo(0, 0);")

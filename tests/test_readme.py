@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from privates import load_digits
 
-import fastbackprop as fb
-
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)

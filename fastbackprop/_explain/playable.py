@@ -11,6 +11,7 @@ from fastbackprop._core.losses import TABLE
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD, Adam
 from fastbackprop._model.sequential import Sequential
+from fastbackprop._predict.dense import Dense
 
 __all__ = ["MOST_BYTES", "playable", "settings_of"]
 
@@ -21,7 +22,7 @@ def settings_of(model: Sequential, compare: Loss, optimizer: Optimizer) -> dict[
     """Return loss and optimizer as the page's script computes them; None where it can't."""
     if isinstance(compare, OwnLoss) or compare.name not in TABLE:
         return None
-    if getattr(compare, "mask_missing", False):
+    if getattr(compare, "mask_missing", False) or any(type(x) is not Dense for x in model.layers):
         return None
     plain = {"learning_rate_factor": 1.0, "trainable": True, "l1": 0.0, "max_norm": None}
     if any(getattr(x, name, value) != value for x in model.layers for name, value in plain.items()):

@@ -50,11 +50,12 @@ function moved() { worst(); show(); detail(); pictures(); training(); }
 function changed() {                          // the numbers are others now
   $("played").hidden = !P;
   document.body.classList.toggle("is-played", !!P);
+  samples();
   moved(); knobs();
 }
 $("time").max = D.steps.length - 1;
 $("time").addEventListener("input", (e) => {
-  stop(); halt(); P = null; time = Number(e.target.value); samples(); changed();
+  stop(); halt(); P = null; time = Number(e.target.value); changed();
 });
 $("sample").addEventListener("change", (e) => {
   sample = Number(e.target.value); if (P) P.step = playedStep(P); moved();
