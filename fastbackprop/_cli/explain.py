@@ -96,7 +96,10 @@ def explain(options: argparse.Namespace) -> None:
     elif len(X) > MOST_ROWS:
         print(f"The first {MOST_ROWS} of {len(X):,} rows; --row N explains one.")
         X, y = X[:MOST_ROWS], y[:MOST_ROWS]
-    explanation = fb.explain(model, X, y, loss=loss, learning_rate=options.learning_rate)
+    names: dict[str, Any] = {}
+    if options.demo:
+        names = {"image_shape": (8, 8), "class_names": list("0123456789")}
+    explanation = fb.explain(model, X, y, loss=loss, learning_rate=options.learning_rate, **names)
     if options.output is None:
         print(explanation)
         return

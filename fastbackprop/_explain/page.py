@@ -39,6 +39,7 @@ SCRIPTS = (
     "pictures",
     "controls",
     "sliders",
+    "training",
     "story",
 )
 

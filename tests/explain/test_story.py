@@ -197,8 +197,9 @@ def test_features_and_classes_are_called_by_their_names(browser, pages):
 
 
 def test_every_letter_is_explained_in_a_list_and_on_hover(browser, pages):
-    open_page(browser, pages, "pets", "#walk=5&at=w1.0.0")
+    open_page(browser, pages, "pets", "#walk=5")
     terms = [x.text for x in browser.find_elements("css selector", "#glossary dt")]
+    browser.execute_script("choose({kind: 'weight', k: 1, i: 0, j: 0})")
     assert terms == ["x", "w", "b", "z", "a", "y_hat", "y", "C", "dC/dw", "delta", "sigma'", "n"]
     hovered = browser.execute_script(
         "return [...document.querySelectorAll('#detail abbr')].map((x) => [x.textContent, x.title])"
@@ -233,6 +234,31 @@ def test_keys_work_wherever_the_focus_is(browser, pages):
     assert browser.execute_script("return chosen") is None
     browser.find_element("css selector", "body").send_keys(" ")
     assert browser.execute_script("return walk") == 6  # played; without motion, to its end
+
+
+def test_details_open_where_they_can_be_seen_on_a_phone(browser, pages):
+    open_page(browser, pages, "pets", width=400)
+    top = (
+        "const box = document.getElementById('head').getBoundingClientRect();"
+        "return box.top >= 0 && box.bottom <= innerHeight"
+    )
+    browser.execute_script("scrollTo(0, 0)")
+    assert not browser.execute_script(top)
+    browser.execute_script("choose({kind: 'weight', k: 1, i: 0, j: 0})")
+    assert browser.execute_script(top)
+
+
+def test_a_training_is_played_from_its_first_step(browser, pages):
+    model = fb.mlp([2, 3, 1], activation="tanh", seed=0)
+    trainer = fb.Trainer(model, "half_squared_error", fb.SGD(0.3), seed=0)
+    e = fb.explain_training(trainer, [[0, 1], [1, 0]], [1, 0], steps=5)
+    e.to_html(pages / "training.html")
+    open_page(browser, pages, "training", "#walk=0&time=3")
+    assert browser.execute_script("return [time, step().cost]") == [3, e[3].cost]
+    browser.find_element("id", "step").click()
+    time, costs = browser.execute_script("return [time, P.costs]")
+    assert time == 0
+    assert costs == pytest.approx([e[0].cost, e[1].cost], rel=1e-5)
 
 
 @pytest.mark.parametrize("width", [400, 1280])

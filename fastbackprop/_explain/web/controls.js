@@ -9,7 +9,8 @@ function choose(what) {
 }
 function letGo() {                            // Esc
   stop(); halt(); chosen = walked = null;
-  $("head").textContent = "Choose a neuron or a weight"; $("detail").replaceChildren(); $("own").replaceChildren();
+  $("head").textContent = "Choose a neuron or a weight";
+  $("detail").replaceChildren(); $("own").replaceChildren();
   draw(); keep();
 }
 function show() {

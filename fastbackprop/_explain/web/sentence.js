@@ -35,7 +35,9 @@ function blamed() {
   if (isChain) return ["Blame: ", ...(k === L ? ["if y_hat grew by a bit, C would change by ",
     factor(pathOf({ k, i: 0, j: 0 })[0]), " bits; "] : ["it travels back through ",
     `w${k + 1} = `, weightOf("weight", k + 1, 0, 0), "; "]),
-  `${nameW(k, 0, 0)} gets `, ...productOf({ k, i: 0, j: 0 }), "."];
+  `${nameW(k, 0, 0)} gets `, ...productOf({ k, i: 0, j: 0 }), k === L
+    ? `: the slope of the cost, times what came through w${k}.`
+    : `: the slope of the cost, times each weight behind w${k}, times what came through w${k}.`];
   const many = D.n_samples > 1 ? ` (1/${D.n_samples} of this sample's)` : "";
   return [k === L
     ? `Blame: the output first. delta${k} says how C would change with each sum z${k}${many}; `
@@ -60,8 +62,8 @@ function corrected() {
     ? ["Correct: every weight w becomes w - ", [learningRate(), "learning_rate"], " × its blame"]
     : [`Correct: every weight takes its step, by ${P ? optimizerName() : D.optimizer}`]),
     ...(isChain ? [": ", ...changes()] : []),
-    ". Predict again: C was ", [s.cost, "cost"], "; a slope that stays straight, as the gradient sees it, predicts ",
-    [s.after.predicted_cost, "after/predicted_cost"],
+    ". Predict again: C was ", [s.cost, "cost"], "; a slope that stays straight, "
+    + "as the gradient sees it, predicts ", [s.after.predicted_cost, "after/predicted_cost"],
     "; it is now ", [s.after.cost, "after/cost"], `: ${s.after.verdict}`,
     ...(D.widths[L] === 1 ? ["; y_hat was ", [s.y_hat[sample][0], `y_hat/${S()}/0`],
       " and is now ", [s.after.y_hat[sample][0], `after/y_hat/${S()}/0`]] : []), "."];

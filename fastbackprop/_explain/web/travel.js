@@ -27,7 +27,8 @@ function travellersOf(places) {
     const way = directionOfWeights(k), W = layer(k).weight;
     if (!way) continue;
     D.shown[k - 1].forEach((_, i) => D.shown[k].forEach((_, j) => {
-      const w = W[i][j], comes = way === "forward" ? valueA(k - 1, i)[0] : layer(k).delta[sample][j];
+      const w = W[i][j];
+      const comes = way === "forward" ? valueA(k - 1, i)[0] : layer(k).delta[sample][j];
       const ends = endsOf(k, i, j, places);
       all.push({ size: Math.abs(w * comes), kind: way, before: `${short(comes)} × ${short(w)}`,
         after: short(w * comes), ends: way === "forward" ? ends
