@@ -20,11 +20,12 @@ from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.inspection import layers_of, only_to_look, predict_and_compare
 from fastbackprop._explain.names import image_shape_of, names_of
 from fastbackprop._explain.parts import After, LayerExplanation
+from fastbackprop._explain.playable import settings_of
 from fastbackprop._explain.samples import Samples, data_of
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.output import Output
 
-__all__ = ["explain", "explain_step"]
+__all__ = ["explain", "explain_step", "shown_names"]
 
 
 @in_exact_mode
@@ -88,17 +89,26 @@ def explain(
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare = as_loss_or_function(loss)
     samples = data_of(model, x, y, compare)
-    if feature_names is None:
-        feature_names = samples.names
-    shown = {
-        "feature_names": names_of("feature_names", feature_names, model.n_in, "the model's n_in"),
-        "class_names": names_of("class_names", class_names, model.n_out, "the model's n_out"),
-        "image_shape": image_shape_of(image_shape, model.n_in),
-    }
+    names = samples.names if feature_names is None else feature_names
+    shown = shown_names(model, names, class_names, image_shape)
     model_copy, optimizer = copy.deepcopy(model), SGD(rate)
     return explain_step(
         model_copy, samples, compare, optimizer, lambda: optimizer.step(model_copy), **shown
     )
+
+
+def shown_names(
+    model: Sequential,
+    feature_names: Sequence[str] | None,
+    class_names: Sequence[str] | None,
+    image_shape: tuple[int, int] | None,
+) -> dict[str, Any]:
+    """Check what inputs and outputs are called, and what they look like."""
+    return {
+        "feature_names": names_of("feature_names", feature_names, model.n_in, "the model's n_in"),
+        "class_names": names_of("class_names", class_names, model.n_out, "the model's n_out"),
+        "image_shape": image_shape_of(image_shape, model.n_in),
+    }
 
 
 def explain_step(
@@ -110,7 +120,7 @@ def explain_step(
     **shown: Any,
 ) -> Explanation:
     """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""
-    n_forwards = model._parameters.n_forwards
+    settings, n_forwards = settings_of(model, compare, optimizer), model._parameters.n_forwards
     with only_to_look(model):
         y_hat, cost, d = predict_and_compare(model, samples, compare)
         rate, y = optimizer.learning_rate, samples.target_rows(model.n_out)
@@ -136,6 +146,7 @@ def explain_step(
         d_x=d_x,
         layers=[LayerExplanation(**values) for values in layers],
         after=after,
+        settings=settings,
         **shown,
     )
 

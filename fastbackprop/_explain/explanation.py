@@ -52,6 +52,8 @@ class Explanation(HtmlPage):
     feature_names, class_names, image_shape : list, list, tuple, each or None
         Names of the inputs and of the outputs, and the shape (rows, columns) of the image that an x
         is: for the page and the picture.
+    settings : dict or None
+        Loss and optimizer as the page computes them; None where it can't.
 
     Examples
     --------
@@ -79,6 +81,7 @@ class Explanation(HtmlPage):
         self.feature_names: list[str] | None = values.get("feature_names")
         self.class_names: list[str] | None = values.get("class_names")
         self.image_shape: tuple[int, int] | None = values.get("image_shape")
+        self.settings: dict[str, Any] | None = values.get("settings")
         self.layers: list[LayerExplanation] = values["layers"]
         self.after: After = values["after"]
         self.blame = shares_of(self.d_x, self.layers)

@@ -161,7 +161,8 @@ def _step(
         "after": {
             name: _plain(data["after"][name])
             for name in ("cost", "predicted_cost", "falls", "verdict")
-        },
+        }
+        | {"y_hat": _plain(data["after"]["y_hat"][samples[:, None], neurons[-1]])},
         "worst": [{**x, "share": _plain(x["share"])} for x in data["worst"]],
         "layers": layers,
     }

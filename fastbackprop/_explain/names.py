@@ -5,7 +5,7 @@ from typing import Any
 
 from fastbackprop._core.validation import check_integer
 
-__all__ = ["image_shape_of", "names_of"]
+__all__ = ["image_shape_of", "names_of", "names_on_page"]
 
 
 def names_of(what: str, names: Sequence[Any] | None, n: int, n_what: str) -> list[str] | None:
@@ -32,3 +32,16 @@ def image_shape_of(shape: Sequence[int] | None, n_in: int) -> tuple[int, int] | 
             f"image_shape must have {n_in} pixels (the model's n_in), got {rows} x {columns}."
         )
     return rows, columns
+
+
+def names_on_page(e: Any, shown: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page embeds of an Explanation's names, for the neurons that are shown."""
+
+    def some(names: list[str] | None, indices: list[int]) -> list[str] | None:
+        return None if names is None else [names[i] for i in indices]
+
+    return {
+        "inputNames": some(e.feature_names, shown["shown"][0]),
+        "outputNames": some(e.class_names, shown["shown"][-1]),
+        "image": None if e.image_shape is None else list(e.image_shape),
+    }
