@@ -83,14 +83,16 @@ def diagnose(
     if rate is not None:
         check_held("learning_rate", rate, model.dtype)
     compare = as_loss_or_function(loss)
-    return look(copy.deepcopy(model), data_of(model, X, y, compare, "X"), compare, rate)
+    return look(
+        copy.deepcopy(model), data_of(model, X, y, compare, "X", is_whole=False), compare, rate
+    )
 
 
 def look(model: Sequential, samples: Samples, compare: Loss, rate: float | None) -> Diagnosis:
     """Diagnose a copy of a model with checked data; the copy is spent afterwards."""
     n = len(samples)
-    if n > MOST_ROWS:
-        samples = samples.take(np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS]))
+    some = np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS])
+    samples = samples.take(slice(None) if n <= MOST_ROWS else some)
     findings = _data_findings(model, samples, compare)
     overflows, cost, layers = _predict_compare_blame(model, samples, compare)
     if overflows:

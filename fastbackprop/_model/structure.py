@@ -118,7 +118,9 @@ class Structure:
         """
         set_flat(self._parameters, flat)
 
-    def _as_rows(self, X: Any, check_finite: bool, may_be_row: bool = True) -> tuple[Rows, bool]:
+    def _as_rows(
+        self, X: Any, check_finite: bool, may_be_row: bool = True, scale: float = 1.0
+    ) -> tuple[Rows, bool]:
         """Return the rows of X, not converted yet, and whether X is one row by itself."""
         return as_rows(
             "X",
@@ -129,6 +131,8 @@ class Structure:
             may_be_row=may_be_row,
             check_finite=check_finite,
             features=self._feature_names,
+            scale=scale,
+            may_be_sparse=True,
         )
 
     @property

@@ -13,8 +13,9 @@ from fastbackprop._compare.weights import ClassWeight
 from fastbackprop._core.arrays import feature_names
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.random import RawWords
+from fastbackprop._core.rows import Rows
 from fastbackprop._core.threads import check_n_threads
-from fastbackprop._core.validation import check_integer, check_seed, check_true_false
+from fastbackprop._core.validation import check_integer, check_real, check_seed, check_true_false
 from fastbackprop._correct.clipping import Clipping, check_limit
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import as_optimizer
@@ -161,8 +162,15 @@ class Trainer:
         return self._batch_size
 
     def _data(
-        self, X: Any, y: Any, sample_weight: Any, check_finite: bool, *, is_step: bool = False
-    ) -> tuple[np.ndarray, Targets]:
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        check_finite: bool,
+        *,
+        is_step: bool = False,
+        scale: float = 1.0,
+    ) -> tuple[np.ndarray | Rows, Targets]:
         """X and y in the kernels' form, or a complaint; nothing has changed yet."""
         rows, targets = as_samples(
             self._model,
@@ -174,9 +182,13 @@ class Trainer:
             sample_weight=sample_weight,
             check_finite=check_finite,
             may_learn=not is_step,
+            scale=scale,
         )
         targets = self._class_weights.on(targets, self._model.dtype, are_all=not is_step)
-        return rows.whole(), targets
+        if is_step or rows.is_ready:
+            return rows.whole(), targets
+        rows.check()
+        return rows.whole() if rows.is_ready else rows, targets
 
     def fit(
         self,
@@ -192,13 +204,16 @@ class Trainer:
         progress_bar: bool | None = None,
         on_epoch_end: Callable[[History], object] | None = None,
         check_finite: bool = True,
+        scale: float = 1.0,
     ) -> History:
         """Train on all samples, again and again.
 
         Parameters
         ----------
         X : array-like of shape (n, n_in)
-            Inputs; not copied if C-contiguous and of the model's dtype.
+            Inputs; not copied. Rows of another dtype or layout than the kernels want (a file of
+            uint8 that is mapped into memory, for instance), and those of a matrix of scipy.sparse,
+            are converted batch by batch; the bits are those of the array converted beforehand.
         y : array-like of shape (n,) or (n, n_out)
             Targets: for cross entropy labels (n,), one-hot or probabilities (n, n_out); else
             numbers, (n,) for one output. Labels are indices of outputs where all are integers from
@@ -228,6 +243,10 @@ class Trainer:
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
+        scale : float, default=1.0
+            What the numbers of X (and of the validation's) are multiplied by, in double, before
+            they become the model's dtype: 1 / 255 for pixels of uint8. ``predict`` must be told
+            the same.
 
         Returns
         -------
@@ -264,13 +283,20 @@ class Trainer:
         size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
         shuffle = check_true_false("shuffle", shuffle)
         drop_last = check_true_false("drop_last", drop_last)
-        rows, targets = self._data(X, y, sample_weight, check_finite)
+        scale = check_real("scale", scale)
+        rows, targets = self._data(X, y, sample_weight, check_finite, scale=scale)
         names = feature_names(X)
         validation = (
             None
             if validation_data is None
             else check_validation(
-                self._model, self._loss, validation_data, check_finite, targets.classes, names
+                self._model,
+                self._loss,
+                validation_data,
+                check_finite,
+                targets.classes,
+                names,
+                scale,
             )
         )
         if on_epoch_end is not None and not callable(on_epoch_end):
@@ -423,7 +449,13 @@ class Trainer:
         return targets.mean_of(cost)
 
     def evaluate(
-        self, X: Any, y: Any, *, sample_weight: Any = None, check_finite: bool = True
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        check_finite: bool = True,
+        scale: float = 1.0,
     ) -> dict[str, float]:
         """Compare the model's predictions with y, without training.
 
@@ -437,6 +469,8 @@ class Trainer:
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
+        scale : float, default=1.0
+            What the numbers of X are multiplied by, as in ``fit``.
 
         Returns
         -------
@@ -451,7 +485,13 @@ class Trainer:
             As in ``fit``, or if a weight isn't finite.
         """
         samples = as_samples(
-            self._model, self._loss, X, y, sample_weight=sample_weight, check_finite=check_finite
+            self._model,
+            self._loss,
+            X,
+            y,
+            sample_weight=sample_weight,
+            check_finite=check_finite,
+            scale=check_real("scale", scale),
         )
         check_weights(self._model._parameters)
         return evaluate(self._model, self._loss, samples, self._loop.n_threads)
