@@ -1,19 +1,24 @@
 """Diagnosis: the findings of ``diagnose``, as text, dict and HTML."""
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._explain.html_page import HtmlPage
 
-__all__ = ["Diagnosis", "Finding", "named"]
+__all__ = ["Diagnosis", "Finding"]
 
 STYLE = """:root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 1rem auto; padding: 0 1rem;
+overflow-wrap: anywhere }
 table { border-collapse: collapse; width: 100% } th, td { text-align: left; vertical-align: top;
 padding: .5rem; border-bottom: 1px solid #8886 }
-td:nth-child(3) { font-variant-numeric: tabular-nums }"""
+td { font-variant-numeric: tabular-nums }
+.wide { overflow-x: auto }
+@media (max-width: 640px) { body > table thead { position: absolute; clip-path: inset(50%) }
+body > table tr { display: block; padding: .75rem 0; border-bottom: 1px solid #8886 }
+body > table td { display: block; padding: .1rem 0; border: 0 }
+body > table td:first-child { font-weight: 600 } }"""
 
 
 class Finding(NamedTuple):
@@ -26,16 +31,6 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name}, {self.where}: {self.value:.3g}. {self.advice}"
-
-
-def named(findings: Iterable[Finding], names: Sequence[str] | None) -> Iterator[Finding]:
-    """Yield findings of inputs that call them by their names too: ``x[3] 'age'``."""
-    for finding in findings:
-        if names is None:
-            yield finding
-            continue
-        where = re.sub(r"x\[(\d+)\]", lambda x: f"{x[0]} {names[int(x[1])]!r}", finding.where)
-        yield finding._replace(where=where)
 
 
 class Diagnosis(HtmlPage):
@@ -132,9 +127,11 @@ class Diagnosis(HtmlPage):
 
     def _page(self) -> str:
         return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Diagnosis</title>'
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>Diagnosis</title>"
             f"<style>{STYLE}</style></head><body><h1>Diagnosis</h1>{self._repr_html_()}"
-            f"<h2>Layers</h2>{self._layers_html()}"
+            f'<h2>Layers</h2><div class="wide">{self._layers_html()}</div>'
             f"<p>{self.n_rows:,} of {self.of_rows:,} rows were looked at.</p></body></html>\n"
         )
 

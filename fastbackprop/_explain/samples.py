@@ -1,7 +1,6 @@
 """Samples of an explanation: x and y, checked, in the form of the model and the loss."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.samples import as_samples
-from fastbackprop._core.arrays import as_numeric, feature_names
+from fastbackprop._core.validation import as_numeric
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["Samples", "data_of", "one_hot"]
@@ -25,7 +24,6 @@ class Samples:
     rows: np.ndarray  # or Rows, of which who looks at them takes some
     targets: np.ndarray
     are_labels: bool
-    names: Sequence[str] | None = None  # of the columns of x
 
     @classmethod
     def of(cls, rows: Any, targets: Targets) -> "Samples":
@@ -40,7 +38,7 @@ class Samples:
 
     def take(self, index: slice | np.ndarray) -> "Samples":
         """Return some of the samples; a slice copies nothing."""
-        return Samples(self.rows[index], self.targets[index], self.are_labels, self.names)
+        return Samples(self.rows[index], self.targets[index], self.are_labels)
 
     def target_rows(self, n_out: int) -> np.ndarray:
         """Return the targets as rows of numbers, labels as one-hot rows; never the array itself."""
@@ -64,8 +62,7 @@ def data_of(
     )
     if not is_whole:
         rows.check()
-    samples = Samples.of(rows.whole() if is_whole else rows, targets)
-    return replace(samples, names=model.feature_names or feature_names(x))
+    return Samples.of(rows.whole() if is_whole else rows, targets)
 
 
 def one_hot(labels: np.ndarray, n_classes: int, dtype: np.dtype) -> np.ndarray:
