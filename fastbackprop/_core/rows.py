@@ -124,6 +124,8 @@ class Rows:
         Whether NaN and infinity are refused, when their rows are asked for.
     scale : float, default=1.0
         What each number is multiplied by, in double, before it is rounded to dtype.
+    index : ndarray, optional
+        Which rows of ``base`` these are.
     """
 
     def __init__(
@@ -134,16 +136,19 @@ class Rows:
         names: list[Any] | None = None,
         check_finite: bool = True,
         scale: float = 1.0,
+        index: np.ndarray | None = None,
     ) -> None:
         self._what = what
         self._names = names
         self._check_finite = check_finite
         self._scale = scale
+        self._index = index
         self.base = base
         self.dtype = dtype
 
     def __len__(self) -> int:
-        return int(self.base.shape[0])  # sparse matrices have no len
+        # Sparse matrices have no len.
+        return int(self.base.shape[0]) if self._index is None else len(self._index)
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         """Return some rows, converted; of an array that is ready a slice copies nothing."""
@@ -181,7 +186,7 @@ class Rows:
         Rows that are one part are converted too, so that they are only once.
         """
         if len(self) <= self.rows_in(PART):
-            self.base, self._scale = self.whole(), 1.0
+            self.base, self._scale, self._index = self.whole(), 1.0, None
         elif self._check_finite and (self.base.dtype.kind == "f" or self._scale != 1):
             for _ in self.parts(self.rows_in(PART)):
                 pass
@@ -189,8 +194,15 @@ class Rows:
 
     def copy(self) -> "Rows":
         """Return the same rows in memory of their own."""
+        return self._with(self.base.copy(), self._index)
+
+    def chosen(self, index: np.ndarray) -> "Rows":
+        """Return the rows with these numbers, which are copied when they are asked for."""
+        return self._with(self.base, index if self._index is None else self._index[index])
+
+    def _with(self, base: Any, index: np.ndarray | None) -> "Rows":
         return Rows(
-            self._what, self.base.copy(), self.dtype, self._names, self._check_finite, self._scale
+            self._what, base, self.dtype, self._names, self._check_finite, self._scale, index
         )
 
     @property
@@ -201,7 +213,7 @@ class Rows:
     @property
     def is_ready(self) -> bool:
         """Whether the rows are as the kernels want them, where they lie."""
-        if self.is_sparse or self._scale != 1:
+        if self.is_sparse or self._scale != 1 or self._index is not None:
             return False
         flags = self.base.flags
         return bool(self.base.dtype == self.dtype and flags.c_contiguous and flags.aligned)
@@ -214,7 +226,7 @@ class Rows:
     def _converted(
         self, rows: slice | np.ndarray, buffer: np.ndarray | None, origin: tuple[int, ...]
     ) -> np.ndarray:
-        numbers = self.base[rows]
+        numbers = self.base[rows if self._index is None else self._index[rows]]
         if self.is_sparse:
             numbers = numbers.toarray()
         return convert(

@@ -1,6 +1,6 @@
 """What a fit works on, checked before anything changes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,9 +8,11 @@ import numpy as np
 from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.samples import Checked, as_samples
+from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.rows import Rows
 from fastbackprop._model.sequential import Sequential
-from fastbackprop._train.history import History
+from fastbackprop._train.callbacks import Callbacks
+from fastbackprop._train.measures import Measure
 
 __all__ = ["FitPlan", "TrainingData", "check_validation"]
 
@@ -53,6 +55,14 @@ class TrainingData(NamedTuple):
         some = slice(first, last) if self.order is None else self.order[first:last]
         return Part(self.rows[some], self.targets[some], None, 0, last - first)
 
+    def total_of(self, first: int, last: int) -> float:
+        """Return what the cost of some rows of the epoch is divided by: see Targets.total."""
+        divisor = self.targets.weights if self.targets.shares is None else self.targets.shares
+        if divisor is None:
+            return float(last - first)
+        some: Any = slice(first, last) if self.order is None else self.order[first:last]
+        return kernels(divisor.dtype).sum_costs(np.ascontiguousarray(divisor[some]), 0.0)
+
     def take(self, rows: np.ndarray) -> "TrainingData":
         """Return one batch of the rows with these numbers."""
         return TrainingData(self.rows[rows], self.targets[rows], None, len(rows))
@@ -80,9 +90,15 @@ class FitPlan(NamedTuple):
     data: TrainingData
     epochs: int
     validation: Checked | None
-    shows_bar: bool
-    on_epoch_end: Callable[[History], object] | None
-    feature_names: list[str] | None = None
+    callbacks: Callbacks
+    measures: tuple[Measure, ...] = ()
+    measured: Checked | None = None  # what metrics of training compare with
+    feature_names: Sequence[str] | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many steps an epoch has."""
+        return -(-self.data.n_used // self.data.batch_size)
 
 
 def check_validation(

@@ -3,19 +3,18 @@
 import copy
 import time
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DiagnosisWarning
 from fastbackprop._core.random import RawWords
+from fastbackprop._correct.schedule import Position, is_schedule, table_of
 from fastbackprop._train.data import FitPlan, TrainingData
-from fastbackprop._train.evaluation import evaluate, figures_from
+from fastbackprop._train.evaluation import evaluate, figures_from, measure
 from fastbackprop._train.loop import Loop
-from fastbackprop._train.progress import figures_of, show_progress
 from fastbackprop._train.rate_search import LearningRateSearch, sweep
-from fastbackprop._train.state import TrainingState
+from fastbackprop._train.state import TrainingState, validated_weights
 
 __all__ = ["Fitting"]
 
@@ -40,17 +39,14 @@ class Fitting:
 
     def run(self, plan: FitPlan, state: TrainingState) -> None:
         """Do the epochs, in the model's lock."""
-        data, history = plan.data, state.history
-        with show_progress(plan.shows_bar, plan.epochs * data.n_used) as bar:
-            self._diagnose(data)
-            for epoch in range(1, plan.epochs + 1):
-                bar.set_description_str(f"epoch {epoch}/{plan.epochs}", refresh=False)
-                self._epoch(plan, state, bar.update)
-                state.best.note(epoch, history.loss[-1])
-                self._diagnose(data)
-                bar.set_postfix_str(figures_of(history), refresh=False)
-                if plan.on_epoch_end is not None:
-                    plan.on_epoch_end(history)
+        plan.callbacks.begin()
+        self._diagnose(plan.data)
+        while state.epoch < plan.epochs and not plan.callbacks.want_end:
+            if not self._epoch(plan, state):
+                break
+            state.best.note(state.epoch, state.history.loss[-1])
+            self._diagnose(plan.data)
+            plan.callbacks.epoch_end(state.history)
 
     def try_rates(self, data: TrainingData, rates: np.ndarray) -> LearningRateSearch:
         """Train with each of the rates in turn; nothing is put back."""
@@ -58,20 +54,46 @@ class Fitting:
         self._shuffle(data.order)
         return sweep(self._loop, data, rates, data.order)
 
-    def _epoch(self, plan: FitPlan, state: TrainingState, done: Callable[[int], object]) -> None:
-        """One pass over the data, with its line in the history."""
+    def _epoch(self, plan: FitPlan, state: TrainingState) -> bool:
+        """One pass over the data, with its line in the history; returns whether it came to its end.
+
+        An epoch that a callback has cut short has no line.
+        """
         start = time.perf_counter()
         state.begin_epoch(self.generator.__getstate__())
         self._shuffle(plan.data.order)
-        self._loop.epoch(plan.data, state, done)
+        self._loop.epoch(plan, state)
         seconds = time.perf_counter() - start
-        model, loss, sums = self._loop.model, self._loop.loss, state.sums
-        targets = plan.data.used_targets
-        figures = figures_from(model, loss, sums.cost, sums.n_right, targets)
-        if plan.validation is not None:
-            measured = evaluate(model, loss, plan.validation, self._loop.n_threads)
-            figures |= {f"validation_{name}": value for name, value in measured.items()}
+        if state.sums.row < plan.data.n_used:
+            return False
+        plan.callbacks.before_validation()
+        figures = self._figures(plan, state)
         state.history._note(**figures, seconds=seconds)
+        return True
+
+    def _figures(self, plan: FitPlan, state: TrainingState) -> dict[str, float]:
+        """Return what an epoch has measured, and what is measured behind it."""
+        model, loss, sums = self._loop.model, self._loop.loss, state.sums
+        figures = figures_from(model, loss, sums.cost, sums.n_right, plan.data.used_targets)
+        threads = self._loop.n_threads
+        with validated_weights(state):
+            if plan.measured is not None:
+                figures |= measure(model, loss, plan.measured, threads, plan.measures)
+            if plan.validation is not None:
+                others = evaluate(model, loss, plan.validation, threads, plan.measures)
+                figures |= {f"validation_{name}": value for name, value in others.items()}
+        return figures | self._rate(plan, state)
+
+    def _rate(self, plan: FitPlan, state: TrainingState) -> dict[str, float]:
+        """Return the learning rate of the epoch's last step, where it changes by itself."""
+        rate = self._loop.optimizer.learning_rate
+        if not is_schedule(rate):
+            return {}
+        length = plan.steps_per_epoch
+        fit_step = state.epoch * length - 1
+        step = state.optimizer_state.n_steps - 1
+        position = Position(step, fit_step, state.epochs * length, state.history)
+        return {"learning_rate": float(table_of(rate, position, 1)[0])}
 
     def _shuffle(self, order: np.ndarray | None) -> None:
         """Put the rows into a new order, from the same start each time.

@@ -1,7 +1,9 @@
 """Trainer: the four steps over many batches, one call of the kernels for many steps."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from logging import Logger, LoggerAdapter
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from fastbackprop._compare.samples import as_samples
 from fastbackprop._compare.weights import ClassWeight
 from fastbackprop._core.arrays import feature_names
 from fastbackprop._core.finite import check_weights
+from fastbackprop._core.lock import run_then
 from fastbackprop._core.random import RawWords
 from fastbackprop._core.rows import Rows
 from fastbackprop._core.threads import check_n_threads
@@ -21,14 +24,16 @@ from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import as_optimizer
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.best import BestWeights
+from fastbackprop._train.callback import Callback
 from fastbackprop._train.class_weights import ClassWeights, check_classes_of
-from fastbackprop._train.data import FitPlan, TrainingData, check_validation
+from fastbackprop._train.data import FitPlan, TrainingData
 from fastbackprop._train.evaluation import evaluate
 from fastbackprop._train.fitting import Fitting
 from fastbackprop._train.history import History
 from fastbackprop._train.loop import Loop
+from fastbackprop._train.measures import MetricFunction, as_measures
 from fastbackprop._train.outcome import warn_of_useless_fit
-from fastbackprop._train.progress import wants_bar
+from fastbackprop._train.planning import plan_fit
 from fastbackprop._train.rate_search import LearningRateSearch, check_sweep
 from fastbackprop._train.state import TrainingState
 
@@ -83,6 +88,9 @@ class Trainer:
     ----------
     history : History
         The figures of the last fit, also where it was interrupted.
+    stop_training : bool
+        Whether the fit ends after the step at work: a callback or another thread may set it. Each
+        fit begins with False.
 
     Raises
     ------
@@ -101,6 +109,9 @@ class Trainer:
     >>> trainer.evaluate(X, y)["accuracy"]
     1.0
     """
+
+    stop_training = False
+    _state: TrainingState | None = None  # of the fit at work
 
     def __init__(
         self,
@@ -169,9 +180,22 @@ class Trainer:
         check_finite: bool,
         *,
         is_step: bool = False,
-        scale: float = 1.0,
     ) -> tuple[np.ndarray | Rows, Targets]:
         """X and y in the kernels' form, or a complaint; nothing has changed yet."""
+        rows, targets = self._samples(X, y, sample_weight, check_finite, is_step=is_step)
+        return rows, self._class_weights.on(targets, self._model.dtype, are_all=not is_step)
+
+    def _samples(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        check_finite: bool,
+        *,
+        is_step: bool = False,
+        scale: float = 1.0,
+    ) -> tuple[np.ndarray | Rows, Targets]:
+        """The same without weights of classes."""
         rows, targets = as_samples(
             self._model,
             self._loss,
@@ -184,7 +208,6 @@ class Trainer:
             may_learn=not is_step,
             scale=scale,
         )
-        targets = self._class_weights.on(targets, self._model.dtype, are_all=not is_step)
         if is_step or rows.is_ready:
             return rows.whole(), targets
         rows.check()
@@ -199,14 +222,18 @@ class Trainer:
         batch_size: int | None = None,
         sample_weight: Any = None,
         validation_data: tuple[Any, ...] | None = None,
+        validation_split: float = 0.0,
+        metrics: Iterable[str | MetricFunction] = (),
+        callbacks: Iterable[Callback] = (),
         shuffle: bool = True,
         drop_last: bool = False,
         progress_bar: bool | None = None,
         on_epoch_end: Callable[[History], object] | None = None,
         check_finite: bool = True,
+        log: bool | str | Logger | LoggerAdapter | None = None,
         scale: float = 1.0,
     ) -> History:
-        """Train on all samples, again and again.
+        """Train on all samples, again and again; another fit goes on where this one has ended.
 
         Parameters
         ----------
@@ -231,18 +258,35 @@ class Trainer:
             without weight counts as a step and changes nothing.
         validation_data : tuple (X, y) or (X, y, weights), optional
             Data that the model is evaluated on after each epoch, and the weights of its samples.
+        validation_split : float, default=0
+            Share of the samples that is taken for validation instead, and not trained on: drawn by
+            the trainer's seed, the same in each fit on the same data, and of classes from each its
+            share.
+        metrics : iterable of str and callables, optional
+            What is measured after each epoch besides the loss, on the training samples and on those
+            for validation: "accuracy", "top_k", "balanced_accuracy", "f1", "roc_auc", "mae",
+            "rmse", "r2" (see ``fastbackprop.metrics``; weighted where samples have weights), and
+            functions ``metric(y, y_hat)``: labels or numbers, and outputs, both (n,) where there is
+            one output. The history has them by name, as ``accuracy`` and ``validation_accuracy``.
+            Those of training take a forward pass over the samples.
+        callbacks : iterable of Callback, optional
+            What is done besides: ``EarlyStopping``, ``TimeBudget``, ``WeightAveraging``, or your
+            own.
         shuffle : bool, default=True
             Whether each epoch takes the samples in a new order.
         drop_last : bool, default=False
             Whether an epoch leaves out the samples behind its last whole batch; shuffled, those are
             others each time.
         progress_bar : bool, optional
-            None shows one where standard error is a terminal.
+            None shows one where standard error is a terminal, or in a notebook.
         on_epoch_end : callable, optional
-            Function that is called with the history after each epoch.
+            Function that is called with the history after each epoch, behind the callbacks.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
+        log : bool, str or Logger, optional
+            A logger of Python's ``logging``, or its name, which gets the figures of each epoch at
+            level INFO; True is that of "fastbackprop".
         scale : float, default=1.0
             What the numbers of X (and of the validation's) are multiplied by, in double, before
             they become the model's dtype: 1 / 255 for pixels of uint8. ``predict`` must be told
@@ -265,7 +309,8 @@ class Trainer:
         RuntimeError
             If another thread trains the model.
         KeyboardInterrupt
-            At Ctrl-C, after the step in hand; model and trainer can go on.
+            At Ctrl-C, after the step in hand, with a note on what is kept: all that was learned, or
+            the best epoch's weights of ``EarlyStopping``. Model and trainer can go on.
 
         Warns
         -----
@@ -279,51 +324,51 @@ class Trainer:
         million rows of one sign, up to 1 % off, over ten million up to 14 %. Take batches of fewer
         than some 100,000 rows, or ``dtype="float64"``; see the notes of ``Sequential``.
         """
-        epochs = check_integer("epochs", epochs)
-        size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
-        shuffle = check_true_false("shuffle", shuffle)
-        drop_last = check_true_false("drop_last", drop_last)
         scale = check_real("scale", scale)
-        rows, targets = self._data(X, y, sample_weight, check_finite, scale=scale)
-        names = feature_names(X)
-        validation = (
-            None
-            if validation_data is None
-            else check_validation(
-                self._model,
-                self._loss,
-                validation_data,
-                check_finite,
-                targets.classes,
-                names,
-                scale,
-            )
+        rows, targets = self._samples(X, y, sample_weight, check_finite, scale=scale)
+        plan = plan_fit(
+            self,
+            rows,
+            targets,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            metrics=metrics,
+            callbacks=callbacks,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            progress_bar=progress_bar,
+            on_epoch_end=on_epoch_end,
+            check_finite=check_finite,
+            log=log,
+            features=feature_names(X),
+            scale=scale,
         )
-        if on_epoch_end is not None and not callable(on_epoch_end):
-            raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}.")
-        if drop_last and size > len(rows):
-            raise ValueError(
-                f"batch_size must be at most {len(rows)}, the rows of X, with drop_last=True, got "
-                f"{size}."
-            )
-        order = np.empty(len(rows), np.int64) if shuffle else None
-        data = TrainingData(rows, targets, order, min(size, len(rows)), drop_last)
-        self._optimizer._check_fit(data.batch_size, len(rows))
-        plan = FitPlan(data, epochs, validation, wants_bar(progress_bar), on_epoch_end, names)
         return self._model._lock.run(self._fit, plan)
 
     def _fit(self, plan: FitPlan) -> History:
         """Do it, in the model's lock."""
         self._model._learn(plan.data.targets.classes, plan.feature_names)
-        parameters = self._model._parameters
+        parameters, data, callbacks = self._model._parameters, plan.data, plan.callbacks
         optimizer_state = self._optimizer._state(parameters)
         best = BestWeights(parameters, optimizer_state.buffer)
-        state = TrainingState(optimizer_state, best, plan.epochs)
-        self.history = state.history
-        self._fitting.run(plan, state)
-        data = plan.data
+        n_rows = plan.epochs * data.n_used
+        state = TrainingState(parameters, optimizer_state, best, plan.epochs, n_rows)
+        outer, stops = self._state, self.stop_training  # of a fit that this one is inside of
+        self.history, self._state, self.stop_training = state.history, state, False
+        try:
+            run_then(partial(self._fitting.run, plan, state), callbacks.settle)
+        except KeyboardInterrupt as error:
+            error.add_note(state.what_is_kept(callbacks.kept))
+            raise
+        finally:
+            callbacks.end()
+            self._state = outer
+            self.stop_training = self.stop_training if outer is None else stops
+        losses = state.history.loss[: state.kept]
         warn_of_useless_fit(
-            self._model, self._loss, data.rows, data.targets, state.history, data.batch_size
+            self._model, self._loss, data.rows, data.targets, losses, data.batch_size
         )
         return state.history
 
@@ -454,6 +499,7 @@ class Trainer:
         y: Any,
         *,
         sample_weight: Any = None,
+        metrics: Iterable[str | MetricFunction] = (),
         check_finite: bool = True,
         scale: float = 1.0,
     ) -> dict[str, float]:
@@ -466,6 +512,8 @@ class Trainer:
         sample_weight : array-like of shape (n,), optional
             How much the cost of each sample counts, as in ``fit``; ``class_weight`` has no part in
             this.
+        metrics : iterable of str and callables, optional
+            What is measured besides, as in ``fit``.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
@@ -476,8 +524,8 @@ class Trainer:
         -------
         dict
             ``loss``, the mean cost, and for classification ``accuracy``: the share of
-            samples (with binary cross entropy: of outputs) that were right. A loss that outgrows
-            the model's dtype is infinite or NaN.
+            samples (with binary cross entropy: of outputs) that were right; and the metrics by
+            name. A loss that outgrows the model's dtype is infinite or NaN.
 
         Raises
         ------
@@ -493,8 +541,9 @@ class Trainer:
             check_finite=check_finite,
             scale=check_real("scale", scale),
         )
+        measures = as_measures(metrics, self._loss, self._model.n_out)
         check_weights(self._model._parameters)
-        return evaluate(self._model, self._loss, samples, self._loop.n_threads)
+        return evaluate(self._model, self._loss, samples, self._loop.n_threads, measures)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self._optimizer._state(self._model._parameters).buffer
@@ -503,7 +552,7 @@ class Trainer:
         # together; else the weights that the model pickles are enough.
         arrays = [state, values] if lock.is_held_by_another() else [state]
         copies = lock.read(_copies, arrays)
-        return {**self.__dict__, "arrays": copies}
+        return {**self.__dict__, "_state": None, "arrays": copies}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         copies = state.pop("arrays")
