@@ -63,6 +63,7 @@ from fastbackprop._predict.initializers import (
     Zeros,
 )
 from fastbackprop._train.averaging import WeightAveraging
+from fastbackprop._train.batches import Batches
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.early_stopping import EarlyStopping
 from fastbackprop._train.explain_training import TrainingExplanation, explain_training
@@ -82,6 +83,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Batches",
     "BinaryCrossEntropy",
     "Callback",
     "Constant",

@@ -16,7 +16,7 @@ from fastbackprop._train.measures import Measure, as_measures
 from fastbackprop._train.progress import ProgressBar, wants_bar
 from fastbackprop._train.split import check_split, split_rows
 
-__all__ = ["plan_fit"]
+__all__ = ["all_callbacks", "figures_recorded", "plan_fit"]
 
 COPIED = 16 * 2**20  # bytes of rows, of which some are copied: larger ones are mapped files, maybe
 
@@ -57,13 +57,15 @@ def plan_fit(
     drop_last = check_true_false("drop_last", drop_last)
     share = check_split(validation_split, validation_data)
     measures = as_measures(metrics, loss, model.n_out)
-    called = Callbacks(trainer, _all_callbacks(callbacks, on_epoch_end, progress_bar, log))
+    called = Callbacks(trainer, all_callbacks(callbacks, on_epoch_end, progress_bar, log))
     validation = None
     if validation_data is not None:
         validation = check_validation(
             model, loss, validation_data, check_finite, targets.classes, features, scale
         )
-    called.check(_figures(loss.is_classification, measures, validation is not None or share > 0))
+    called.check(
+        figures_recorded(loss.is_classification, measures, validation is not None or share > 0)
+    )
     if share:
         train, held_out = split_rows(targets, share, loss, trainer._fitting.generator, model.dtype)
         validation = _as_checked(_chosen(rows, held_out), targets[held_out])
@@ -83,7 +85,7 @@ def plan_fit(
     return FitPlan(data, epochs, validation, called, measures, measured, features)
 
 
-def _all_callbacks(callbacks: Any, on_epoch_end: Any, progress_bar: Any, log: Any) -> list[Any]:
+def all_callbacks(callbacks: Any, on_epoch_end: Any, progress_bar: Any, log: Any) -> list[Any]:
     """Return the user's callbacks, and those that stand for other arguments."""
     bar = [ProgressBar()] if wants_bar(progress_bar) else []
     logger = as_logger(log)
@@ -91,7 +93,7 @@ def _all_callbacks(callbacks: Any, on_epoch_end: Any, progress_bar: Any, log: An
     return [*bar, *as_callbacks(callbacks, on_epoch_end), *lines]
 
 
-def _figures(
+def figures_recorded(
     is_classification: bool, measures: tuple[Measure, ...], validates: bool
 ) -> dict[str, bool]:
     """Return the names of all figures, and whether this fit records them."""

@@ -36,6 +36,7 @@ from fastbackprop._train.outcome import warn_of_useless_fit
 from fastbackprop._train.planning import plan_fit
 from fastbackprop._train.rate_search import LearningRateSearch, check_sweep
 from fastbackprop._train.state import TrainingState
+from fastbackprop._train.streaming import fit_stream, plan_stream
 
 __all__ = ["Trainer"]
 
@@ -194,6 +195,7 @@ class Trainer:
         *,
         is_step: bool = False,
         scale: float = 1.0,
+        which: str | None = None,
     ) -> tuple[np.ndarray | Rows, Targets]:
         """The same without weights of classes."""
         rows, targets = as_samples(
@@ -207,6 +209,7 @@ class Trainer:
             check_finite=check_finite,
             may_learn=not is_step,
             scale=scale,
+            names=("X", "y") if which is None else (f"X of {which}", f"y of {which}"),
         )
         if is_step or rows.is_ready:
             return rows.whole(), targets
@@ -371,6 +374,91 @@ class Trainer:
             self._model, self._loss, data.rows, data.targets, losses, data.batch_size
         )
         return state.history
+
+    def fit_batches(
+        self,
+        batches: Any,
+        *,
+        epochs: int = 1,
+        validation_data: tuple[Any, ...] | None = None,
+        metrics: Iterable[str | MetricFunction] = (),
+        callbacks: Iterable[Callback] = (),
+        progress_bar: bool | None = None,
+        on_epoch_end: Callable[[History], object] | None = None,
+        check_finite: bool = True,
+        log: bool | str | Logger | LoggerAdapter | None = None,
+    ) -> History:
+        """Train on batches as they come: from files, generators, other libraries' loaders.
+
+        Parameters
+        ----------
+        batches : iterable
+            Tuples or lists (X, y) or (X, y, weights) as for ``step``, each of which is one step:
+            ``Batches``, a list, a torch DataLoader, a generator; or a function that returns such an
+            iterable, which is called for each epoch.
+        epochs : int, default=1
+            Number of times that the batches are gone through.
+        validation_data : tuple (X, y) or (X, y, weights), optional
+            Data that the model is evaluated on after each epoch, as for ``fit``.
+        metrics : iterable of str or callable
+            Figures of the validation data, as for ``fit``; training records its loss, and for
+            classification its accuracy.
+        callbacks : iterable of Callback
+            As for ``fit``.
+        progress_bar : bool, optional
+            None shows one where standard error is a terminal, or in a notebook.
+        on_epoch_end : callable, optional
+            Function that is called with the history after each epoch.
+        check_finite : bool, default=True
+            Whether NaN and infinity are looked for in each batch.
+        log : bool, str or Logger, optional
+            As for ``fit``.
+
+        Returns
+        -------
+        History
+            The figures of each epoch, as of ``fit``; its loss is the weighted mean over the rows of
+            all batches.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument or the first batch doesn't fit, or ``epochs`` is more than 1 and the
+            iterable can be used once: the model has not changed. If a later batch doesn't fit: the
+            model keeps the steps before it.
+        DivergenceError, RuntimeError, KeyboardInterrupt
+            As in ``fit``.
+
+        Notes
+        -----
+        Labels other than indices need ``Trainer(classes=[...])``, and a schedule that goes over the
+        whole fit needs to know how long that is, by ``len(batches)`` or its own ``n_steps``.
+        Memory is that of one batch, or of the blocks that ``Batches`` reads at a time.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastbackprop as fb
+        >>> X = np.random.default_rng(0).normal(size=(100, 2))
+        >>> trainer = fb.Trainer(fb.mlp([2, 1], seed=0), "mean_squared_error", seed=0)
+        >>> batches = fb.Batches(X, X.sum(axis=1), batch_size=10, seed=0)
+        >>> len(trainer.fit_batches(batches, epochs=3))
+        3
+        >>> history = trainer.fit_batches((x[None], [x.sum()]) for x in X)
+        """
+        plan = plan_stream(
+            self,
+            batches,
+            epochs=epochs,
+            validation_data=validation_data,
+            metrics=metrics,
+            callbacks=callbacks,
+            progress_bar=progress_bar,
+            on_epoch_end=on_epoch_end,
+            check_finite=check_finite,
+            log=log,
+        )
+        return self._model._lock.run(fit_stream, self, plan)
 
     def find_learning_rate(
         self,
