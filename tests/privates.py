@@ -42,6 +42,7 @@ from fastbackprop._model.files import _digest as digest_of_file
 from fastbackprop._model.files import write_beside, write_model_file
 from fastbackprop._predict.initializers import normal, uniform
 from fastbackprop._predict.op import OpSpec
+from fastbackprop._train import data as data_of_training
 from fastbackprop._train import loop
 from fastbackprop._train.history import History
 from fastbackprop._train.progress import figures_of, show_progress
@@ -78,6 +79,7 @@ __all__ = [
     "cli_data",
     "composed_after",
     "copy_of",
+    "data_of_training",
     "digest_of_file",
     "dispatch",
     "figures_of",

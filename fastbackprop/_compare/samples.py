@@ -53,6 +53,7 @@ def as_samples(
     classes: Classes | None = None,
     features: Sequence[str] | None = None,
     may_learn: bool = False,
+    scale: float = 1.0,
 ) -> Checked:
     """Return X and y checked, or a complaint in one sentence; nothing has changed then.
 
@@ -83,6 +84,8 @@ def as_samples(
         Names that the columns of a frame must have, instead of the model's.
     may_learn : bool
         Whether labels may be those of classes that nobody has named yet.
+    scale : float
+        What X is multiplied by.
     """
     x_name, y_name = names
     rows, one_row = as_rows(
@@ -94,6 +97,8 @@ def as_samples(
         may_be_row=may_be_row,
         check_finite=check_finite,
         features=features or model._feature_names,
+        scale=scale,
+        may_be_sparse=True,
     )
     if len(rows) == 0 and not may_be_empty:
         raise ValueError(f"{x_name} must have at least one row, got 0.")

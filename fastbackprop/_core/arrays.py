@@ -14,8 +14,10 @@ __all__ = [
     "column_names",
     "feature_names",
     "is_missing",
+    "is_sparse",
     "place_words",
     "refuse_masked",
+    "sparse_rows",
 ]
 
 NUMBERS = "be an array of real numbers"
@@ -197,9 +199,21 @@ def _complain_of_mask(what: str, where: str) -> None:
     )
 
 
+def is_sparse(value: Any) -> bool:
+    """Return whether it is a matrix of scipy.sparse or of its like."""
+    return hasattr(value, "nnz") and hasattr(value, "tocsr")
+
+
+def sparse_rows(what: str, value: Any) -> Any:
+    """Return a sparse matrix with real numbers as CSR, whose rows are found quickly."""
+    if not _is_real(value.dtype):
+        raise TypeError(f"{what} must {NUMBERS}, got the dtype {value.dtype} of a sparse matrix.")
+    return value.tocsr()
+
+
 def _refuse_sparse(what: str, value: Any, must: str) -> None:
     """Refuse scipy.sparse and its like, which NumPy takes for one object without shape."""
-    if hasattr(value, "nnz") and hasattr(value, "tocsr"):
+    if is_sparse(value):
         raise TypeError(
             f"{what} must {must}, got the sparse {type(value).__name__} of shape {value.shape}; "
             f"pass it as a dense array, {what}.toarray(), or some of its rows at a time."

@@ -18,7 +18,7 @@ from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.inspection import layers_of, only_to_look, predict_and_compare
-from fastbackprop._explain.names import image_shape_of, names_of
+from fastbackprop._explain.names import columns_of, image_shape_of, names_of
 from fastbackprop._explain.parts import After, LayerExplanation
 from fastbackprop._explain.playable import settings_of
 from fastbackprop._explain.samples import Samples, data_of
@@ -89,7 +89,7 @@ def explain(
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare = as_loss_or_function(loss)
     samples = data_of(model, x, y, compare)
-    names = samples.names if feature_names is None else feature_names
+    names = feature_names or model.feature_names or columns_of(x)
     shown = shown_names(model, names, class_names, image_shape)
     model_copy, optimizer = copy.deepcopy(model), SGD(rate)
     return explain_step(
@@ -104,6 +104,8 @@ def shown_names(
     image_shape: tuple[int, int] | None,
 ) -> dict[str, Any]:
     """Check what inputs and outputs are called, and what they look like."""
+    if class_names is None and model.classes is not None and len(model.classes) == model.n_out:
+        class_names = model.classes.tolist()
     return {
         "feature_names": names_of("feature_names", feature_names, model.n_in, "the model's n_in"),
         "class_names": names_of("class_names", class_names, model.n_out, "the model's n_out"),

@@ -1,7 +1,6 @@
 """Samples of an explanation: x and y, checked, in the form of the model and the loss."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.samples import as_samples
-from fastbackprop._core.arrays import as_numeric, feature_names
+from fastbackprop._core.validation import as_numeric
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["Samples", "data_of", "one_hot"]
@@ -22,13 +21,12 @@ class Samples:
     Labels stay labels: whoever shows them chooses rows first, and makes rows of numbers of those.
     """
 
-    rows: np.ndarray
+    rows: np.ndarray  # or Rows, of which who looks at them takes some
     targets: np.ndarray
     are_labels: bool
-    names: Sequence[str] | None = None  # of the columns of x
 
     @classmethod
-    def of(cls, rows: np.ndarray, targets: Targets) -> "Samples":
+    def of(cls, rows: Any, targets: Targets) -> "Samples":
         """Take what a Loss made of y."""
         if targets.labels is not None:
             return cls(rows, targets.labels, are_labels=True)
@@ -40,7 +38,7 @@ class Samples:
 
     def take(self, index: slice | np.ndarray) -> "Samples":
         """Return some of the samples; a slice copies nothing."""
-        return Samples(self.rows[index], self.targets[index], self.are_labels, self.names)
+        return Samples(self.rows[index], self.targets[index], self.are_labels)
 
     def target_rows(self, n_out: int) -> np.ndarray:
         """Return the targets as rows of numbers, labels as one-hot rows; never the array itself."""
@@ -49,16 +47,22 @@ class Samples:
         return self.targets.reshape(len(self.targets), -1).copy()
 
 
-def data_of(model: Sequential, x: Any, y: Any, loss: Loss, name: str = "x") -> Samples:
-    """Check x and y, and bring them into the form of the model and the loss."""
+def data_of(
+    model: Sequential, x: Any, y: Any, loss: Loss, name: str = "x", *, is_whole: bool = True
+) -> Samples:
+    """Check x and y, and bring them into the form of the model and the loss.
+
+    Not ``is_whole`` leaves the rows of x to be converted when some are taken.
+    """
     is_number = isinstance(x, Real) or getattr(x, "shape", None) == ()
     value = np.atleast_1d(as_numeric(name, x)) if is_number else x
     loss._check_fits(model.layers[-1].activation, model.n_out)
     rows, targets = as_samples(
         model, loss, value, y, names=(name, "y"), may_be_row=True, may_learn=True
     )
-    samples = Samples.of(rows.whole(), targets)
-    return replace(samples, names=model.feature_names or feature_names(x))
+    if not is_whole:
+        rows.check()
+    return Samples.of(rows.whole() if is_whole else rows, targets)
 
 
 def one_hot(labels: np.ndarray, n_classes: int, dtype: np.dtype) -> np.ndarray:

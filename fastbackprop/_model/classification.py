@@ -29,6 +29,7 @@ class Classification(Prediction):
         *,
         check_finite: bool = True,
         n_threads: int | None = None,
+        scale: float = 1.0,
     ) -> np.ndarray:
         """Predict labels: of each row the class that is the most probable.
 
@@ -44,6 +45,8 @@ class Classification(Prediction):
             Whether NaN and infinity are looked for in X.
         n_threads : int, optional
             Number of threads, as for ``predict``.
+        scale : float, default=1.0
+            What the numbers of X are multiplied by, as for ``predict``.
 
         Returns
         -------
@@ -77,7 +80,7 @@ class Classification(Prediction):
                 f"predict_classes must have one output behind 'sigmoid' or 'identity', or several, "
                 f"got one behind {activation!r}."
             )
-        outputs = self.predict(X, check_finite=check_finite, n_threads=n_threads)
+        outputs = self.predict(X, check_finite=check_finite, n_threads=n_threads, scale=scale)
         if self.n_out > 1 and not is_sigmoid:
             indices = outputs.argmax(axis=-1)
         else:

@@ -203,7 +203,9 @@ class Structure:
         new = online._lock.read(blended, own, online._parameters, tau)
         self._lock.write(np.copyto, own.store, new)
 
-    def _as_rows(self, X: Any, check_finite: bool, may_be_row: bool = True) -> tuple[Rows, bool]:
+    def _as_rows(
+        self, X: Any, check_finite: bool, may_be_row: bool = True, scale: float = 1.0
+    ) -> tuple[Rows, bool]:
         """Return the rows of X, not converted yet, and whether X is one row by itself."""
         return as_rows(
             "X",
@@ -214,6 +216,8 @@ class Structure:
             may_be_row=may_be_row,
             check_finite=check_finite,
             features=self._feature_names,
+            scale=scale,
+            may_be_sparse=True,
         )
 
     @property

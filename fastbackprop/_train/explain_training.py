@@ -10,6 +10,7 @@ from fastbackprop._core.validation import check_integer
 from fastbackprop._explain.explain import explain_step
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.html_page import HtmlPage
+from fastbackprop._explain.names import columns_of
 from fastbackprop._explain.samples import data_of
 from fastbackprop._train.trainer import Trainer
 
@@ -128,7 +129,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
                     trainer._loss,
                     trainer.optimizer,
                     lambda: trainer.step(batch.rows, batch.targets),  # noqa: B023
-                    feature_names=samples.names,
+                    feature_names=trainer.model.feature_names or columns_of(X),
                 )
             )
         except (DivergenceError, ValueError):  # the data is fine: numbers have outgrown the dtype

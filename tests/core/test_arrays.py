@@ -94,25 +94,14 @@ def test_results_cannot_be_written_below_a_mask():
         model.predict(NUMBERS[0], out=masked(np.zeros(1, "f4"), 0))
 
 
-class Sparse:
-    """As much of scipy.sparse as is looked at."""
-
-    shape = (N, 3)
-    nnz = 4
-
-    def tocsr(self):
-        return self
-
-
-def test_sparse_matrices_get_a_sentence_that_says_so():
-    words = r"^X must be an array of real numbers, got the sparse Sparse of shape \(6, 3\); pass it"
-    for call in (network().predict, lambda X: network().forward(X)):
-        with pytest.raises(TypeError, match=words):
-            call(Sparse())
-    scipy = pytest.importorskip("scipy.sparse")
-    for matrix in (scipy.csr_matrix(NUMBERS), scipy.coo_array(NUMBERS)):
-        with pytest.raises(TypeError, match="got the sparse"):
-            network().predict(matrix)
+def test_sparse_matrices_are_refused_where_they_are_no_rows_of_inputs():
+    sparse = pytest.importorskip("scipy.sparse").csr_matrix(np.ones((N, 1)))
+    trainer = fb.Trainer(network(), "half_squared_error")
+    words = r"^y must be an array of real numbers, got the sparse csr_matrix of shape \(6, 1\);"
+    with pytest.raises(TypeError, match=words):
+        trainer.fit(NUMBERS, sparse)
+    with pytest.raises(TypeError, match=r"^sample_weight must be .* got the sparse"):
+        trainer.fit(NUMBERS, np.ones(N), sample_weight=sparse)
 
 
 @pytest.mark.parametrize("text", [["b", "a"] * 3, np.array(["b", "a"] * 3, object)], ids=repr)
