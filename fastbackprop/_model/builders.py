@@ -17,8 +17,9 @@ from fastbackprop._model.layers import check_layers
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.activations import ActivationFunction, described_activation
 from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.rules import UpdateRules
 
-__all__ = ["load", "mlp"]
+__all__ = ["load", "mlp", "model_in_file"]
 
 
 def mlp(
@@ -110,12 +111,20 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     MemoryError
         If the model needs more memory than there is; the file may be as good as ever.
     """
-    tensors, description = read_model_file(path)
+    return model_in_file(path, *read_model_file(path))
+
+
+def model_in_file(
+    path: str | os.PathLike[str], tensors: dict[str, np.ndarray], description: dict[str, Any]
+) -> Sequential:
+    """Return the model of what a file holds, or the errors of ``load``."""
     try:
         layers, arrays = [], []
         for i, x in enumerate(description["layers"]):
             activation = described_activation(x)
-            layers.append(Dense(x["n_in"], x["n_out"], activation, bias=x["bias"]))
+            rules = {name: x[name] for name in UpdateRules._fields if name in x}
+            layers.append(Dense(x["n_in"], x["n_out"], activation, bias=x["bias"], **rules))
+            layers[-1]._rules.check_held(np.dtype(description["dtype"]))
             shape = x["n_in"], x["n_out"]
             weight = tensors.pop(f"layers.{i}.weight")
             bias = tensors.pop(f"layers.{i}.bias") if x["bias"] else None

@@ -45,6 +45,10 @@ class Copies(Structure):
         After every error a file that was there is as it was. While another thread trains the
         model, what is saved are the weights of the end of a step.
         """
+        write_model_file(path, *self._in_file())
+
+    def _in_file(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the tensors of a model file, and the description of the model."""
         tensors, values = {}, self._copied_values()
         for i, place in enumerate(self._parameters.places):
             tensors[f"layers.{i}.weight"] = place.weight(values)
@@ -57,10 +61,11 @@ class Copies(Structure):
                 "n_out": x.n_out,
                 **describe_activation(x._activation),
                 "bias": x.has_bias,
+                **x._rules.described(),
             }
             for x in self._layers
         ]
-        write_model_file(path, tensors, {"dtype": self._dtype.name, "layers": description})
+        return tensors, {"dtype": self._dtype.name, "layers": description}
 
     def __getstate__(self) -> dict[str, Any]:
         """The layers, which bring their weights with them, and the user's own attributes."""

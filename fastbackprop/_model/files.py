@@ -2,7 +2,8 @@
 
 One file holds the tensors ``layers.0.weight``, ``layers.0.bias`` ... and, as text in
 the header, ``format`` ("fastbackprop"), ``version``, ``model`` (JSON: dtype and the
-layers) and ``sha256`` of that and all tensors, so that a flipped bit is noticed too.
+layers) and ``sha256`` of that and all tensors, so that a flipped bit is noticed too. A checkpoint
+is a model file with more in it: ``trainer`` (JSON), and tensors whose names begin with "trainer.".
 """
 
 import errno
@@ -21,9 +22,18 @@ import numpy as np
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.naming import layer_in_code
 
-__all__ = ["FORMAT_VERSION", "one_line", "read_model_file", "write_beside", "write_model_file"]
+__all__ = [
+    "FORMAT_VERSION",
+    "OF_TRAINER",
+    "one_line",
+    "read_checkpoint_file",
+    "read_model_file",
+    "write_beside",
+    "write_model_file",
+]
 
 FORMAT_VERSION = 1
+OF_TRAINER = "trainer."  # how names of tensors begin that are none of the model's
 TENSOR_TYPES = {"float32": "F32", "float64": "F64"}  # names of dtypes in safetensors
 
 
@@ -33,8 +43,8 @@ def one_line(text: object) -> str:
     return lines[0][:200].rstrip(".:")
 
 
-def _digest(tensors: dict[str, np.ndarray], model: str) -> str:
-    digest = hashlib.sha256(model.encode())
+def _digest(tensors: dict[str, np.ndarray], model: str, trainer: str = "") -> str:
+    digest = hashlib.sha256(model.encode() + trainer.encode())
     for name in sorted(tensors):
         array = tensors[name]
         digest.update(f"{name}:{array.dtype.name}:{array.shape};".encode())
@@ -49,8 +59,10 @@ def _in_code(name: str) -> str:
 
 
 def _not_finite(tensors: dict[str, np.ndarray]) -> str | None:
-    """Name the first number that isn't finite, as "nan in layers[0].weight[0, 1]"."""
+    """Name a model's first number that isn't finite, as "nan in layers[0].weight[0, 1]"."""
     for name, array in tensors.items():
+        if name.startswith(OF_TRAINER):
+            continue
         is_finite = np.isfinite(array)
         if not is_finite.all():
             place = np.unravel_index(int(np.argmin(is_finite)), array.shape)
@@ -59,9 +71,12 @@ def _not_finite(tensors: dict[str, np.ndarray]) -> str | None:
 
 
 def write_model_file(
-    path: str | os.PathLike[str], tensors: dict[str, np.ndarray], model: dict[str, Any]
+    path: str | os.PathLike[str],
+    tensors: dict[str, np.ndarray],
+    model: dict[str, Any],
+    trainer: dict[str, Any] | None = None,
 ) -> None:
-    """Write a model, as ``write_beside`` does.
+    """Write a model, or a checkpoint, as ``write_beside`` does.
 
     Raises
     ------
@@ -84,7 +99,9 @@ def write_model_file(
         "version": str(FORMAT_VERSION),
         "model": json.dumps(model),
     }
-    metadata["sha256"] = _digest(tensors, metadata["model"])
+    if trainer is not None:
+        metadata["trainer"] = json.dumps(trainer)
+    metadata["sha256"] = _digest(tensors, metadata["model"], metadata.get("trainer", ""))
     write_beside(path, _header(tensors, metadata), *(array.data for array in tensors.values()))
 
 
@@ -185,7 +202,21 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the tensors and the description of a model.
+    """Return the tensors and the description of a model, that of a checkpoint too.
+
+    Raises
+    ------
+    OSError, ModelFileError, MemoryError
+        As ``read_checkpoint_file``.
+    """
+    tensors, model, _ = read_checkpoint_file(path)
+    return {k: v for k, v in tensors.items() if not k.startswith(OF_TRAINER)}, model
+
+
+def read_checkpoint_file(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, Any] | None]:
+    """Return all tensors, the description of the model, and that of its trainer, if there is one.
 
     Raises
     ------
@@ -225,17 +256,19 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
                 f"{path} is damaged: {_in_code(name)} must be float32 or float64, "
                 f"got {array.dtype.name}."
             )
-    if metadata.get("sha256") != _digest(tensors, metadata.get("model", "")):
+    texts = metadata.get("model", ""), metadata.get("trainer", "")
+    if metadata.get("sha256") != _digest(tensors, *texts):
         raise ModelFileError(f"{path} is damaged: its checksum doesn't match.")
     if number := _not_finite(tensors):
         raise ModelFileError(f"{path} must hold finite weights, got {number}.")
     try:
         model = json.loads(metadata["model"])
+        trainer = json.loads(metadata["trainer"]) if "trainer" in metadata else None
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(
             f"{path} is damaged: its description can't be read ({one_line(error)})."
         ) from error
-    return tensors, model
+    return tensors, model, trainer
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:

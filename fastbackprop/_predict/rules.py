@@ -33,8 +33,12 @@ class UpdateRules(NamedTuple):
 
     def shown(self) -> list[str]:
         """Return what isn't the default, for a repr."""
+        return [f"{name}={value:g}" for name, value in self.described().items()]
+
+    def described(self) -> dict[str, float]:
+        """Return what isn't the default, for model files."""
         defaults = UpdateRules()._asdict()
-        return [f"{k}={v:g}" for k, v in self._asdict().items() if v != defaults[k]]
+        return {k: v for k, v in self._asdict().items() if v != defaults[k]}
 
 
 def check_rules(learning_rate_factor: Any, l1: Any, max_norm: Any) -> UpdateRules:

@@ -1,5 +1,7 @@
 """Where a fit is: what its steps advance."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -73,6 +75,10 @@ class TrainingState:
         Over the steps of the epoch.
     history : History
         The figures of the epochs that have ended.
+    begin : float
+        When the epoch at work began, by the clock of ``time.perf_counter``.
+    is_at_rest : bool
+        Whether all of this is of one moment: between steps, where others are told of them.
     """
 
     optimizer_state: OptimizerState
@@ -82,7 +88,28 @@ class TrainingState:
     random_state: Any = None
     sums: Sums = field(default_factory=Sums)
     history: History = field(default_factory=History)
+    begin: float = field(default_factory=time.perf_counter)
+    is_at_rest: bool = False
 
     def begin_epoch(self, random_state: Any) -> None:
         """Count the next epoch, whose rows are drawn from this state of the generator."""
         self.epoch, self.random_state, self.sums = self.epoch + 1, random_state, Sums()
+        self.begin = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """How long the epoch at work has taken."""
+        return time.perf_counter() - self.begin
+
+    @property
+    def is_between_epochs(self) -> bool:
+        """Whether the last epoch that began has ended."""
+        return self.epoch == len(self.history)
+
+    def tell(self, listener: Callable[..., object], *arguments: Any) -> None:
+        """Call somebody who may look at all of this, and write it down."""
+        self.is_at_rest = True
+        try:
+            listener(*arguments)
+        finally:
+            self.is_at_rest = False

@@ -1,8 +1,9 @@
 """Trainer: the four steps over many batches, one call of the kernels for many steps."""
 
 import copy
+import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.own_loss import LossFunction, OwnLoss, as_loss_or_function
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._compare.weights import ClassWeight
+from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.random import RawWords
 from fastbackprop._core.threads import check_n_threads
@@ -17,6 +19,7 @@ from fastbackprop._core.validation import check_integer, check_seed, check_true_
 from fastbackprop._correct.clipping import Clipping, check_limit
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import as_optimizer
+from fastbackprop._model.files import one_line, write_model_file
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.best import BestWeights
 from fastbackprop._train.class_weights import ClassWeights
@@ -26,8 +29,10 @@ from fastbackprop._train.fitting import Fitting
 from fastbackprop._train.history import History
 from fastbackprop._train.loop import Loop
 from fastbackprop._train.outcome import warn_of_useless_fit
+from fastbackprop._train.pending import Pending
 from fastbackprop._train.progress import wants_bar
 from fastbackprop._train.rate_search import LearningRateSearch, check_sweep
+from fastbackprop._train.saving import pack_fit, pack_trainer, read_checkpoint
 from fastbackprop._train.state import TrainingState
 
 __all__ = ["Trainer"]
@@ -129,6 +134,15 @@ class Trainer:
         self._loop = Loop(model, self._loss, self._optimizer, threads, clipping)
         self._fitting = Fitting(self._loop, generator, check_true_false("diagnose", diagnose))
         self.history = History()
+        self._settings = {
+            "batch_size": self._batch_size,
+            "n_threads": n_threads,
+            "class_weight": class_weight,
+            "clip_value": clip_value,
+            "clip_norm": clip_norm,
+        }
+        self._at_work: tuple[FitPlan, TrainingState] | None = None
+        self._pending: Pending | None = None
 
     @property
     def model(self) -> Sequential:
@@ -267,16 +281,25 @@ class Trainer:
         data = TrainingData(rows, targets, order, min(size, len(rows)), drop_last)
         self._optimizer._check_fit(data.batch_size, len(rows))
         plan = FitPlan(data, epochs, validation, wants_bar(progress_bar), on_epoch_end)
+        if self._pending is not None:
+            self._pending.check(plan)
         return self._model._lock.run(self._fit, plan)
 
     def _fit(self, plan: FitPlan) -> History:
         """Do it, in the model's lock."""
         parameters = self._model._parameters
         optimizer_state = self._optimizer._state(parameters)
-        best = BestWeights(parameters, optimizer_state.buffer)
-        state = TrainingState(optimizer_state, best, plan.epochs)
-        self.history = state.history
-        self._fitting.run(plan, state)
+        pending, self._pending = self._pending, None
+        if pending is None:
+            best = BestWeights(parameters, optimizer_state.buffer)
+            state = TrainingState(optimizer_state, best, plan.epochs)
+        else:
+            state = pending.begin(parameters, optimizer_state, self.history, plan.epochs)
+        self.history, self._at_work = state.history, (plan, state)
+        try:
+            self._fitting.run(plan, state)
+        finally:
+            self._at_work = None
         data = plan.data
         warn_of_useless_fit(
             self._model, self._loss, data.rows, data.targets, state.history, data.batch_size
@@ -368,7 +391,114 @@ class Trainer:
     def _reset(self) -> None:
         self._optimizer._state(self._model._parameters).buffer.fill(0)
         self._fitting.generator.restart()
-        self.history = History()
+        self.history, self._pending = History(), None
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Write all that it takes to go on: model, optimizer state, random state and history.
+
+        Called by a callback inside of ``fit``, it holds where that fit is too, in the middle of an
+        epoch as well: ``resume`` reads it, and the same call of ``fit`` finishes it, with the same
+        bits as if it had never stopped. ``fastbackprop.load`` reads the model alone.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced whole or left as it is, with its permissions, as by
+            ``Sequential.save``.
+
+        Raises
+        ------
+        ValueError
+            If a weight isn't finite.
+        TypeError
+            If the optimizer is of a class of your own.
+        RuntimeError
+            If a fit is at work and this is no callback of it.
+        OSError, MemoryError
+            As ``Sequential.save``.
+
+        See Also
+        --------
+        resume : The way back.
+        """
+        if self._model._lock.is_held_by_another() or not self._may_be_saved():
+            raise RuntimeError(
+                "save_checkpoint must be called by a callback of the fit at work, or where none "
+                "is, got a call from elsewhere."
+            )
+        self._model._lock.run(self._save_checkpoint, path)
+
+    def _may_be_saved(self) -> bool:
+        return self._at_work is None or self._at_work[1].is_at_rest
+
+    def _save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        tensors, description = self._model._in_file()
+        packed = pack_trainer(tensors, self._loop, self._fitting, self._settings, self.history)
+        if self._at_work is not None:
+            packed["fit"] = pack_fit(tensors, self._loop, *self._at_work)
+        write_model_file(path, tensors, description, packed)
+
+    @classmethod
+    def resume(
+        cls, path: str | os.PathLike[str], *, loss: Any = None, schedule: Any = None
+    ) -> Self:
+        """Return the trainer that a checkpoint holds, with its model; nothing in it is executed.
+
+        If it was written inside of a fit, the next ``fit(X, y, epochs=n, ...)`` goes on with that
+        one until there are n epochs, and returns the whole history; where nothing is left it
+        returns at once. ``reset`` forgets that fit.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file that ``save_checkpoint`` wrote.
+        loss : Loss or callable, optional
+            The loss, where it was a callable of your own, which a file can't hold.
+        schedule : schedule, callable or dict, optional
+            What stood for the learning rate, where that was or had a callable of your own; a dict
+            by names of settings where that was another one.
+
+        Returns
+        -------
+        Trainer
+            It goes on with the same bits, on other threads and other instruction sets with FMA too.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a callable is missing.
+        FileNotFoundError, ModelFileError, OSError, MemoryError
+            As ``load``.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import fastbackprop as fb
+        >>> path = os.path.join(tempfile.mkdtemp(), "checkpoint.safetensors")
+        >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+        >>> trainer = fb.Trainer(fb.mlp([1, 1], seed=0), "half_squared_error", "adam", seed=0)
+        >>> save = lambda history: len(history) == 2 and trainer.save_checkpoint(path)
+        >>> whole = trainer.fit(X, y, epochs=5, on_epoch_end=save)
+        >>> trainer = fb.Trainer.resume(path)
+        >>> trainer.fit(X, y, epochs=5).loss == whole.loss
+        True
+        """
+        saved = read_checkpoint(path, loss, schedule)
+        trainer = cls.__new__(cls)
+        try:
+            Trainer.__init__(
+                trainer, saved.model, saved.loss, saved.optimizer, seed=0, **saved.settings
+            )
+        except (TypeError, ValueError) as error:
+            if loss is not None or schedule is not None:
+                raise
+            raise ModelFileError(
+                f"{path} is damaged: its trainer can't be made ({one_line(error)})."
+            ) from error
+        trainer._fitting.generator.__setstate__(saved.generator)
+        trainer._fitting.diagnoses_left = saved.diagnoses_left
+        trainer.history, trainer._pending = saved.history, saved.pending
+        return trainer
 
     def step(
         self, X: Any, y: Any, *, sample_weight: Any = None, check_finite: bool = True
@@ -445,7 +575,7 @@ class Trainer:
         # together; else the weights that the model pickles are enough.
         arrays = [state, values] if lock.is_held_by_another() else [state]
         copies = lock.read(_copies, arrays)
-        return {**self.__dict__, "arrays": copies}
+        return {**self.__dict__, "_at_work": None, "arrays": copies}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         copies = state.pop("arrays")
