@@ -11,11 +11,12 @@ from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.own_loss import LossFunction, OwnLoss, as_loss_or_function
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._compare.weights import ClassWeight
+from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.random import RawWords
 from fastbackprop._core.threads import check_n_threads
-from fastbackprop._core.validation import check_integer, check_seed, check_true_false
+from fastbackprop._core.validation import check_integer, check_like, check_seed, check_true_false
 from fastbackprop._correct.clipping import Clipping, check_limit
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import as_optimizer
@@ -575,14 +576,25 @@ class Trainer:
         # together; else the weights that the model pickles are enough.
         arrays = [state, values] if lock.is_held_by_another() else [state]
         copies = lock.read(_copies, arrays)
-        return {**self.__dict__, "_at_work": None, "arrays": copies}
+        return {**own_attributes(self), "_at_work": None, "arrays": copies}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        copies = state.pop("arrays")
-        self.__dict__.update(state)
-        parameters = self._model._parameters
-        arrays = self._optimizer._state(parameters).buffer, parameters.values
-        for array, copy_of_array in zip(arrays, copies, strict=False):
+        """Take what ``__getstate__`` gave, checked: parts of their kind that fit each other."""
+        for name, kind in PARTS.items():
+            if not isinstance(state.get(name), kind):
+                got = type(state.get(name)).__name__
+                raise TypeError(
+                    f"{name.lstrip('_')} of a copied Trainer must be a {kind.__name__}, got {got}."
+                )
+        model, loss, optimizer = state["_model"], state["_loss"], state["_optimizer"]
+        loss._check_fits(model.layers[-1].activation, model.n_out)
+        parameters = model._parameters
+        arrays = optimizer._state(parameters).buffer, parameters.values
+        copies = state.get("arrays")
+        for array, copy_of_array in zip(arrays, copies or [None], strict=False):
+            check_like("optimizer state of a copied Trainer", copy_of_array, array)
+        set_own_attributes(self, state, {"arrays"})
+        for array, copy_of_array in zip(arrays, copies or (), strict=False):
             array[:] = copy_of_array
 
     def __repr__(self) -> str:
@@ -590,6 +602,18 @@ class Trainer:
             f"Trainer({self._model!r}, loss={self._loss.name!r}, {self._optimizer!r}, "
             f"batch_size={self._batch_size})"
         )
+
+
+# What pickles must bring.
+PARTS: dict[str, type] = {
+    "_model": Sequential,
+    "_loss": Loss,
+    "_optimizer": Optimizer,
+    "_loop": Loop,
+    "_fitting": Fitting,
+    "history": History,
+    "_batch_size": int,
+}
 
 
 def _copies(arrays: list[np.ndarray]) -> list[np.ndarray]:
