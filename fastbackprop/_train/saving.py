@@ -189,8 +189,10 @@ def _unpacked(
     settings = trainer["settings"]
     if isinstance(settings["class_weight"], list):
         settings = {**settings, "class_weight": dict(settings["class_weight"])}
-    figures = trainer["history"]
-    history = History(**{name: [float(x) for x in values] for name, values in figures.items()})
+    figures = {name: [float(x) for x in values] for name, values in trainer["history"].items()}
+    if len({len(values) for values in figures.values() if values}) > 1:
+        raise ValueError("all figures of the history must be of as many epochs")
+    history = History(**figures)
     fit = trainer["fit"]
     pending = None if fit is None else _pending(fit, unpacking, len(state), parameters, history)
     if unpacking.tensors:
@@ -227,9 +229,16 @@ def _pending(
             "shuffle": check_true_false("shuffle", fit["arguments"]["shuffle"]),
             "drop_last": check_true_false("drop_last", fit["arguments"]["drop_last"]),
         },
-        {name: fit["data"][name] for name in ("X", "validation_data")},
+        {
+            "X": _fingerprint(fit["data"]["X"]),
+            "validation_data": (
+                None
+                if fit["data"]["validation_data"] is None
+                else _fingerprint(fit["data"]["validation_data"])
+            ),
+        },
     )
-    n_rows = check_integer("rows", pending.data["X"]["rows"])
+    n_rows = pending.data["X"]["rows"]
     row, batch_size = pending.sums.row, pending.arguments["batch_size"]
     n_used = n_rows // batch_size * batch_size if pending.arguments["drop_last"] else n_rows
     if row > n_used or (row % batch_size and row < n_used):
@@ -237,6 +246,10 @@ def _pending(
     if pending.epoch - len(history) not in (0, 1) or pending.epoch > pending.epochs:
         raise ValueError(f"epoch must follow the {len(history)} of the history")
     return pending
+
+
+def _fingerprint(packed: dict[str, Any]) -> dict[str, Any]:
+    return {"rows": check_integer("rows", packed["rows"]), "sha256": str(packed["sha256"])}
 
 
 def _sums(row: Any, cost: Any, n_right: Any) -> Sums:
