@@ -37,9 +37,10 @@ from fastbackprop._correct.state import OptimizerState
 from fastbackprop._data.digits import load_digits
 from fastbackprop._explain.chain import _through_softmax as through_softmax
 from fastbackprop._model import files, prediction
+from fastbackprop._model.beside import write_beside
 from fastbackprop._model.copies import copy_of
 from fastbackprop._model.files import _digest as digest_of_file
-from fastbackprop._model.files import read_checkpoint_file, write_beside, write_model_file
+from fastbackprop._model.files import read_checkpoint_file, write_model_file
 from fastbackprop._model.flat import flat_of
 from fastbackprop._predict.initializers import normal, uniform
 from fastbackprop._predict.op import OpSpec

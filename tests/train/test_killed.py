@@ -75,7 +75,8 @@ while n < n_kills:
     if path.exists():
         fb.Trainer.resume(path)  # whole, whatever happened
 assert finish(path) == expected
-print("same", n_finished)
+left = {x.name for x in folder.iterdir()} - {"whole", "killed"}
+print("same", n_finished, len(left))
 """
 
 
@@ -87,7 +88,10 @@ def test_a_hundred_kills_at_random_moments_lead_to_the_same_bits(tmp_path):
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.startswith("same")
+    word, _, n_left = done.stdout.split()
+    assert word == "same"
+    if hasattr(os, "O_TMPFILE"):  # a file has its name beside the target for some microseconds
+        assert int(n_left) < KILLS / 10
 
 
 def saved(path):
