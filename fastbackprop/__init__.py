@@ -62,13 +62,18 @@ from fastbackprop._predict.initializers import (
     Uniform,
     Zeros,
 )
+from fastbackprop._train.averaging import WeightAveraging
+from fastbackprop._train.callback import Callback
+from fastbackprop._train.checkpoint import Checkpoint
+from fastbackprop._train.early_stopping import EarlyStopping
 from fastbackprop._train.explain_training import TrainingExplanation, explain_training
 from fastbackprop._train.history import History
 from fastbackprop._train.rate_search import LearningRateSearch
+from fastbackprop._train.time_budget import TimeBudget
 from fastbackprop._train.trainer import Trainer
 
 # isort: split
-from fastbackprop import schedules  # noqa: F401, the namespace
+from fastbackprop import metrics, schedules  # noqa: F401, the namespaces
 
 __version__ = "0.1.0"
 
@@ -79,6 +84,8 @@ __all__ = [
     "Adam",
     "AdamW",
     "BinaryCrossEntropy",
+    "Callback",
+    "Checkpoint",
     "Constant",
     "Cosine",
     "CrossEntropy",
@@ -86,6 +93,7 @@ __all__ = [
     "Diagnosis",
     "DiagnosisWarning",
     "DivergenceError",
+    "EarlyStopping",
     "Explanation",
     "FastbackpropError",
     "FocalCrossEntropy",
@@ -114,11 +122,13 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "Sequential",
+    "TimeBudget",
     "Trainer",
     "TrainingExplanation",
     "TrainingWarning",
     "Uniform",
     "Warmup",
+    "WeightAveraging",
     "Zeros",
     "clip_gradients",
     "diagnose",

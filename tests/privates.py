@@ -45,6 +45,7 @@ from fastbackprop._model.flat import flat_of
 from fastbackprop._predict.initializers import normal, uniform
 from fastbackprop._predict.op import OpSpec
 from fastbackprop._train import loop
+from fastbackprop._train.callback import Callback
 from fastbackprop._train.history import History
 from fastbackprop._train.progress import figures_of, show_progress
 
@@ -193,8 +194,13 @@ def generator_of(trainer):
 
 
 def at_pauses(trainer, listener):
-    """Call the listener after each call of the kernels, a step or many."""
-    trainer._fitting.on_pause = listener
+    """Call the listener after each call of the kernels, a step or many; give it to ``resume``."""
+
+    class AtPauses(Callback):
+        def _after_steps(self, trainer, n_rows):
+            listener()
+
+    trainer._callbacks = (AtPauses(),)
 
 
 def step_by_step(monkeypatch):

@@ -29,6 +29,7 @@ FLOORS = [
     "_explain",
     "_diagnose",
     "_train",
+    "metrics",
     "schedules",
     "__init__",
     "_cli",

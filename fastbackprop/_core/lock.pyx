@@ -146,3 +146,23 @@ cdef class TrainingLock:
             return function(*arguments)
         finally:
             self.count_reader(-1)
+
+
+def run_then(function, settle):
+    """Return ``function()``, and call ``settle()`` however that ends.
+
+    Ctrl-C can't come between the two, since there is only C. Where it comes into ``settle``, that
+    is called again, so it must be the same to call it twice; KeyboardInterrupt is raised behind it.
+    """
+    interrupt = None
+    try:
+        return function()
+    finally:
+        while True:
+            try:
+                settle()
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt

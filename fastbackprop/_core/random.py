@@ -45,6 +45,12 @@ class RawWords:
         self._n_drawn += size
         return words
 
+    def apart(self, size: int) -> np.ndarray:
+        """Return so many words of the same seed, always the same, that ``random_raw`` never has."""
+        generator = np.random.PCG64(0)
+        generator.state = self._first_state
+        return generator.jumped().random_raw(size)
+
     def restart(self) -> None:
         """Go back to before the first draw."""
         self.__setstate__((self._first_state, 0))

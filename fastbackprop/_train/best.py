@@ -8,7 +8,16 @@ import numpy as np
 
 from fastbackprop._core.buffers import Parameters, aligned_empty
 
-__all__ = ["BestWeights"]
+__all__ = ["BestWeights", "put_back"]
+
+
+def put_back(parameters: Parameters, state: np.ndarray, room: np.ndarray) -> None:
+    """Let weights and an optimizer's state be those of a copy.
+
+    In one call of C, which nothing can interrupt: they belong together.
+    """
+    size = parameters.values.size
+    deque(map(np.copyto, [parameters.values, state], [room[:size], room[size:]]), maxlen=0)
 
 
 class BestWeights:
@@ -48,6 +57,12 @@ class BestWeights:
         self._start, self.room = start, room if epoch else start
         self.epoch, self.loss = epoch, loss
 
+    def is_now(self) -> bool:
+        """Whether the best epoch is the one that has just ended."""
+        now = np.empty_like(self.room)
+        self._parameters.save(self._state, now)
+        return now.tobytes() == self.room.tobytes()
+
     def settle(self, loss_now: Callable[[], float]) -> None:
         """Go back to the start where the weights of the best epoch, already there, are worse.
 
@@ -67,11 +82,8 @@ class BestWeights:
         """Go back to the best epoch, or to the start if none has ended."""
         self._put_back(self.room)
 
-    def _put_back(self, copy: np.ndarray) -> None:
-        size = self._parameters.values.size
-        buffers = self._parameters.values, self._state
-        # One call of C, which nothing can interrupt: weights and state belong together.
-        deque(map(np.copyto, buffers, [copy[:size], copy[size:]]), maxlen=0)
+    def _put_back(self, room: np.ndarray) -> None:
+        put_back(self._parameters, self._state, room)
 
     def __str__(self) -> str:
         return f"of epoch {self.epoch}, the best" if self.epoch else "of before the fit"

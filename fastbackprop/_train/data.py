@@ -1,15 +1,16 @@
 """What a fit works on, checked before anything changes."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.samples import Checked, as_samples
+from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.rows import Rows
 from fastbackprop._model.sequential import Sequential
-from fastbackprop._train.history import History
+from fastbackprop._train.callbacks import Callbacks
+from fastbackprop._train.measures import Measure
 
 __all__ = ["FitPlan", "TrainingData", "check_validation"]
 
@@ -36,6 +37,14 @@ class TrainingData(NamedTuple):
             return self.targets
         return self.targets[slice(self.n_used) if self.order is None else self.order[: self.n_used]]
 
+    def total_of(self, first: int, last: int) -> float:
+        """Return what the cost of some rows of the epoch is divided by: see Targets.total."""
+        divisor = self.targets.weights if self.targets.shares is None else self.targets.shares
+        if divisor is None:
+            return float(last - first)
+        some: Any = slice(first, last) if self.order is None else self.order[first:last]
+        return kernels(divisor.dtype).sum_costs(np.ascontiguousarray(divisor[some]), 0.0)
+
     def take(self, rows: np.ndarray) -> "TrainingData":
         """Return one batch of the rows with these numbers."""
         return TrainingData(self.rows[rows], self.targets[rows], None, len(rows))
@@ -51,8 +60,14 @@ class FitPlan(NamedTuple):
     data: TrainingData
     epochs: int
     validation: Checked | None
-    shows_bar: bool
-    on_epoch_end: Callable[[History], object] | None
+    callbacks: Callbacks
+    measures: tuple[Measure, ...] = ()
+    measured: Checked | None = None  # what metrics of training compare with
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many steps an epoch has."""
+        return -(-self.data.n_used // self.data.batch_size)
 
 
 def check_validation(model: Sequential, loss: Loss, pair: Any, check_finite: bool) -> Checked:

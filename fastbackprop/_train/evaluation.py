@@ -8,21 +8,27 @@ from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.own_loss import OwnLoss
 from fastbackprop._compare.samples import Checked
 from fastbackprop._core.arithmetic import quotient
+from fastbackprop._core.buffers import empty
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._model.sequential import Sequential
+from fastbackprop._train.measures import Measure, measured
 
-__all__ = ["evaluate", "figures_from"]
+__all__ = ["evaluate", "figures_from", "measure"]
 
 
 def evaluate(
-    model: Sequential, loss: Loss, samples: Checked, n_threads: int | None
+    model: Sequential,
+    loss: Loss,
+    samples: Checked,
+    n_threads: int | None,
+    measures: tuple[Measure, ...] = (),
 ) -> dict[str, float]:
-    """Return the mean cost of samples, and for classification the accuracy."""
+    """Return the mean cost of samples, for classification the accuracy, and metrics."""
     rows, targets = samples
     if isinstance(loss, OwnLoss):
         y_hat = model.predict(rows.whole(), check_finite=False)
         cost, _ = loss(y_hat, targets.values, targets.weights)
-        return {"loss": cost}
+        return {"loss": cost} | measured(measures, loss, targets, y_hat)
     spec = loss._spec(model.n_out, model.dtype)
     costs = np.empty(len(rows), model.dtype)
 
@@ -39,7 +45,23 @@ def evaluate(
 
     n_right = model._run_over_rows(rows, n_threads, comparison)
     cost = kernels(model.dtype).sum_costs(costs, 0.0)
-    return figures_from(model, loss, cost, n_right, targets)
+    figures = figures_from(model, loss, cost, n_right, targets)
+    return figures | measure(model, loss, samples, n_threads, measures)
+
+
+def measure(
+    model: Sequential,
+    loss: Loss,
+    samples: Checked,
+    n_threads: int | None,
+    measures: tuple[Measure, ...],
+) -> dict[str, float]:
+    """Return nothing but metrics of samples."""
+    if not measures:
+        return {}
+    y_hat = empty("The predictions", (len(samples.rows), model.n_out), model.dtype)
+    model._run_over_rows(samples.rows, n_threads, lambda some: {"out": y_hat[some]})
+    return measured(measures, loss, samples.targets, y_hat)
 
 
 def figures_from(

@@ -2,20 +2,19 @@
 
 import copy
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DiagnosisWarning
 from fastbackprop._core.random import RawWords
+from fastbackprop._correct.schedule import Position, is_schedule, table_of
 from fastbackprop._train.data import FitPlan, TrainingData
-from fastbackprop._train.evaluation import evaluate, figures_from
+from fastbackprop._train.evaluation import evaluate, figures_from, measure
 from fastbackprop._train.loop import Loop
-from fastbackprop._train.progress import figures_of, show_progress
+from fastbackprop._train.pending import Pending
 from fastbackprop._train.rate_search import LearningRateSearch, sweep
-from fastbackprop._train.state import TrainingState
+from fastbackprop._train.state import TrainingState, validated_weights
 
 __all__ = ["Fitting"]
 
@@ -36,25 +35,21 @@ class Fitting:
     def __init__(self, loop: Loop, generator: RawWords, diagnoses: bool) -> None:
         self.generator = generator
         self._loop = loop
-        self.on_pause: Callable[[], object] | None = None  # heard some times in a second
         self.diagnoses_left = 2 if diagnoses else 0
 
-    def run(self, plan: FitPlan, state: TrainingState) -> None:
-        """Do the epochs, in the model's lock."""
-        data, history = plan.data, state.history
-        n_left = (plan.epochs - len(history)) * data.n_used
-        n_left -= 0 if state.is_between_epochs else state.sums.row
-        with show_progress(plan.shows_bar and n_left > 0, n_left) as bar:
-            if state.epoch == 0:
-                self._diagnose(data)
-            for epoch in range(len(history) + 1, plan.epochs + 1):
-                bar.set_description_str(f"epoch {epoch}/{plan.epochs}", refresh=False)
-                self._epoch(plan, state, lambda n_rows: self._pause(state, bar, n_rows))
-                state.best.note(epoch, history.loss[-1])
-                self._diagnose(data)
-                bar.set_postfix_str(figures_of(history), refresh=False)
-                if plan.on_epoch_end is not None:
-                    state.tell(plan.on_epoch_end, history)
+    def run(self, plan: FitPlan, state: TrainingState, pending: Pending | None) -> None:
+        """Do the epochs, or what is left of a fit that is pending, in the model's lock."""
+        plan.callbacks.begin()
+        if pending is not None:
+            state.tell(plan.callbacks.go_on, pending.callbacks, pending.stops, state)
+        if state.epoch == 0:
+            self._diagnose(plan.data)
+        while len(state.history) < plan.epochs and not plan.callbacks.want_end:
+            if not self._epoch(plan, state):
+                break
+            state.best.note(state.epoch, state.history.loss[-1])
+            self._diagnose(plan.data)
+            state.tell(plan.callbacks.epoch_end, state.history)
 
     def try_rates(self, data: TrainingData, rates: np.ndarray) -> LearningRateSearch:
         """Train with each of the rates in turn; nothing is put back."""
@@ -62,28 +57,48 @@ class Fitting:
         self._shuffle(data.order)
         return sweep(self._loop, data, rates, data.order)
 
-    def _epoch(self, plan: FitPlan, state: TrainingState, done: Callable[[int], object]) -> None:
-        """One pass over the data, or what is left of it, with its line in the history."""
+    def _epoch(self, plan: FitPlan, state: TrainingState) -> bool:
+        """One pass over the data, or what is left of it; returns whether it came to its end.
+
+        An epoch that a callback has cut short has no line.
+        """
         if state.is_between_epochs:
             state.begin_epoch(self.generator.__getstate__())
         else:
             self.generator.__setstate__(state.random_state)
         self._shuffle(plan.data.order)
-        self._loop.epoch(plan.data, state, done)
+        self._loop.epoch(plan, state)
         seconds = state.seconds
-        model, loss, sums = self._loop.model, self._loop.loss, state.sums
-        targets = plan.data.used_targets
-        figures = figures_from(model, loss, sums.cost, sums.n_right, targets)
-        if plan.validation is not None:
-            measured = evaluate(model, loss, plan.validation, self._loop.n_threads)
-            figures |= {f"validation_{name}": value for name, value in measured.items()}
+        if state.sums.row < plan.data.n_used:
+            return False
+        plan.callbacks.before_validation()
+        figures = self._figures(plan, state)
         state.history._note(**figures, seconds=seconds)
+        return True
 
-    def _pause(self, state: TrainingState, bar: Any, n_rows: int) -> None:
-        """Let others know that so many rows were used; between two calls of the kernels."""
-        bar.update(n_rows)
-        if self.on_pause is not None:
-            state.tell(self.on_pause)
+    def _figures(self, plan: FitPlan, state: TrainingState) -> dict[str, float]:
+        """Return what an epoch has measured, and what is measured behind it."""
+        model, loss, sums = self._loop.model, self._loop.loss, state.sums
+        figures = figures_from(model, loss, sums.cost, sums.n_right, plan.data.used_targets)
+        threads = self._loop.n_threads
+        with validated_weights(state):
+            if plan.measured is not None:
+                figures |= measure(model, loss, plan.measured, threads, plan.measures)
+            if plan.validation is not None:
+                others = evaluate(model, loss, plan.validation, threads, plan.measures)
+                figures |= {f"validation_{name}": value for name, value in others.items()}
+        return figures | self._rate(plan, state)
+
+    def _rate(self, plan: FitPlan, state: TrainingState) -> dict[str, float]:
+        """Return the learning rate of the epoch's last step, where it changes by itself."""
+        rate = self._loop.optimizer.learning_rate
+        if not is_schedule(rate):
+            return {}
+        length = plan.steps_per_epoch
+        fit_step = state.epoch * length - 1
+        step = state.optimizer_state.n_steps - 1
+        position = Position(step, fit_step, state.epochs * length, state.history)
+        return {"learning_rate": float(table_of(rate, position, 1)[0])}
 
     def _shuffle(self, order: np.ndarray | None) -> None:
         """Put the rows into a new order, from the same start each time.

@@ -1,12 +1,23 @@
 """History: what a fit measured, epoch by epoch."""
 
+import csv
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from typing import Any
 
 __all__ = ["History"]
 
+# Those that every fit may have, in the order of the table.
+FIRST = ("loss", "accuracy", "validation_loss", "validation_accuracy", "seconds")
+TITLES = {
+    "loss": ("loss", 8, ".4f"),
+    "accuracy": ("accuracy", 8, ".4f"),
+    "validation_loss": ("val. loss", 9, ".4f"),
+    "validation_accuracy": ("val. accuracy", 13, ".4f"),
+    "seconds": ("seconds", 7, ".3f"),
+}
 
-@dataclass
+
 class History:
     """Figures of a fit, one number for each epoch that was finished.
 
@@ -22,6 +33,10 @@ class History:
         Share of the validation data classified right, likewise.
     seconds : list of float
         Wall time of the epoch, without validation.
+    **figures : list of float
+        Metrics of the training samples after the epoch, by name, and those of the validation data
+        as "validation_" and the name; ``learning_rate`` of the epoch's last step, where it is a
+        schedule.
 
     Examples
     --------
@@ -32,24 +47,50 @@ class History:
         2    0.2500    0.100
     """
 
-    loss: list[float] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    loss: list[float]
+    accuracy: list[float]
+    validation_loss: list[float]
+    validation_accuracy: list[float]
+    seconds: list[float]
+
+    def __init__(
+        self,
+        loss: list[float] | None = None,
+        accuracy: list[float] | None = None,
+        validation_loss: list[float] | None = None,
+        validation_accuracy: list[float] | None = None,
+        seconds: list[float] | None = None,
+        **figures: list[float],
+    ) -> None:
+        given = (loss, accuracy, validation_loss, validation_accuracy, seconds)
+        for name, values in zip(FIRST, given, strict=True):
+            setattr(self, name, [] if values is None else values)
+        self.__dict__.update(figures)
 
     def __len__(self) -> int:
         return len(self.loss)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]  # its figures change
+
+    def __getattr__(self, name: str) -> Any:
+        """Say which figures there are, where one isn't."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        known = ", ".join(map(repr, self.to_dict())) or "none yet"
+        raise AttributeError(f"figure must be one of the history ({known}), got {name!r}.")
+
     def _note(self, **figures: float) -> None:
         """Append an epoch's figures: all of them, or none where Ctrl-C comes."""
-        lists = [getattr(self, name) for name in figures]
+        lists = [self.__dict__.setdefault(name, []) for name in figures]
         # One call of C, which nothing can interrupt.
         deque(map(list.append, lists, figures.values()), maxlen=0)
 
     def __getstate__(self) -> dict[str, list[float]]:
         """Return copies of equal length, although a fit may append to them meanwhile."""
-        figures = {name: list(values) for name, values in vars(self).items()}
+        figures = {name: list(values) for name, values in [*vars(self).items()]}
         n_epochs = min((len(values) for values in figures.values() if values), default=0)
         return {name: values[:n_epochs] for name, values in figures.items()}
 
@@ -62,7 +103,70 @@ class History:
             The figures, for instance ``{"loss": [...], "validation_loss": [...], "seconds":
             [...]}``.
         """
-        return {name: values for name, values in asdict(self).items() if values}
+        return {name: list(values) for name, values in self._named() if values}
+
+    def _named(self) -> list[tuple[str, list[float]]]:
+        """Return the figures by name: the seconds last."""
+        last = "seconds"
+        named = [(name, values) for name, values in [*vars(self).items()] if name != last]
+        return [*named, (last, self.seconds)]
+
+    def to_csv(self, path: Any) -> None:
+        """Write the figures as a table of comma-separated values, a line for each epoch.
+
+        Parameters
+        ----------
+        path : str or path
+            File to write; one that is there is replaced.
+
+        Raises
+        ------
+        OSError
+            If it can't be written.
+        """
+        figures = self.to_dict()
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["epoch", *figures])
+            writer.writerows(zip(range(1, len(self) + 1), *figures.values(), strict=False))
+
+    def to_frame(self) -> Any:
+        """Return the figures as a frame of pandas, whose index is the epoch, from 1.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            pd = import_module("pandas")
+        except ImportError:
+            raise ImportError(
+                "to_frame needs pandas, which is not installed: pip install pandas."
+            ) from None
+        index = pd.RangeIndex(1, len(self) + 1, name="epoch")
+        return pd.DataFrame(self.to_dict(), index=index)
+
+    def plot(self) -> Any:
+        """Draw the curves: losses, each metric, the learning rate and what else was recorded.
+
+        Returns
+        -------
+        matplotlib Figure
+            An axes for each; ``savefig(path)`` stores it, and notebooks show it.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        from fastbackprop._train.history_plot import draw
+
+        return draw(self.to_dict(), len(self))
 
     def row(self, epoch: int) -> str:
         """Return the line of the table for one epoch, counted from 0.
@@ -100,14 +204,19 @@ class History:
 
     def _columns(self) -> list[tuple[list[float], tuple[str, int, str]]]:
         """The lists that have figures, with their title, width and format."""
-        titles = {
-            "loss": ("loss", 8, ".4f"),
-            "accuracy": ("accuracy", 8, ".4f"),
-            "validation_loss": ("val. loss", 9, ".4f"),
-            "validation_accuracy": ("val. accuracy", 13, ".4f"),
-            "seconds": ("seconds", 7, ".3f"),
-        }
-        return [(values, titles[name]) for name, values in vars(self).items() if values]
+        return [
+            (values, TITLES.get(name) or _title(name)) for name, values in self._named() if values
+        ]
 
     def __str__(self) -> str:
         return "\n".join([self.header(), *(self.row(epoch) for epoch in range(len(self)))])
+
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{name}={values!r}" for name, values in self.to_dict().items())
+        return f"History({figures})"
+
+
+def _title(name: str) -> tuple[str, int, str]:
+    """Return title, width and format of a metric's column."""
+    title = name.replace("validation_", "val. ")
+    return title, max(8, len(title)), ".4g" if name == "learning_rate" else ".4f"

@@ -1,6 +1,6 @@
 """The loop over batches: many steps to a call of the kernels, and what follows from a wrong one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from fastbackprop._compare.losses import Loss
 from fastbackprop._compare.own_loss import OwnLoss
 from fastbackprop._compare.samples import Checked
+from fastbackprop._core.arithmetic import quotient
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.threads import run, share_of_work
@@ -18,7 +19,7 @@ from fastbackprop._correct.schedule import Position
 from fastbackprop._correct.state import OptimizerState
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.causes import advice_after_divergence
-from fastbackprop._train.data import TrainingData
+from fastbackprop._train.data import FitPlan, TrainingData
 from fastbackprop._train.evaluation import evaluate
 from fastbackprop._train.own_steps import own_steps
 from fastbackprop._train.state import Outcome, Sums, TrainingState, Wrong
@@ -65,16 +66,20 @@ class Loop:
         self.n_threads, self._clipping = n_threads, clipping
         self._visits = Visits()
 
-    def epoch(
-        self, data: TrainingData, state: TrainingState, done: Callable[[int], object]
-    ) -> None:
-        """All steps of an epoch that are left; ``done`` hears how many rows each call has used."""
+    def epoch(self, plan: FitPlan, state: TrainingState) -> None:
+        """All steps of an epoch that are left, until a callback ends the fit."""
+        data, callbacks, per_epoch = plan.data, plan.callbacks, plan.steps_per_epoch
 
-        def advance(sums: Sums) -> None:
-            n_rows, state.sums = sums.row - state.sums.row, sums
-            done(n_rows)
+        def advance(sums: Sums) -> bool:
+            before, state.sums = state.sums, sums
 
-        per_epoch = -(-data.n_used // data.batch_size)
+            def loss() -> float:
+                total = data.total_of(before.row, sums.row)
+                return quotient(sums.cost - before.cost, total) if total > 0 else 0.0
+
+            step = (state.epoch - 1) * per_epoch - (-sums.row // data.batch_size)
+            return state.tell(callbacks.advanced, sums.row - before.row, step, loss)
+
         position = Position(
             state.optimizer_state.n_steps,
             (state.epoch - 1) * per_epoch + state.sums.row // data.batch_size,
@@ -82,9 +87,16 @@ class Loop:
             state.history,
         )
         wrong = self._steps(
-            data, state.sums, state.optimizer_state, state.best.room, advance, position
+            data,
+            state.sums,
+            state.optimizer_state,
+            state.best.room,
+            advance,
+            position,
+            one_by_one=callbacks.are_by_step,
         )
         if wrong is not None:
+            state.has_diverged = True
             samples, best = Checked(data.as_rows(), data.targets), state.best
             if isinstance(self.loss, OwnLoss):
                 best.put_back()  # which the kernels do otherwise
@@ -94,7 +106,7 @@ class Loop:
                 data,
                 wrong,
                 f"epoch {state.epoch}, batch {batch}",
-                str(best),
+                callbacks.keeps() or str(best),
                 epoch=state.epoch,
                 batch=batch,
             )
@@ -126,12 +138,13 @@ class Loop:
         advance: Callable[[Sums], object],
         position: Position,
         is_alone: bool = False,
+        one_by_one: bool = False,
     ) -> Wrong | None:
-        """All steps from the row of ``sums`` on, a few milliseconds to a call.
+        """All steps from the row of ``sums`` on, a few milliseconds to a call, or one by one.
 
-        ``advance`` gets the sums after each call; ``undo`` has what is put back where a step goes
-        wrong, which is returned; a step that is alone fills it itself if it must. In the model's
-        lock.
+        ``advance`` gets the sums after each call, and returns whether to end; ``undo`` has what is
+        put back where a step goes wrong, which is returned; a step that is alone fills it itself if
+        it must. In the model's lock.
         """
         model, n, size = self.model, data.n_used, data.batch_size
         if isinstance(self.loss, OwnLoss):
@@ -143,9 +156,11 @@ class Loop:
         model._n_trainings += 1
         first_row = sums.row
         with model._workspaces.borrowed(size) as workspace:
-            for start, end in self._visits.parts(n - first_row, size, self.operations(size)):
+            for start, end in self._parts(n - first_row, size, one_by_one):
                 part = first_row + start, first_row + end
                 n_steps = -(-(end - start) // size)
+                if one_by_one:  # a callback may have changed them
+                    settings = self.optimizer._spec(model.dtype)
                 rates = self.optimizer._rates(position, n_steps, model.dtype)
                 position = position.after(n_steps)
                 outcome, cost, n_right, row, layer = self._call(
@@ -154,8 +169,15 @@ class Loop:
                 if outcome != Outcome.FINE:
                     return Wrong(Outcome(outcome), row, layer)
                 sums = Sums(part[1], cost, n_right)
-                advance(sums)
+                if advance(sums):
+                    break
         return None
+
+    def _parts(self, n: int, size: int, one_by_one: bool) -> Iterable[tuple[int, int]]:
+        """Return the first and last row of each call."""
+        if one_by_one:
+            return ((first, min(first + size, n)) for first in range(0, n, size))
+        return self._visits.parts(n, size, self.operations(size))
 
     def _call(
         self,

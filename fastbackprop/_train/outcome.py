@@ -10,7 +10,6 @@ from fastbackprop._core.buffers import aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import TrainingWarning
 from fastbackprop._model.sequential import Sequential
-from fastbackprop._train.history import History
 
 __all__ = ["warn_of_useless_fit"]
 
@@ -35,7 +34,7 @@ def warn_of_useless_fit(
     loss: Loss,
     rows: np.ndarray,
     targets: Targets,
-    history: History,
+    losses: list[float],
     batch_size: int,
 ) -> None:
     """Warn once if the loss rose, or if after a long fit all rows get the same outputs.
@@ -44,9 +43,11 @@ def warn_of_useless_fit(
     """
     if type(loss) not in LOSSES.values():  # what a loss of the user's own means is not known
         return
-    n_epochs = len(history)
+    n_epochs = len(losses)
+    if n_epochs == 0:
+        return
     is_long = n_epochs > LONG_EPOCHS and n_epochs * -(-len(rows) // batch_size) > LONG_STEPS
-    trouble = _rise(model, loss, targets, history.loss, is_long)
+    trouble = _rise(model, loss, targets, losses, is_long)
     if trouble is None and is_long:
         trouble = _sameness(model, rows, targets)
     if trouble is not None:

@@ -36,7 +36,8 @@ def own_steps(
         y_hat = model.forward(data.rows[rows], check_finite=False)
         if targets.weights is not None and not targets.weights.any():
             sums = Sums(end, sums.cost, 0)
-            advance(sums)
+            if advance(sums):
+                break
             position = position.after(1)
             continue
         cost, d_y_hat = loss(y_hat, targets.values, targets.weights)
@@ -51,6 +52,7 @@ def own_steps(
         except DivergenceError as error:
             return Wrong(Outcome.WEIGHTS, first, error.layer)
         sums = Sums(end, sums.cost + cost * targets.total, 0)
-        advance(sums)
+        if advance(sums):
+            break
         position = position.after(1)
     return None

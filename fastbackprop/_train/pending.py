@@ -31,6 +31,7 @@ def arguments_of(plan: FitPlan) -> dict[str, Any]:
         "batch_size": data.batch_size,
         "shuffle": data.order is not None,
         "drop_last": data.drops_last,
+        "metrics": [measure.name for measure in plan.measures],
     }
 
 
@@ -82,6 +83,10 @@ class Pending:
         What ``arguments_of`` returned.
     data : dict
         What ``fingerprints_of`` returned.
+    callbacks : list
+        What ``Callbacks.states`` returned.
+    stops : bool
+        Whether a callback had asked for the end.
     """
 
     epochs: int
@@ -95,6 +100,8 @@ class Pending:
     room: np.ndarray
     arguments: dict[str, Any]
     data: dict[str, Any]
+    callbacks: list[dict[str, Any]]
+    stops: bool
 
     def check(self, plan: FitPlan) -> None:
         """Refuse a fit that is another one."""
@@ -117,15 +124,23 @@ class Pending:
             raise ValueError(f"{name} must be the same data as before, got other rows: {HELP}")
 
     def begin(
-        self, parameters: Parameters, optimizer_state: OptimizerState, history: History, epochs: int
+        self,
+        parameters: Parameters,
+        optimizer_state: OptimizerState,
+        history: History,
+        plan: FitPlan,
     ) -> TrainingState:
-        """Return where the fit goes on, to so many epochs."""
+        """Return where the fit goes on."""
         best = BestWeights(parameters, optimizer_state.buffer)
         best.restore(self.start, self.room, self.best_epoch, self.best_loss)
+        n_done = len(history) * plan.data.n_used
+        n_done += self.sums.row if self.epoch > len(history) else 0
         return TrainingState(
+            parameters,
             optimizer_state,
             best,
-            epochs,
+            plan.epochs,
+            max(0, plan.epochs * plan.data.n_used - n_done),
             self.epoch,
             self.random_state,
             self.sums,

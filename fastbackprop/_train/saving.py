@@ -32,6 +32,7 @@ from fastbackprop._train.packing import (
     Unpacking,
     pack_generator,
     pack_room,
+    pack_value,
     unpacked_generator,
 )
 from fastbackprop._train.pending import Pending, arguments_of, fingerprints_of
@@ -65,11 +66,12 @@ def pack_trainer(
     }
 
 
-def pack_fit(tensors: Tensors, loop: Loop, plan: FitPlan, state: TrainingState) -> dict[str, Any]:
+def pack_fit(tensors: Tensors, plan: FitPlan, state: TrainingState, stops: bool) -> dict[str, Any]:
     """Return what a checkpoint says of the fit at work."""
-    parameters, best = loop.model._parameters, state.best
+    best, parameters = state.best, state.parameters
     size = parameters.values.size
-    rooms = {"start": best.start, **({"best": best.room} if best.epoch else {})}
+    is_now = best.epoch > 0 and best.is_now()
+    rooms = {"start": best.start, **({"best": best.room} if best.epoch and not is_now else {})}
     return {
         "epochs": plan.epochs,
         "epoch": state.epoch,
@@ -78,8 +80,11 @@ def pack_fit(tensors: Tensors, loop: Loop, plan: FitPlan, state: TrainingState) 
         "seconds": state.seconds,
         "best_epoch": best.epoch,
         "best_loss": best.loss,
+        "best_is_now": is_now,
         "arguments": arguments_of(plan),
         "data": fingerprints_of(plan),
+        "callbacks": pack_value(tensors, OF_TRAINER + "callbacks", plan.callbacks.states()),
+        "stops": stops,
         **{
             name: pack_room(tensors, OF_TRAINER + name, parameters, room[:size], room[size:])
             for name, room in rooms.items()
@@ -194,7 +199,7 @@ def _unpacked(
         raise ValueError("all figures of the history must be of as many epochs")
     history = History(**figures)
     fit = trainer["fit"]
-    pending = None if fit is None else _pending(fit, unpacking, len(state), parameters, history)
+    pending = None if fit is None else _pending(fit, unpacking, state, parameters, history)
     if unpacking.tensors:
         raise ValueError(f"no use for {', '.join(unpacking.tensors)}")
     return Saved(
@@ -205,15 +210,13 @@ def _unpacked(
 
 
 def _pending(
-    fit: dict[str, Any], unpacking: Unpacking, n_state: int, parameters: Any, history: History
+    fit: dict[str, Any], unpacking: Unpacking, state: np.ndarray, parameters: Any, history: History
 ) -> Pending:
     """Return the fit at work, with numbers that are possible."""
-    size = parameters.values.size
-    start, room = (aligned_zeros(size + n_state, parameters.values.dtype) for _ in range(2))
     best_epoch = check_integer("best_epoch", fit["best_epoch"], at_least=0)
-    unpacking.room(OF_TRAINER + "start", fit["start"], start[:size], start[size:])
-    if best_epoch:
-        unpacking.room(OF_TRAINER + "best", fit["best"], room[:size], room[size:])
+    start, room = _rooms(fit, unpacking, state, parameters, best_epoch)
+    arguments, data = fit["arguments"], fit["data"]
+    validation = data["validation_data"]
     pending = Pending(
         check_integer("epochs", fit["epochs"]),
         check_integer("epoch", fit["epoch"]),
@@ -225,27 +228,56 @@ def _pending(
         start,
         room,
         {
-            "batch_size": check_integer("batch_size", fit["arguments"]["batch_size"]),
-            "shuffle": check_true_false("shuffle", fit["arguments"]["shuffle"]),
-            "drop_last": check_true_false("drop_last", fit["arguments"]["drop_last"]),
+            "batch_size": check_integer("batch_size", arguments["batch_size"]),
+            "shuffle": check_true_false("shuffle", arguments["shuffle"]),
+            "drop_last": check_true_false("drop_last", arguments["drop_last"]),
+            "metrics": [str(name) for name in arguments["metrics"]],
         },
         {
-            "X": _fingerprint(fit["data"]["X"]),
-            "validation_data": (
-                None
-                if fit["data"]["validation_data"] is None
-                else _fingerprint(fit["data"]["validation_data"])
-            ),
+            "X": _fingerprint(data["X"]),
+            "validation_data": None if validation is None else _fingerprint(validation),
         },
+        [_callback(x) for x in unpacking.value(fit["callbacks"])],
+        check_true_false("stops", fit["stops"]),
     )
-    n_rows = pending.data["X"]["rows"]
-    row, batch_size = pending.sums.row, pending.arguments["batch_size"]
-    n_used = n_rows // batch_size * batch_size if pending.arguments["drop_last"] else n_rows
+    _check_place(pending, history)
+    return pending
+
+
+def _rooms(
+    fit: dict[str, Any],
+    unpacking: Unpacking,
+    state: np.ndarray,
+    parameters: Any,
+    best_epoch: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights to go back to: of the start, and of the best epoch."""
+    size = parameters.values.size
+    start, room = (aligned_zeros(size + len(state), parameters.values.dtype) for _ in range(2))
+    unpacking.room(OF_TRAINER + "start", fit["start"], start[:size], start[size:])
+    if check_true_false("best_is_now", fit["best_is_now"]):
+        parameters.save(state, room)
+    elif best_epoch:
+        unpacking.room(OF_TRAINER + "best", fit["best"], room[:size], room[size:])
+    return start, room
+
+
+def _check_place(pending: Pending, history: History) -> None:
+    """Refuse a place that no fit comes to."""
+    n_rows, arguments = pending.data["X"]["rows"], pending.arguments
+    row, batch_size = pending.sums.row, arguments["batch_size"]
+    n_used = n_rows // batch_size * batch_size if arguments["drop_last"] else n_rows
     if row > n_used or (row % batch_size and row < n_used):
         raise ValueError(f"row must be the first of a batch, got {row} of {n_used}")
     if pending.epoch - len(history) not in (0, 1) or pending.epoch > pending.epochs:
         raise ValueError(f"epoch must follow the {len(history)} of the history")
-    return pending
+
+
+def _callback(stored: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(stored["state"], dict):
+        raise TypeError("the state of a callback must be a dict")
+    has_heard = check_true_false("has_heard", stored["has_heard"])
+    return {**stored, "callback": str(stored["callback"]), "has_heard": has_heard}
 
 
 def _fingerprint(packed: dict[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,22 @@
 """Where a fit is: what its steps advance."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
+from fastbackprop._core.buffers import Parameters, aligned_empty
 from fastbackprop._correct.state import OptimizerState
-from fastbackprop._train.best import BestWeights
+from fastbackprop._train.best import BestWeights, put_back
 from fastbackprop._train.history import History
 
-__all__ = ["Outcome", "Sums", "TrainingState", "Wrong"]
+__all__ = ["Outcome", "Sums", "TrainingState", "Wrong", "validated_weights"]
+
+T = TypeVar("T")
 
 
 class Sums(NamedTuple):
@@ -61,12 +67,16 @@ class TrainingState:
 
     Parameters
     ----------
+    parameters : Parameters
+        The model's.
     optimizer_state : OptimizerState
         The optimizer's state for this model, which the kernels advance.
     best : BestWeights
-        The weights of the best epoch so far.
+        The weights of the epoch with the lowest loss so far.
     epochs : int
         How many epochs the fit takes.
+    n_rows : int
+        How many rows they use in all.
     epoch : int
         The epoch at work, counted from 1; 0 before the first.
     random_state : object
@@ -75,21 +85,36 @@ class TrainingState:
         Over the steps of the epoch.
     history : History
         The figures of the epochs that have ended.
+    average : ndarray, optional
+        What stands for the weights in validation, laid out as they are.
+    has_diverged : bool
+        Whether a step went wrong.
+    kept : int or None
+        The epoch whose weights a callback has put back.
     begin : float
         When the epoch at work began, by the clock of ``time.perf_counter``.
     is_at_rest : bool
-        Whether all of this is of one moment: between steps, where others are told of them.
+        Whether all of this is of one moment: at the end of a step or an epoch, where callbacks are
+        told of it.
+    is_over : bool
+        Whether the fit has ended.
     """
 
+    parameters: Parameters
     optimizer_state: OptimizerState
     best: BestWeights
     epochs: int = 1
+    n_rows: int = 0
     epoch: int = 0
     random_state: Any = None
     sums: Sums = field(default_factory=Sums)
     history: History = field(default_factory=History)
+    average: np.ndarray | None = None
+    has_diverged: bool = False
+    kept: int | None = None
     begin: float = field(default_factory=time.perf_counter)
     is_at_rest: bool = False
+    is_over: bool = False
 
     def begin_epoch(self, random_state: Any) -> None:
         """Count the next epoch, whose rows are drawn from this state of the generator."""
@@ -103,13 +128,56 @@ class TrainingState:
 
     @property
     def is_between_epochs(self) -> bool:
-        """Whether the last epoch that began has ended."""
+        """Whether the last epoch that began has its line in the history."""
         return self.epoch == len(self.history)
 
-    def tell(self, listener: Callable[..., object], *arguments: Any) -> None:
-        """Call somebody who may look at all of this, and write it down."""
+    def tell(self, listener: Callable[..., T], *arguments: Any) -> T:
+        """Call who may look at all of this, and write it down; return what is returned."""
         self.is_at_rest = True
         try:
-            listener(*arguments)
+            return listener(*arguments)
         finally:
             self.is_at_rest = False
+
+    def what_is_kept(self, words: str | None) -> str:
+        """Return a sentence about the weights that an interrupted fit leaves."""
+        if words is not None:
+            return f"The model has the weights {words}."
+        n = len(self.history)
+        return (
+            f"The model keeps what it has learned, of {n} whole epoch{'s' * (n != 1)} of "
+            f"{self.epochs}; another fit goes on from there."
+        )
+
+    @property
+    def weights(self) -> np.ndarray:
+        """What validation sees: the average, or the weights of now."""
+        return self.parameters.values if self.average is None else self.average
+
+    def copy(self) -> np.ndarray:
+        """Return a copy of these weights and of the optimizer's state."""
+        size = self.parameters.values.size
+        room = aligned_empty(size + self.optimizer_state.buffer.size, self.parameters.values.dtype)
+        room[:size] = self.weights
+        room[size:] = self.optimizer_state.buffer
+        return room
+
+    def put_back(self, room: np.ndarray, epoch: int) -> None:
+        """Go back to the copy of an epoch."""
+        put_back(self.parameters, self.optimizer_state.buffer, room)
+        self.kept = epoch
+
+
+@contextmanager
+def validated_weights(state: TrainingState) -> Iterator[None]:
+    """Let the model have the weights that validation sees."""
+    if state.average is None:
+        yield
+        return
+    values = state.parameters.values
+    weights = values.copy()
+    np.copyto(values, state.average)
+    try:
+        yield
+    finally:
+        np.copyto(values, weights)

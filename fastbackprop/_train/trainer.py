@@ -2,7 +2,9 @@
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from logging import Logger, LoggerAdapter
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +16,7 @@ from fastbackprop._compare.weights import ClassWeight
 from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.finite import check_weights
+from fastbackprop._core.lock import run_then
 from fastbackprop._core.random import RawWords
 from fastbackprop._core.threads import check_n_threads
 from fastbackprop._core.validation import check_integer, check_like, check_seed, check_true_false
@@ -23,15 +26,18 @@ from fastbackprop._correct.optimizers import as_optimizer
 from fastbackprop._model.files import one_line, write_model_file
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.best import BestWeights
+from fastbackprop._train.callback import Callback
+from fastbackprop._train.callbacks import as_callbacks, with_those_of_resume
 from fastbackprop._train.class_weights import ClassWeights
-from fastbackprop._train.data import FitPlan, TrainingData, check_validation
+from fastbackprop._train.data import FitPlan, TrainingData
 from fastbackprop._train.evaluation import evaluate
 from fastbackprop._train.fitting import Fitting
 from fastbackprop._train.history import History
 from fastbackprop._train.loop import Loop
+from fastbackprop._train.measures import MetricFunction, as_measures
 from fastbackprop._train.outcome import warn_of_useless_fit
 from fastbackprop._train.pending import Pending
-from fastbackprop._train.progress import wants_bar
+from fastbackprop._train.planning import plan_fit
 from fastbackprop._train.rate_search import LearningRateSearch, check_sweep
 from fastbackprop._train.saving import pack_fit, pack_trainer, read_checkpoint
 from fastbackprop._train.state import TrainingState
@@ -83,6 +89,9 @@ class Trainer:
     ----------
     history : History
         The figures of the last fit, also where it was interrupted.
+    stop_training : bool
+        Whether the fit ends after the step at work: a callback or another thread may set it. Each
+        fit begins with False.
 
     Raises
     ------
@@ -101,6 +110,12 @@ class Trainer:
     >>> trainer.evaluate(X, y)["accuracy"]
     1.0
     """
+
+    stop_training = False
+    _state: TrainingState | None = None  # of the fit at work
+    _plan: FitPlan | None = None  # of that, too
+    _pending: Pending | None = None  # the fit that the next one goes on with
+    _callbacks: tuple[Callback, ...] = ()  # that were given to resume, for the next fit
 
     def __init__(
         self,
@@ -142,8 +157,6 @@ class Trainer:
             "clip_value": clip_value,
             "clip_norm": clip_norm,
         }
-        self._at_work: tuple[FitPlan, TrainingState] | None = None
-        self._pending: Pending | None = None
 
     @property
     def model(self) -> Sequential:
@@ -169,6 +182,13 @@ class Trainer:
         self, X: Any, y: Any, sample_weight: Any, check_finite: bool, *, is_step: bool = False
     ) -> tuple[np.ndarray, Targets]:
         """X and y in the kernels' form, or a complaint; nothing has changed yet."""
+        rows, targets = self._samples(X, y, sample_weight, check_finite, is_step=is_step)
+        return rows, self._class_weights.on(targets, self._model.dtype, are_all=not is_step)
+
+    def _samples(
+        self, X: Any, y: Any, sample_weight: Any, check_finite: bool, *, is_step: bool = False
+    ) -> tuple[np.ndarray, Targets]:
+        """The same without weights of classes."""
         rows, targets = as_samples(
             self._model,
             self._loss,
@@ -179,7 +199,6 @@ class Trainer:
             sample_weight=sample_weight,
             check_finite=check_finite,
         )
-        targets = self._class_weights.on(targets, self._model.dtype, are_all=not is_step)
         return rows.whole(), targets
 
     def fit(
@@ -191,13 +210,17 @@ class Trainer:
         batch_size: int | None = None,
         sample_weight: Any = None,
         validation_data: tuple[Any, ...] | None = None,
+        validation_split: float = 0.0,
+        metrics: Iterable[str | MetricFunction] = (),
+        callbacks: Iterable[Callback] = (),
         shuffle: bool = True,
         drop_last: bool = False,
         progress_bar: bool | None = None,
         on_epoch_end: Callable[[History], object] | None = None,
         check_finite: bool = True,
+        log: bool | str | Logger | LoggerAdapter | None = None,
     ) -> History:
-        """Train on all samples, again and again.
+        """Train on all samples, again and again; another fit goes on where this one has ended.
 
         Parameters
         ----------
@@ -217,18 +240,35 @@ class Trainer:
             without weight counts as a step and changes nothing.
         validation_data : tuple (X, y) or (X, y, weights), optional
             Data that the model is evaluated on after each epoch, and the weights of its samples.
+        validation_split : float, default=0
+            Share of the samples that is taken for validation instead, and not trained on: drawn by
+            the trainer's seed, the same in each fit on the same data, and of classes from each its
+            share.
+        metrics : iterable of str and callables, optional
+            What is measured after each epoch besides the loss, on the training samples and on those
+            for validation: "accuracy", "top_k", "balanced_accuracy", "f1", "roc_auc", "mae",
+            "rmse", "r2" (see ``fastbackprop.metrics``; weighted where samples have weights), and
+            functions ``metric(y, y_hat)``: labels or numbers, and outputs, both (n,) where there is
+            one output. The history has them by name, as ``accuracy`` and ``validation_accuracy``.
+            Those of training take a forward pass over the samples.
+        callbacks : iterable of Callback, optional
+            What is done besides: ``EarlyStopping``, ``TimeBudget``, ``WeightAveraging``, or your
+            own.
         shuffle : bool, default=True
             Whether each epoch takes the samples in a new order.
         drop_last : bool, default=False
             Whether an epoch leaves out the samples behind its last whole batch; shuffled, those are
             others each time.
         progress_bar : bool, optional
-            None shows one where standard error is a terminal.
+            None shows one where standard error is a terminal, or in a notebook.
         on_epoch_end : callable, optional
-            Function that is called with the history after each epoch.
+            Function that is called with the history after each epoch, behind the callbacks.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
+        log : bool, str or Logger, optional
+            A logger of Python's ``logging``, or its name, which gets the figures of each epoch at
+            level INFO; True is that of "fastbackprop".
 
         Returns
         -------
@@ -247,7 +287,8 @@ class Trainer:
         RuntimeError
             If another thread trains the model.
         KeyboardInterrupt
-            At Ctrl-C, after the step in hand; model and trainer can go on.
+            At Ctrl-C, after the step in hand, with a note on what is kept: all that was learned, or
+            the best epoch's weights of ``EarlyStopping``. Model and trainer can go on.
 
         Warns
         -----
@@ -261,49 +302,55 @@ class Trainer:
         million rows of one sign, up to 1 % off, over ten million up to 14 %. Take batches of fewer
         than some 100,000 rows, or ``dtype="float64"``; see the notes of ``Sequential``.
         """
-        epochs = check_integer("epochs", epochs)
-        size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
-        shuffle = check_true_false("shuffle", shuffle)
-        drop_last = check_true_false("drop_last", drop_last)
-        rows, targets = self._data(X, y, sample_weight, check_finite)
-        validation = (
-            None
-            if validation_data is None
-            else check_validation(self._model, self._loss, validation_data, check_finite)
+        rows, targets = self._samples(X, y, sample_weight, check_finite)
+        plan = plan_fit(
+            self,
+            rows,
+            targets,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            metrics=metrics,
+            callbacks=with_those_of_resume(callbacks, self._callbacks),
+            shuffle=shuffle,
+            drop_last=drop_last,
+            progress_bar=progress_bar,
+            on_epoch_end=on_epoch_end,
+            check_finite=check_finite,
+            log=log,
         )
-        if on_epoch_end is not None and not callable(on_epoch_end):
-            raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}.")
-        if drop_last and size > len(rows):
-            raise ValueError(
-                f"batch_size must be at most {len(rows)}, the rows of X, with drop_last=True, got "
-                f"{size}."
-            )
-        order = np.empty(len(rows), np.int64) if shuffle else None
-        data = TrainingData(rows, targets, order, min(size, len(rows)), drop_last)
-        self._optimizer._check_fit(data.batch_size, len(rows))
-        plan = FitPlan(data, epochs, validation, wants_bar(progress_bar), on_epoch_end)
         if self._pending is not None:
             self._pending.check(plan)
         return self._model._lock.run(self._fit, plan)
 
     def _fit(self, plan: FitPlan) -> History:
         """Do it, in the model's lock."""
-        parameters = self._model._parameters
+        parameters, data, callbacks = self._model._parameters, plan.data, plan.callbacks
         optimizer_state = self._optimizer._state(parameters)
-        pending, self._pending = self._pending, None
+        pending, self._pending, self._callbacks = self._pending, None, ()
         if pending is None:
             best = BestWeights(parameters, optimizer_state.buffer)
-            state = TrainingState(optimizer_state, best, plan.epochs)
+            n_rows = plan.epochs * data.n_used
+            state = TrainingState(parameters, optimizer_state, best, plan.epochs, n_rows)
         else:
-            state = pending.begin(parameters, optimizer_state, self.history, plan.epochs)
-        self.history, self._at_work = state.history, (plan, state)
+            state = pending.begin(parameters, optimizer_state, self.history, plan)
+        outer, stops = (self._plan, self._state), self.stop_training  # of a fit around this one
+        self._plan, self._state, self.stop_training = plan, state, False
+        self.history = state.history
         try:
-            self._fitting.run(plan, state)
+            run_then(partial(self._fitting.run, plan, state, pending), callbacks.settle)
+        except KeyboardInterrupt as error:
+            error.add_note(state.what_is_kept(callbacks.kept))
+            raise
         finally:
-            self._at_work = None
-        data = plan.data
+            state.is_over = True
+            callbacks.end()
+            self._plan, self._state = outer
+            self.stop_training = self.stop_training if outer[1] is None else stops
+        losses = state.history.loss[: state.kept]
         warn_of_useless_fit(
-            self._model, self._loss, data.rows, data.targets, state.history, data.batch_size
+            self._model, self._loss, data.rows, data.targets, losses, data.batch_size
         )
         return state.history
 
@@ -392,7 +439,7 @@ class Trainer:
     def _reset(self) -> None:
         self._optimizer._state(self._model._parameters).buffer.fill(0)
         self._fitting.generator.restart()
-        self.history, self._pending = History(), None
+        self.history, self._pending, self._callbacks = History(), None, ()
 
     def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Write all that it takes to go on: model, optimizer state, random state and history.
@@ -422,26 +469,30 @@ class Trainer:
         --------
         resume : The way back.
         """
-        if self._model._lock.is_held_by_another() or not self._may_be_saved():
+        state = self._state
+        is_between_steps = state is None or state.is_at_rest or state.is_over
+        if self._model._lock.is_held_by_another() or not is_between_steps:
             raise RuntimeError(
-                "save_checkpoint must be called by a callback of the fit at work, or where none "
-                "is, got a call from elsewhere."
+                "save_checkpoint must be called where no fit is at work, or by a callback of it at "
+                "the end of a step, of an epoch or of the fit, got a call from elsewhere."
             )
         self._model._lock.run(self._save_checkpoint, path)
-
-    def _may_be_saved(self) -> bool:
-        return self._at_work is None or self._at_work[1].is_at_rest
 
     def _save_checkpoint(self, path: str | os.PathLike[str]) -> None:
         tensors, description = self._model._in_file()
         packed = pack_trainer(tensors, self._loop, self._fitting, self._settings, self.history)
-        if self._at_work is not None:
-            packed["fit"] = pack_fit(tensors, self._loop, *self._at_work)
+        if self._plan is not None and self._state is not None and not self._state.is_over:
+            packed["fit"] = pack_fit(tensors, self._plan, self._state, self.stop_training)
         write_model_file(path, tensors, description, packed)
 
     @classmethod
     def resume(
-        cls, path: str | os.PathLike[str], *, loss: Any = None, schedule: Any = None
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        loss: Any = None,
+        schedule: Any = None,
+        callbacks: Iterable[Callback] = (),
     ) -> Self:
         """Return the trainer that a checkpoint holds, with its model; nothing in it is executed.
 
@@ -458,6 +509,9 @@ class Trainer:
         schedule : schedule, callable or dict, optional
             What stood for the learning rate, where that was or had a callable of your own; a dict
             by names of settings where that was another one.
+        callbacks : iterable of Callback, optional
+            Callbacks of the next fit, besides those that it is given: they take over from those of
+            the same class that the fit had, in their order.
 
         Returns
         -------
@@ -484,6 +538,7 @@ class Trainer:
         >>> trainer.fit(X, y, epochs=5).loss == whole.loss
         True
         """
+        callbacks = tuple(as_callbacks(callbacks, None))
         saved = read_checkpoint(path, loss, schedule)
         trainer = cls.__new__(cls)
         try:
@@ -499,6 +554,7 @@ class Trainer:
         trainer._fitting.generator.__setstate__(saved.generator)
         trainer._fitting.diagnoses_left = saved.diagnoses_left
         trainer.history, trainer._pending = saved.history, saved.pending
+        trainer._callbacks = callbacks
         return trainer
 
     def step(
@@ -536,7 +592,13 @@ class Trainer:
         return targets.mean_of(cost)
 
     def evaluate(
-        self, X: Any, y: Any, *, sample_weight: Any = None, check_finite: bool = True
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        metrics: Iterable[str | MetricFunction] = (),
+        check_finite: bool = True,
     ) -> dict[str, float]:
         """Compare the model's predictions with y, without training.
 
@@ -547,6 +609,8 @@ class Trainer:
         sample_weight : array-like of shape (n,), optional
             How much the cost of each sample counts, as in ``fit``; ``class_weight`` has no part in
             this.
+        metrics : iterable of str and callables, optional
+            What is measured besides, as in ``fit``.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
@@ -555,8 +619,8 @@ class Trainer:
         -------
         dict
             ``loss``, the mean cost, and for classification ``accuracy``: the share of
-            samples (with binary cross entropy: of outputs) that were right. A loss that outgrows
-            the model's dtype is infinite or NaN.
+            samples (with binary cross entropy: of outputs) that were right; and the metrics by
+            name. A loss that outgrows the model's dtype is infinite or NaN.
 
         Raises
         ------
@@ -566,8 +630,9 @@ class Trainer:
         samples = as_samples(
             self._model, self._loss, X, y, sample_weight=sample_weight, check_finite=check_finite
         )
+        measures = as_measures(metrics, self._loss, self._model.n_out)
         check_weights(self._model._parameters)
-        return evaluate(self._model, self._loss, samples, self._loop.n_threads)
+        return evaluate(self._model, self._loss, samples, self._loop.n_threads, measures)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self._optimizer._state(self._model._parameters).buffer
@@ -576,7 +641,7 @@ class Trainer:
         # together; else the weights that the model pickles are enough.
         arrays = [state, values] if lock.is_held_by_another() else [state]
         copies = lock.read(_copies, arrays)
-        return {**own_attributes(self), "_at_work": None, "arrays": copies}
+        return {**own_attributes(self), "_state": None, "_plan": None, "arrays": copies}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what ``__getstate__`` gave, checked: parts of their kind that fit each other."""

@@ -157,6 +157,37 @@ def test_ctrl_c_at_any_line_of_a_diverging_fit_leaves_finite_weights_of_an_epoch
     assert n > 100
 
 
+def test_ctrl_c_at_any_line_leaves_the_weights_of_the_best_epoch():
+    twin, states = new_trainer(), []
+    for _ in range(4):
+        states.append(state(twin))
+        twin.fit(X, Y)
+    n, best_epochs = 0, set()
+    while True:
+        n += 1
+        trainer, before, values = new_trainer(), sys.gettrace(), iter([3.0, 1.0, 2.0])
+        stopping = fb.EarlyStopping("led_error")
+
+        def led_error(y, y_hat, values=values):
+            return next(values)
+
+        sys.settrace(InterruptAt(n))
+        try:
+            trainer.fit(X, Y, epochs=3, metrics=[led_error], callbacks=[stopping])
+            break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        best_epochs.add(stopping.best_epoch)
+        possible = [states[stopping.best_epoch]] if stopping.best_epoch else states
+        assert state(trainer) in possible
+        trainer.step(X, Y)  # the lock is free
+    assert state(trainer) == states[2]
+    assert best_epochs == {0, 1, 2}
+    assert n > 100
+
+
 def test_ctrl_c_at_any_line_of_a_diverging_step_leaves_the_weights_of_before():
     n = 0
     while True:

