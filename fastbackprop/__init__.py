@@ -68,6 +68,7 @@ from fastbackprop._predict.plain import Activation, Dropout
 from fastbackprop._train.averaging import WeightAveraging
 from fastbackprop._train.batches import Batches
 from fastbackprop._train.callback import Callback
+from fastbackprop._train.checkpoint import Checkpoint
 from fastbackprop._train.early_stopping import EarlyStopping
 from fastbackprop._train.explain_training import TrainingExplanation, explain_training
 from fastbackprop._train.history import History
@@ -91,6 +92,7 @@ __all__ = [
     "Batches",
     "BinaryCrossEntropy",
     "Callback",
+    "Checkpoint",
     "Constant",
     "Cosine",
     "CrossEntropy",

@@ -2,7 +2,7 @@
 
 import os
 
-from fastbackprop._model.files import write_beside
+from fastbackprop._model.beside import write_beside
 
 __all__ = ["HtmlPage"]
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from fastbackprop._compare.labels import check_classes
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.validation import check_choice, check_integer, check_real
@@ -18,7 +20,7 @@ from fastbackprop._predict.layer import Layer
 from fastbackprop._predict.norms import BatchNorm, LayerNorm
 from fastbackprop._predict.plain import Activation, Dropout
 
-__all__ = ["load", "mlp"]
+__all__ = ["load", "mlp", "model_in_file"]
 
 NORMS: dict[str, type[Layer]] = {"batch": BatchNorm, "layer": LayerNorm}
 
@@ -139,7 +141,13 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     MemoryError
         If the model needs more memory than there is; the file may be as good as ever.
     """
-    tensors, description = read_model_file(path)
+    return model_in_file(path, *read_model_file(path))
+
+
+def model_in_file(
+    path: str | os.PathLike[str], tensors: dict[str, np.ndarray], description: dict[str, Any]
+) -> Sequential:
+    """Return the model of what a file holds, or the errors of ``load``."""
     try:
         model = assembled(Sequential, *described(tensors, description))
         if "classes" in description:

@@ -53,6 +53,11 @@ class WeightAveraging(Callback):
         self._average: np.ndarray | None = None
         self._n_averaged = 0
 
+    @property
+    def average(self) -> np.ndarray | None:
+        """The average, laid out as the model's weights; None before it has begun and at the end."""
+        return self._average
+
     def on_fit_begin(self, trainer: Any) -> None:
         """Begin anew: see Callback.
 

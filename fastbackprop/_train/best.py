@@ -47,6 +47,22 @@ class BestWeights:
             self._parameters.save(self._state, self.room)
             self.loss, self.epoch = loss, epoch
 
+    @property
+    def start(self) -> np.ndarray:
+        """The copy of the start."""
+        return self._start
+
+    def restore(self, start: np.ndarray, room: np.ndarray, epoch: int, loss: float) -> None:
+        """Take the copies of a fit that was interrupted."""
+        self._start, self.room = start, room if epoch else start
+        self.epoch, self.loss = epoch, loss
+
+    def is_now(self) -> bool:
+        """Whether the best epoch is the one that has just ended."""
+        now = np.empty_like(self.room)
+        self._parameters.save(self._state, now)
+        return now.tobytes() == self.room.tobytes()
+
     def settle(self, loss_now: Callable[[], float]) -> None:
         """Go back to the start where the weights of the best epoch, already there, are worse.
 

@@ -79,7 +79,7 @@ class Loop:
                 return quotient(sums.cost - before.cost, total) if total > 0 else 0.0
 
             step = (state.epoch - 1) * per_epoch - (-sums.row // data.batch_size)
-            return callbacks.advanced(sums.row - before.row, step, loss)
+            return state.tell(callbacks.advanced, sums.row - before.row, step, loss)
 
         position = Position(
             state.optimizer_state.n_steps,

@@ -20,7 +20,7 @@ import fastbackprop as fb
 
 PACKAGE = str(Path(fb.__file__).parent)
 # How a file is written is the business of tests/model/test_files.py.
-ELSEWHERE = os.path.join("_model", "files.py")
+ELSEWHERE = tuple(os.path.join("_model", name) for name in ("files.py", "beside.py"))
 X = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
 Y = np.sin(X[:, :2])
 
