@@ -1,0 +1,243 @@
+"""What both estimators share: parameters as scikit-learn checks them, fit, the way to predict."""
+
+from abc import ABC, abstractmethod
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastbackprop._estimators.data import Samples
+from fastbackprop._estimators.lbfgs import fit_lbfgs
+from fastbackprop._estimators.losses import LossRule, loss_rule
+from fastbackprop._estimators.network import Network
+from fastbackprop._estimators.stochastic import fit_stochastic
+
+__all__ = ["BaseMLP"]
+
+STOCHASTIC = ("sgd", "adam")
+
+
+class BaseMLP(BaseEstimator, ABC):
+    """Base of the two estimators."""
+
+    # Of a classifier or a regressor.
+    _is_classifier: ClassVar[bool]
+
+    # scikit-learn's own constraints, so that it checks and says the same.
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    @property
+    @abstractmethod
+    def _loss_name(self) -> str:
+        """scikit-learn's name of the loss."""
+
+    @abstractmethod
+    def _validate_input(
+        self, X: Any, y: Any, is_partial: bool, reset: bool
+    ) -> tuple[Any, np.ndarray, int]:
+        """Return X, the targets in the kernels' form, and the number of outputs."""
+
+    @abstractmethod
+    def _output_activation(self) -> str:
+        """Name the activation of the last layer, by scikit-learn's names."""
+
+    @abstractmethod
+    def _validation_score(self, samples: Samples) -> float:
+        """Return accuracy or R^2 of samples that the fit doesn't learn from."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "BaseMLP":
+        """Fit the model to data matrix X and target(s) y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values: class labels in classification, numbers in regression.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        self : object
+            The trained estimator.
+        """
+        return self._fit(X, y, sample_weight, is_partial=False)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, is_partial: bool) -> "BaseMLP":
+        if is_partial and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        hidden = self._hidden_sizes()
+        is_first = not hasattr(self, "coefs_") or (not self.warm_start and not is_partial)
+        if is_partial and not is_first and getattr(self, "best_loss_", 0.0) is None:
+            raise ValueError(
+                "partial_fit must follow a fit without early_stopping, got one with "
+                "early_stopping=True: fit again, or begin with partial_fit."
+            )
+        X, targets, n_outputs = self._validate_input(X, y, is_partial, reset=is_first)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        self.n_outputs_ = n_outputs
+        self._random_state = check_random_state(self.random_state)
+        if is_first:
+            self._initialize([X.shape[1], *hidden, n_outputs], X.dtype)
+        else:
+            self._take_over()
+        samples = Samples(X, targets, sample_weight)
+        if self.solver in STOCHASTIC:
+            fit_stochastic(self, samples, is_partial)
+        else:
+            fit_lbfgs(self, samples)
+        return self
+
+    def _hidden_sizes(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if np.any(np.array(sizes) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return [int(size) for size in sizes]
+
+    def _initialize(self, widths: list[int], dtype: Any) -> None:
+        """Make the network, with weights as scikit-learn draws them, and begin to count."""
+        self.n_iter_ = self.t_ = 0
+        self.n_layers_ = len(widths)
+        self.out_activation_ = self._output_activation()
+        dtype = np.dtype("float64") if self.solver == "lbfgs" else np.dtype(dtype)
+        network = Network(widths, self._activations(len(widths) - 1), dtype)
+        factor = 2.0 if self.activation == "logistic" else 6.0
+        for weight, bias in zip(network.coefs, network.intercepts, strict=True):
+            bound = np.sqrt(factor / sum(weight.shape))
+            weight[...] = self._random_state.uniform(-bound, bound, weight.shape)
+            bias[...] = self._random_state.uniform(-bound, bound, bias.shape)
+        self._show(network)
+        if self.solver in STOCHASTIC:
+            self.loss_curve_: list[float] = []
+            self._no_improvement_count = 0
+            self._best_values = network.values.copy()
+            stops = self.early_stopping
+            self.validation_scores_: list[float] | None = [] if stops else None
+            self.best_validation_score_ = -np.inf if stops else None
+            self.best_loss_ = None if stops else np.inf
+
+    def _take_over(self) -> None:
+        """Go on with coefs_ and intercepts_ as they are, also where somebody has assigned them."""
+        wanted = np.dtype("float64") if self.solver == "lbfgs" else None
+        network = self._current(wanted)
+        if network is not self.__dict__.get("_network"):
+            self._show(network)
+
+    def _activations(self, n: int) -> list[str]:
+        return [self.activation] * (n - 1) + [self.out_activation_]
+
+    def _show(self, network: Network) -> None:
+        """Let the network's weights be the estimator's."""
+        self._network = network
+        self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
+
+    def _current(self, dtype: np.dtype | None = None) -> Network:
+        """Return the network with the weights as they are: another, where some were assigned.
+
+        Its dtype is that of the weights, or the one that is wanted.
+        """
+        network = self.__dict__.get("_network")
+        if (
+            network is not None
+            and (dtype is None or network.model.dtype == dtype)
+            and network.shows(self.coefs_, self.intercepts_)
+        ):
+            return network
+        if dtype is None:
+            dtype = np.result_type(*self.coefs_, *self.intercepts_)
+            dtype = dtype if dtype == np.float32 else np.dtype("float64")
+        return Network.of(self.coefs_, self.intercepts_, self._activations(len(self.coefs_)), dtype)
+
+    def _loss_rule(self, dtype: np.dtype) -> LossRule:
+        return loss_rule(self._loss_name, self.out_activation_, self.n_outputs_, dtype)
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Return what the last layer gives for X, checked: (n, n_outputs)."""
+        network = self.__dict__.get("_network")
+        if (
+            network is not None
+            and type(X) is np.ndarray
+            and X.ndim == 2
+            and "feature_names_in_" not in self.__dict__
+            and network.shows(self.coefs_, self.intercepts_)
+        ):
+            # Rows that need no conversion, of which scikit-learn's checks would take longer.
+            quick = network.model._quick(X, True)
+            if quick is not None:
+                return quick
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        network = self._current()
+        if X.dtype != network.model.dtype:
+            # As NumPy's product: float64 rows through float32 weights give float64.
+            network = self._current(np.result_type(X.dtype, network.model.dtype))
+            X = X.astype(network.model.dtype)
+        return network.predict(X)
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> "BaseMLP":
+        return self._fit(X, y, sample_weight, is_partial=True)
+
+    def _check_solver(self) -> bool:
+        if self.solver not in STOCHASTIC:
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. "
+                f"{self.solver} is not stochastic."
+            )
+        return True
+
+    def _rare_classes(self, targets: np.ndarray) -> list[Any]:
+        return []
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The network is made anew; arrays without the padding of its rows.
+        state = dict(super().__getstate__())
+        state.pop("_network", None)
+        for name in ("coefs_", "intercepts_"):
+            if name in state:
+                state[name] = [np.array(x) for x in state[name]]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "coefs_" in state and "out_activation_" in state:
+            self._show(self._current())
