@@ -9,9 +9,9 @@ fastbackprop`` alone never imports.
 """
 
 try:
-    import sklearn.utils.validation  # noqa: F401
+    import sklearn  # noqa: F401
 except ModuleNotFoundError as error:
-    if error.name not in ("sklearn", "scipy"):
+    if error.name != "sklearn":
         raise
     raise ImportError(
         "fastbackprop.sklearn needs scikit-learn, which isn't installed: type "

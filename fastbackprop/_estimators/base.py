@@ -27,6 +27,15 @@ class BaseMLP(BaseEstimator, ABC):
     # Of a classifier or a regressor.
     _is_classifier: ClassVar[bool]
 
+    hidden_layer_sizes: Any
+    activation: str
+    solver: str
+    alpha: float
+    max_iter: int
+    random_state: Any
+    warm_start: bool
+    early_stopping: bool
+
     # scikit-learn's own constraints, so that it checks and says the same.
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -188,18 +197,9 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return what the last layer gives for X, checked: (n, n_outputs)."""
-        network = self.__dict__.get("_network")
-        if (
-            network is not None
-            and type(X) is np.ndarray
-            and X.ndim == 2
-            and "feature_names_in_" not in self.__dict__
-            and network.shows(self.coefs_, self.intercepts_)
-        ):
-            # Rows that need no conversion, of which scikit-learn's checks would take longer.
-            quick = network.model._quick(X, True)
-            if quick is not None:
-                return quick
+        quick = self._quick_outputs(X)
+        if quick is not None:
+            return quick
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         network = self._current()
@@ -208,6 +208,19 @@ class BaseMLP(BaseEstimator, ABC):
             network = self._current(np.result_type(X.dtype, network.model.dtype))
             X = X.astype(network.model.dtype)
         return network.predict(X)
+
+    def _quick_outputs(self, X: Any) -> np.ndarray | None:
+        """Return the outputs for a few rows that need no conversion, which checks would delay."""
+        network = self.__dict__.get("_network")
+        if (
+            network is None
+            or type(X) is not np.ndarray
+            or X.ndim != 2
+            or "feature_names_in_" in self.__dict__
+            or not network.shows(self.coefs_, self.intercepts_)
+        ):
+            return None
+        return network.model._quick(X, True)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> "BaseMLP":
         return self._fit(X, y, sample_weight, is_partial=True)
@@ -230,7 +243,8 @@ class BaseMLP(BaseEstimator, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         # The network is made anew; arrays without the padding of its rows.
-        state = dict(super().__getstate__())
+        state: Any = super().__getstate__()
+        state = {**state}
         state.pop("_network", None)
         for name in ("coefs_", "intercepts_"):
             if name in state:

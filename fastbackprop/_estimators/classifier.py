@@ -114,7 +114,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     __module__ = "fastbackprop.sklearn"
     _is_classifier: ClassVar[bool] = True
-    _loss_name = "log_loss"
 
     def __init__(
         self,
@@ -251,6 +250,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         probabilities = self.predict_proba(X)
         return np.log(probabilities, out=probabilities)
+
+    @property
+    def _loss_name(self) -> str:
+        return "log_loss"
 
     def _validate_input(
         self, X: Any, y: Any, is_partial: bool, reset: bool

@@ -59,7 +59,7 @@ def _split(estimator: Any, samples: Samples) -> tuple[Samples, Samples]:
     is_binary = estimator._is_classifier and estimator.n_outputs_ == 1
     weights = [] if samples.weights is None else [samples.weights]
     try:
-        parts = train_test_split(
+        parts: Any = train_test_split(
             samples.rows,
             samples.targets,
             *weights,
