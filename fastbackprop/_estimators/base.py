@@ -210,7 +210,10 @@ class BaseMLP(BaseEstimator, ABC):
         return network.predict(X)
 
     def _quick_outputs(self, X: Any) -> np.ndarray | None:
-        """Return the outputs for a few rows that need no conversion, which checks would delay."""
+        """Return the outputs for rows that need no conversion; None where checks have to say more.
+
+        Those of scikit-learn take longer than most predictions.
+        """
         network = self.__dict__.get("_network")
         if (
             network is None
@@ -220,7 +223,10 @@ class BaseMLP(BaseEstimator, ABC):
             or not network.shows(self.coefs_, self.intercepts_)
         ):
             return None
-        return network.model._quick(X, True)
+        outputs = network.model._quick(X, True)
+        if outputs is None and X.size and network.takes(X):
+            outputs = network.predict(X)
+        return outputs
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> "BaseMLP":
         return self._fit(X, y, sample_weight, is_partial=True)

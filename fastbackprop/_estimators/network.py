@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._core.dispatch import kernels
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.dense import Dense
 
@@ -74,6 +75,16 @@ class Network:
             len(coefs) == len(self.coefs) == len(intercepts)
             and all(map(is_, coefs, self.coefs))
             and all(map(is_, intercepts, self.intercepts))
+        )
+
+    def takes(self, X: np.ndarray) -> bool:
+        """Whether the kernels can read a matrix where it lies, and all of it is finite."""
+        model = self.model
+        return (
+            X.dtype == model.dtype
+            and X.shape[1] == model.n_in
+            and X.flags.c_contiguous
+            and kernels(model.dtype).first_nonfinite(X.reshape(-1)) < 0
         )
 
     def predict(self, X: Any) -> np.ndarray:
