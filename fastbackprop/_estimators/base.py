@@ -1,6 +1,6 @@
 """What both estimators share: parameters as scikit-learn checks them, fit, the way to predict."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -10,25 +10,28 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from fastbackprop._core.activations import ACTIVATIONS
 from fastbackprop._estimators.data import Samples
+from fastbackprop._estimators.inside import Inside
 from fastbackprop._estimators.lbfgs import fit_lbfgs
 from fastbackprop._estimators.losses import LossRule, loss_rule
 from fastbackprop._estimators.network import Network
 from fastbackprop._estimators.stochastic import fit_stochastic
+from fastbackprop._predict.activations import ActivationFunction
 
 __all__ = ["BaseMLP"]
 
 STOCHASTIC = ("sgd", "adam")
 
 
-class BaseMLP(BaseEstimator, ABC):
+class BaseMLP(Inside, BaseEstimator):
     """Base of the two estimators."""
 
     # Of a classifier or a regressor.
     _is_classifier: ClassVar[bool]
 
     hidden_layer_sizes: Any
-    activation: str
+    activation: Any
     solver: str
     alpha: float
     max_iter: int
@@ -36,10 +39,15 @@ class BaseMLP(BaseEstimator, ABC):
     warm_start: bool
     early_stopping: bool
 
-    # scikit-learn's own constraints, so that it checks and says the same.
+    # scikit-learn's own constraints, so that it checks and says the same, and more activations.
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+        "activation": [
+            StrOptions({*ACTIVATIONS, "logistic"} - {"softmax"}),
+            ActivationFunction,
+            list,
+            tuple,
+        ],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -140,17 +148,22 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _initialize(self, widths: list[int], dtype: Any) -> None:
         """Make the network, with weights as scikit-learn draws them, and begin to count."""
-        self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(widths)
         self.out_activation_ = self._output_activation()
         dtype = np.dtype("float64") if self.solver == "lbfgs" else np.dtype(dtype)
         network = Network(widths, self._activations(len(widths) - 1), dtype)
-        factor = 2.0 if self.activation == "logistic" else 6.0
-        for weight, bias in zip(network.coefs, network.intercepts, strict=True):
-            bound = np.sqrt(factor / sum(weight.shape))
+        kinds = self.activation if isinstance(self.activation, list | tuple) else [self.activation]
+        for i, (weight, bias) in enumerate(zip(network.coefs, network.intercepts, strict=True)):
+            is_logistic = bool(kinds) and kinds[min(i, len(kinds) - 1)] in ("logistic", "sigmoid")
+            bound = np.sqrt((2.0 if is_logistic else 6.0) / sum(weight.shape))
             weight[...] = self._random_state.uniform(-bound, bound, weight.shape)
             bias[...] = self._random_state.uniform(-bound, bound, bias.shape)
+        self._begin(network)
+
+    def _begin(self, network: Network) -> None:
+        """Show a new network, and count from 0."""
         self._show(network)
+        self.n_iter_ = self.t_ = 0
         if self.solver in STOCHASTIC:
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
@@ -167,8 +180,15 @@ class BaseMLP(BaseEstimator, ABC):
         if network is not self.__dict__.get("_network"):
             self._show(network)
 
-    def _activations(self, n: int) -> list[str]:
-        return [self.activation] * (n - 1) + [self.out_activation_]
+    def _activations(self, n: int) -> list[Any]:
+        """Return the activations of n layers."""
+        hidden = self.activation
+        hidden = list(hidden) if isinstance(hidden, list | tuple) else [hidden] * (n - 1)
+        if len(hidden) != n - 1:
+            raise ValueError(
+                f"activation must have one item for each hidden layer, {n - 1}, got {len(hidden)}."
+            )
+        return [*hidden, self.out_activation_]
 
     def _show(self, network: Network) -> None:
         """Let the network's weights be the estimator's."""

@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.neural_network import MLPClassifier as Theirs
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
@@ -14,6 +15,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import validate_data
 
+from fastbackprop._compare.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from fastbackprop._estimators.base import BaseMLP
 from fastbackprop._estimators.data import Samples
 
@@ -31,8 +33,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     hidden_layer_sizes : array-like of shape (n_layers - 2,) or int, default=(100,)
         Number of neurons of each hidden layer.
-    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
-        Activation of the hidden layers.
+    activation : {"identity", "logistic", "tanh", "relu"}, str, activation or list, default="relu"
+        Activation of the hidden layers: also any of fastbackprop's, by name or object, or a list
+        with one for each hidden layer.
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         How weights follow from gradients.
     alpha : float, default=0.0001
@@ -114,6 +117,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     __module__ = "fastbackprop.sklearn"
     _is_classifier: ClassVar[bool] = True
+    _theirs: ClassVar[type] = Theirs
 
     def __init__(
         self,
@@ -293,6 +297,60 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
                 f"'y' has {classes}."
             )
+
+    @classmethod
+    def from_model(cls, model: Any, classes: Any = None, **parameters: Any) -> "MLPClassifier":
+        """Make a fitted classifier of a model of the library.
+
+        Parameters
+        ----------
+        model : Sequential
+            Dense layers with biases; behind the last one softmax, or sigmoid for two classes (one
+            output) or several labels. Its weights are copied.
+        classes : array-like of shape (n_classes,), optional
+            Labels in the order of the outputs, sorted; None counts them from 0.
+        **parameters : dict
+            Of the estimator, for further fits.
+
+        Returns
+        -------
+        MLPClassifier
+            Ready to predict, and, with ``warm_start=True`` or by ``partial_fit``, to go on.
+        """
+        last = model.layers[-1].activation if hasattr(model, "layers") else None
+        if last not in ("softmax", "sigmoid", None):
+            raise ValueError(
+                f"model must end in softmax or sigmoid to be a classifier, got {last!r}."
+            )
+        estimator = cls._of_model(model, parameters)
+        n_classes = 2 if last == "sigmoid" and model.n_out == 1 else model.n_out
+        labels = np.arange(n_classes) if classes is None else np.asarray(classes)
+        if labels.shape != (n_classes,) or not np.array_equal(np.unique(labels), labels):
+            raise ValueError(
+                f"classes must be {n_classes} different labels in ascending order, got {classes!r}."
+            )
+        is_several = last == "sigmoid" and model.n_out > 1
+        examples = np.eye(n_classes, dtype=int)
+        estimator._label_binarizer = LabelBinarizer().fit(examples if is_several else labels)
+        if last == "softmax" and n_classes == 2:
+            estimator._label_binarizer.y_type_ = "multiclass"  # though labels look binary
+        estimator.classes_ = labels
+        return estimator
+
+    def _library_loss(self) -> Loss:
+        if self.out_activation_ == "softmax":
+            return CrossEntropy()
+        return BinaryCrossEntropy(sum_outputs=True)
+
+    def _targets_of(self, y: Any) -> np.ndarray:
+        y = np.asarray(y)
+        is_several = self._label_binarizer.y_type_.startswith("multilabel")
+        unknown: Any = [] if is_several else np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y must have labels of classes_, got {unknown[0]!r}.")
+        if self.out_activation_ == "softmax":
+            return np.searchsorted(self.classes_, y)
+        return self._label_binarizer.transform(y).astype(float)
 
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"

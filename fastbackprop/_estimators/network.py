@@ -13,7 +13,7 @@ from fastbackprop._predict.dense import Dense
 __all__ = ["ACTIVATIONS", "Network"]
 
 # Ours by scikit-learn's names, which has fewer.
-ACTIVATIONS = {"logistic": "sigmoid"}
+ACTIVATIONS: dict[Any, str] = {"logistic": "sigmoid"}
 ROWS_AT_ONCE = 2**24  # bytes of sparse rows that are made dense together
 
 
@@ -24,8 +24,8 @@ class Network:
     ----------
     widths : sequence of int
         Inputs, then the outputs of each layer.
-    activations : sequence of str
-        Of each layer, by scikit-learn's names.
+    activations : sequence of str or activation
+        Of each layer, by scikit-learn's names or ours.
     dtype : dtype
         float32 or float64.
 
@@ -37,7 +37,7 @@ class Network:
         Views: what is written into them is what the model computes with.
     """
 
-    def __init__(self, widths: Sequence[int], activations: Sequence[str], dtype: Any) -> None:
+    def __init__(self, widths: Sequence[int], activations: Sequence[Any], dtype: Any) -> None:
         shapes = zip(widths[:-1], widths[1:], activations, strict=True)
         layers = [
             Dense(n_in, n_out, ACTIVATIONS.get(name, name), weight_init="zeros")
@@ -50,7 +50,7 @@ class Network:
 
     @classmethod
     def of(
-        cls, coefs: Sequence[Any], intercepts: Sequence[Any], activations: Sequence[str], dtype: Any
+        cls, coefs: Sequence[Any], intercepts: Sequence[Any], activations: Sequence[Any], dtype: Any
     ) -> "Network":
         """Return a network with these numbers, copied."""
         coefs = [np.asarray(x) for x in coefs]

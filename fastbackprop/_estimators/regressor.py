@@ -4,11 +4,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.neural_network import MLPRegressor as Theirs
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
+from fastbackprop._compare.losses import HalfSquaredError, Loss, Poisson
 from fastbackprop._estimators.base import BaseMLP
 from fastbackprop._estimators.data import Samples
 
@@ -29,8 +31,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         the last layer.
     hidden_layer_sizes : array-like of shape (n_layers - 2,) or int, default=(100,)
         Number of neurons of each hidden layer.
-    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
-        Activation of the hidden layers.
+    activation : {"identity", "logistic", "tanh", "relu"}, str, activation or list, default="relu"
+        Activation of the hidden layers: also any of fastbackprop's, by name or object, or a list
+        with one for each hidden layer.
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         How weights follow from gradients.
     alpha : float, default=0.0001
@@ -115,6 +118,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     __module__ = "fastbackprop.sklearn"
     _is_classifier: ClassVar[bool] = False
+    _theirs: ClassVar[type] = Theirs
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions({"squared_error", "poisson"})],
@@ -232,6 +236,35 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             y = column_or_1d(y, warn=True)
         targets = y.reshape(len(y), -1)
         return X, targets, targets.shape[1]
+
+    @classmethod
+    def from_model(cls, model: Any, **parameters: Any) -> "MLPRegressor":
+        """Make a fitted regressor of a model of the library.
+
+        Parameters
+        ----------
+        model : Sequential
+            Dense layers with biases; behind the last one identity, or exp for Poisson's loss. Its
+            weights are copied.
+        **parameters : dict
+            Of the estimator, for further fits.
+
+        Returns
+        -------
+        MLPRegressor
+            Ready to predict, and, with ``warm_start=True`` or by ``partial_fit``, to go on.
+        """
+        last = model.layers[-1].activation if hasattr(model, "layers") else "identity"
+        losses = {"identity": "squared_error", "exp": "poisson"}
+        if last not in losses:
+            raise ValueError(f"model must end in identity or exp to be a regressor, got {last!r}.")
+        return cls._of_model(model, {"loss": losses[last], **parameters})
+
+    def _library_loss(self) -> Loss:
+        return Poisson() if self.loss == "poisson" else HalfSquaredError()
+
+    def _targets_of(self, y: Any) -> np.ndarray:
+        return np.asarray(y)
 
     def _output_activation(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"
