@@ -1,17 +1,21 @@
 """What both estimators share: parameters as scikit-learn checks them, fit, the way to predict."""
 
+import copy
 from abc import abstractmethod
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastbackprop._core.activations import ACTIVATIONS
+from fastbackprop._core.threads import MOST_THREADS
 from fastbackprop._estimators.data import Samples
+from fastbackprop._estimators.evaluation import Evaluation
 from fastbackprop._estimators.inside import Inside
 from fastbackprop._estimators.lbfgs import fit_lbfgs
 from fastbackprop._estimators.losses import LossRule, loss_rule
@@ -38,6 +42,8 @@ class BaseMLP(Inside, BaseEstimator):
     random_state: Any
     warm_start: bool
     early_stopping: bool
+    n_threads: int | None
+    scoring: Any
 
     # scikit-learn's own constraints, so that it checks and says the same, and more activations.
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -72,6 +78,12 @@ class BaseMLP(Inside, BaseEstimator):
             Options(Real, {np.inf}),
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        # Ours:
+        "n_threads": [Interval(Integral, 1, MOST_THREADS, closed="both"), None],
+        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "time_budget": [Interval(Real, 0, None, closed="left"), None],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
     }
 
     @property
@@ -93,8 +105,28 @@ class BaseMLP(Inside, BaseEstimator):
     def _validation_score(self, samples: Samples) -> float:
         """Return accuracy or R^2 of samples that the fit doesn't learn from."""
 
+    @abstractmethod
+    def _values_of(self, targets: np.ndarray) -> np.ndarray:
+        """Return targets in the kernels' form as a user has them: labels, numbers."""
+
+    def _score_of(self, samples: Samples) -> float:
+        """Return the score of early stopping."""
+        if self.scoring is None:
+            return self._validation_score(samples)
+        scorer = check_scoring(self, self.scoring)
+        twin = copy.copy(self)  # the rows aside have no names of features any more
+        twin.__dict__.pop("feature_names_in_", None)
+        weights = {} if samples.weights is None else {"sample_weight": samples.weights}
+        return float(scorer(twin, samples.rows, self._values_of(samples.targets), **weights))
+
+    def _class_weighted(self, samples: Samples) -> Samples:
+        """Return samples to train on, with the weights of their classes."""
+        return samples
+
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "BaseMLP":
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, eval_set: tuple[Any, Any] | None = None
+    ) -> "BaseMLP":
         """Fit the model to data matrix X and target(s) y.
 
         Parameters
@@ -105,15 +137,20 @@ class BaseMLP(Inside, BaseEstimator):
             The target values: class labels in classification, numbers in regression.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
+        eval_set : tuple (X, y), default=None
+            Other samples, whose loss after each epoch, without the penalty, is a number of
+            ``validation_curve_``; for sgd and adam.
 
         Returns
         -------
         self : object
             The trained estimator.
         """
-        return self._fit(X, y, sample_weight, is_partial=False)
+        return self._fit(X, y, sample_weight, is_partial=False, eval_set=eval_set)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, is_partial: bool) -> "BaseMLP":
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, is_partial: bool, eval_set: Any = None
+    ) -> "BaseMLP":
         if is_partial and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         hidden = self._hidden_sizes()
@@ -133,11 +170,41 @@ class BaseMLP(Inside, BaseEstimator):
         else:
             self._take_over()
         samples = Samples(X, targets, sample_weight)
+        evaluation = self._evaluation(eval_set, is_first)
         if self.solver in STOCHASTIC:
-            fit_stochastic(self, samples, is_partial)
+            fit_stochastic(self, samples, is_partial, evaluation)
         else:
             fit_lbfgs(self, samples)
         return self
+
+    def _evaluation(self, eval_set: Any, is_first: bool) -> Evaluation | None:
+        """Return what measures the loss of other samples, and begin their curve."""
+        if is_first:
+            self.__dict__.pop("validation_curve_", None)
+        if eval_set is None:
+            return None
+        if self.solver not in STOCHASTIC:
+            raise ValueError(f"eval_set must come with solver sgd or adam, got {self.solver}.")
+        if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
+            is_sequence = isinstance(eval_set, tuple | list)
+            what = f"{len(eval_set)} items" if is_sequence else type(eval_set).__name__
+            raise ValueError(f"eval_set must be a tuple (X, y), got {what}.")
+        network = self._network
+        rows, y = eval_set
+        rows = validate_data(
+            self, X=rows, accept_sparse=["csr", "csc"], dtype=network.model.dtype, reset=False
+        )
+        targets = self._targets_of(y)
+        is_labels = self.out_activation_ == "softmax"
+        shape = (rows.shape[0],) if is_labels else (rows.shape[0], self.n_outputs_)
+        if targets.shape[:1] != shape[:1] or targets.size != np.prod(shape):
+            raise ValueError(
+                f"y of eval_set must have shape {shape}, as X has rows, got {targets.shape}."
+            )
+        if not hasattr(self, "validation_curve_"):
+            self.validation_curve_: list[float] = []
+        samples = Samples(rows, targets.reshape(shape), None)
+        return Evaluation(network, samples, self._loss_rule(network.model.dtype), self.n_threads)
 
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
@@ -227,7 +294,7 @@ class BaseMLP(Inside, BaseEstimator):
             # As NumPy's product: float64 rows through float32 weights give float64.
             network = self._current(np.result_type(X.dtype, network.model.dtype))
             X = X.astype(network.model.dtype)
-        return network.predict(X)
+        return network.predict(X, self.n_threads)
 
     def _quick_outputs(self, X: Any) -> np.ndarray | None:
         """Return the outputs for rows that need no conversion; None where checks have to say more.
@@ -245,7 +312,7 @@ class BaseMLP(Inside, BaseEstimator):
             return None
         outputs = network.model._quick(X, True)
         if outputs is None and X.size and network.takes(X):
-            outputs = network.predict(X)
+            outputs = network.predict(X, self.n_threads)
         return outputs
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> "BaseMLP":

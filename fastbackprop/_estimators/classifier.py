@@ -1,12 +1,15 @@
 """MLPClassifier, in place of scikit-learn's."""
 
+from dataclasses import replace
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.neural_network import MLPClassifier as Theirs
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -18,6 +21,7 @@ from sklearn.utils.validation import validate_data
 from fastbackprop._compare.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from fastbackprop._estimators.base import BaseMLP
 from fastbackprop._estimators.data import Samples
+from fastbackprop._estimators.losses import LossRule, loss_rule
 
 __all__ = ["MLPClassifier"]
 
@@ -78,6 +82,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Epochs that may pass without an improvement.
     max_fun : int, default=15000
         Most calls of the loss by lbfgs.
+    n_threads : int or None, default=None
+        Threads that share the work; None takes as many as it is worth. The bits are the same.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in training, by label, or n_samples / (n_classes * samples of it).
+    label_smoothing : float, default=0
+        Part of each target that all classes share, from 0 to below 1.
+    clip_value, clip_norm : float or None, default=None
+        The largest gradient, and the largest norm of all of a step; not of lbfgs.
+    time_budget : float or None, default=None
+        Seconds after which no new epoch begins; not of lbfgs.
+    scoring : str, callable or None, default=None
+        What early_stopping measures instead of ``score``: a scorer's name, or a function of
+        (estimator, X, y).
 
     Attributes
     ----------
@@ -89,6 +106,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         The loss of each epoch.
     validation_scores_, best_validation_score_ : list of float, float
         Accuracies of the samples put aside; None without early_stopping.
+    validation_curve_ : list of float
+        The loss of ``fit``'s eval_set after each epoch; only with one.
     t_ : int
         Samples that were trained on.
     coefs_, intercepts_ : list of ndarray
@@ -118,6 +137,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     __module__ = "fastbackprop.sklearn"
     _is_classifier: ClassVar[bool] = True
     _theirs: ClassVar[type] = Theirs
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+    }
 
     def __init__(
         self,
@@ -145,6 +169,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        n_threads: int | None = None,
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        time_budget: float | None = None,
+        scoring: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -169,6 +200,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.n_threads = n_threads
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.clip_value = clip_value
+        self.clip_norm = clip_norm
+        self.time_budget = time_budget
+        self.scoring = scoring
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -198,6 +236,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._label_binarizer = LabelBinarizer()
             is_multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer.fit(y if is_multilabel else classes)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit, which doesn't know all "
+                "samples: give a dict."
+            )
         self._partial_fit(X, y, sample_weight)
         return self
 
@@ -339,8 +382,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _library_loss(self) -> Loss:
         if self.out_activation_ == "softmax":
-            return CrossEntropy()
-        return BinaryCrossEntropy(sum_outputs=True)
+            return CrossEntropy(label_smoothing=self.label_smoothing)
+        return BinaryCrossEntropy(label_smoothing=self.label_smoothing, sum_outputs=True)
 
     def _targets_of(self, y: Any) -> np.ndarray:
         y = np.asarray(y)
@@ -362,6 +405,26 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         else:
             is_right = ((outputs > 0.5) == samples.targets).all(axis=1)
         return float(np.average(is_right, weights=samples.weights))
+
+    def _values_of(self, targets: np.ndarray) -> np.ndarray:
+        if targets.ndim == 1:
+            return self.classes_[targets]
+        targets = targets.astype(int)
+        is_several = self._label_binarizer.y_type_.startswith("multilabel")
+        return targets if is_several else self.classes_[targets[:, 0]]
+
+    def _class_weighted(self, samples: Samples) -> Samples:
+        if self.class_weight is None:
+            return samples
+        weights = compute_sample_weight(self.class_weight, self._values_of(samples.targets))
+        return replace(
+            samples, weights=weights if samples.weights is None else weights * samples.weights
+        )
+
+    def _loss_rule(self, dtype: np.dtype) -> LossRule:
+        return loss_rule(
+            self._loss_name, self.out_activation_, self.n_outputs_, dtype, self.label_smoothing
+        )
 
     def _rare_classes(self, targets: np.ndarray) -> list[Any]:
         counts = np.bincount(targets.ravel().astype(int), minlength=len(self.classes_))

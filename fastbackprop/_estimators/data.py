@@ -51,7 +51,7 @@ class Samples:
         weights = None if self.weights is None else np.ascontiguousarray(self.weights, dtype)
         return Samples(rows, np.ascontiguousarray(self.targets, kind), weights)
 
-    def take(self, order: np.ndarray, dtype: np.dtype) -> "Samples":
+    def take(self, order: np.ndarray | slice, dtype: np.dtype) -> "Samples":
         """Return some rows, dense."""
         weights = None if self.weights is None else self.weights[order]
         shares = None if self.shares is None else self.shares[order]

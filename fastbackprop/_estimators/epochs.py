@@ -9,6 +9,7 @@ import numpy as np
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.threads import run, share_of_work
 from fastbackprop._core.visits import Visits
+from fastbackprop._correct.clipping import Clipping
 from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.losses import LossRule
 from fastbackprop._estimators.network import Network
@@ -16,6 +17,9 @@ from fastbackprop._train.loop import OVERHEAD_PER_LAYER, OVERHEAD_PER_ROW
 from fastbackprop._train.state import Outcome
 
 __all__ = ["Epochs", "Wrong"]
+
+
+NO_CLIPPING = Clipping()
 
 
 class Wrong(NamedTuple):
@@ -44,6 +48,8 @@ class Epochs:
         An order; None leaves it to the work.
     total : float, optional
         What costs and gradients of every batch are divided by, instead of its own weight.
+    clipping : Clipping
+        Limits of gradients.
     """
 
     def __init__(
@@ -56,13 +62,14 @@ class Epochs:
         n_threads: int | None = None,
         *,
         total: float | None = None,
+        clipping: Clipping = NO_CLIPPING,
     ) -> None:
         self._model = network.model
         self._dtype = network.model.dtype
         self._samples = samples.ready(self._dtype)
         self._size, self._loss, self._alpha = batch_size, loss, alpha
         self._n_threads, self._visits = n_threads, Visits()
-        self._total = total
+        self._total, self._clipping = total, clipping
         if total is not None:
             shares = np.zeros(len(self._samples), self._dtype)
             shares[::batch_size] = total
@@ -126,7 +133,8 @@ class Epochs:
             workspace, samples.rows, order=order, first=part[0], last=part[1],
             batch_size=self._size, loss_spec=self._loss.spec, update_spec=spec, state=state,
             cost=0.0, n_right=0, n_threads=n_threads, crowded=crowded, report=report,
-            **samples.for_kernels,
+            clip_value=self._clipping.value, clip_norm=self._clipping.norm,
+            clipping=self._clipping.scratch(self._model), **samples.for_kernels,
         )  # fmt: skip
         outcome, _, _, row, layer = self._model._lock.write(run, work, n_threads)
         return None if outcome == Outcome.FINE else Wrong(row, layer)

@@ -38,14 +38,23 @@ class Objective:
         How they are compared.
     alpha : float
         The penalty's factor.
+    n_threads : int or None
+        An order; None leaves it to the work.
     """
 
-    def __init__(self, network: Network, samples: Samples, loss: LossRule, alpha: float) -> None:
+    def __init__(
+        self,
+        network: Network,
+        samples: Samples,
+        loss: LossRule,
+        alpha: float,
+        n_threads: int | None = None,
+    ) -> None:
         self._network, self._alpha = network, alpha
         dtype = network.model.dtype
         n, size = len(samples), min(ROWS, len(samples))
         self._total = float(n) if samples.weights is None else float(np.sum(samples.weights))
-        self._epochs = Epochs(network, samples, size, loss, 0.0, total=self._total)
+        self._epochs = Epochs(network, samples, size, loss, 0.0, n_threads, total=self._total)
         self._spec = kernels(dtype).UpdateSpec("sgd", 0.0, 1.0)
         self._state = OptimizerState(1, network.values.size, dtype)
 
@@ -83,7 +92,11 @@ def fit_lbfgs(estimator: Any, samples: Samples) -> None:
     """Train an estimator whose network is there, in float64 as scipy does."""
     network = estimator._network
     objective = Objective(
-        network, samples, estimator._loss_rule(network.model.dtype), estimator.alpha
+        network,
+        estimator._class_weighted(samples),
+        estimator._loss_rule(network.model.dtype),
+        estimator.alpha,
+        estimator.n_threads,
     )
     result = scipy.optimize.minimize(
         objective,

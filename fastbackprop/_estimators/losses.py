@@ -41,10 +41,13 @@ def _of_poisson(targets: np.ndarray) -> np.ndarray:
     return (logs - y).sum(axis=1)
 
 
-def loss_rule(loss: str, out_activation: str, n_outputs: int, dtype: np.dtype) -> LossRule:
+def loss_rule(
+    loss: str, out_activation: str, n_outputs: int, dtype: np.dtype, smoothing: float = 0.0
+) -> LossRule:
     """Return the rule for a loss by scikit-learn's name behind this activation.
 
-    scikit-learn clips probabilities at the dtype's epsilon before the logarithm.
+    scikit-learn clips probabilities at the dtype's epsilon before the logarithm. It has no label
+    smoothing, with which nothing is clipped.
     """
     spec, most = kernels(dtype).LossSpec, -math.log(np.finfo(dtype).eps)
     if loss == "squared_error":
@@ -52,4 +55,8 @@ def loss_rule(loss: str, out_activation: str, n_outputs: int, dtype: np.dtype) -
     if loss == "poisson":
         return LossRule(spec("poisson", True, 1, 1, n_outputs), _of_poisson)
     kind = "cross_entropy" if out_activation == "softmax" else "binary_cross_entropy"
+    if smoothing:
+        off = smoothing / (n_outputs if out_activation == "softmax" else 2)
+        smooth = spec(kind, True, 1, 1, n_outputs, on=1 - smoothing, off=off)
+        return LossRule(smooth, _no_constants)
     return LossRule(spec(kind, True, 1, 1, n_outputs, most=most), _no_constants)

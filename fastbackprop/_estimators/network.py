@@ -87,16 +87,17 @@ class Network:
             and kernels(model.dtype).first_nonfinite(X.reshape(-1)) < 0
         )
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, n_threads: int | None = None) -> np.ndarray:
         """Return the outputs for rows that were checked, sparse ones too."""
         if isinstance(X, np.ndarray):
-            return self.model.predict(X, check_finite=False)
+            return self.model.predict(X, check_finite=False, n_threads=n_threads)
         X = X.tocsr()
         out = np.empty((X.shape[0], self.model.n_out), self.model.dtype)
         size = max(1, ROWS_AT_ONCE // (self.model.dtype.itemsize * X.shape[1]))
         for first in range(0, len(out), size):
             some = slice(first, first + size)
-            out[some] = self.model.predict(dense(X[some], self.model.dtype), check_finite=False)
+            rows = dense(X[some], self.model.dtype)
+            self.model.predict(rows, out=out[some], check_finite=False, n_threads=n_threads)
         return out
 
 

@@ -76,6 +76,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Epochs that may pass without an improvement.
     max_fun : int, default=15000
         Most calls of the loss by lbfgs.
+    n_threads : int or None, default=None
+        Threads that share the work; None takes as many as it is worth. The bits are the same.
+    clip_value, clip_norm : float or None, default=None
+        The largest gradient, and the largest norm of all of a step; not of lbfgs.
+    time_budget : float or None, default=None
+        Seconds after which no new epoch begins; not of lbfgs.
+    scoring : str, callable or None, default=None
+        What early_stopping measures instead of ``score``: a scorer's name, or a function of
+        (estimator, X, y).
 
     Attributes
     ----------
@@ -85,6 +94,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         The loss of each epoch.
     validation_scores_, best_validation_score_ : list of float, float
         R^2 of the samples put aside; None without early_stopping.
+    validation_curve_ : list of float
+        The loss of ``fit``'s eval_set after each epoch; only with one.
     t_ : int
         Samples that were trained on.
     coefs_, intercepts_ : list of ndarray
@@ -151,6 +162,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        n_threads: int | None = None,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        time_budget: float | None = None,
+        scoring: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -176,6 +192,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.n_threads = n_threads
+        self.clip_value = clip_value
+        self.clip_norm = clip_norm
+        self.time_budget = time_budget
+        self.scoring = scoring
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -265,6 +286,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _targets_of(self, y: Any) -> np.ndarray:
         return np.asarray(y)
+
+    def _values_of(self, targets: np.ndarray) -> np.ndarray:
+        return targets.ravel() if targets.shape[1] == 1 else targets
 
     def _output_activation(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"

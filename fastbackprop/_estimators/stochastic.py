@@ -1,5 +1,6 @@
 """The solvers sgd and adam: epochs until nothing improves, as scikit-learn counts that."""
 
+import time
 import warnings
 from typing import Any
 
@@ -7,15 +8,19 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
+from fastbackprop._correct.clipping import Clipping, check_limit
 from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.epochs import Epochs, Wrong
 from fastbackprop._estimators.errors import non_finite
+from fastbackprop._estimators.evaluation import Evaluation
 from fastbackprop._estimators.solver import Solver
 
 __all__ = ["fit_stochastic"]
 
 
-def fit_stochastic(estimator: Any, samples: Samples, is_partial: bool) -> None:
+def fit_stochastic(
+    estimator: Any, samples: Samples, is_partial: bool, evaluation: Evaluation | None = None
+) -> None:
     """Train an estimator whose network is there; is_partial stops after an epoch."""
     network, values = estimator._network, estimator._network.values
     if not (is_partial and _has_solver(estimator)):
@@ -25,12 +30,21 @@ def fit_stochastic(estimator: Any, samples: Samples, is_partial: bool) -> None:
     stops_early = estimator.early_stopping
     if stops_early:
         samples, validation = _split(estimator, samples)
+    clipping = Clipping(
+        check_limit("clip_value", estimator.clip_value, values.dtype),
+        check_limit("clip_norm", estimator.clip_norm, values.dtype),
+    )
     epochs = Epochs(
-        network, samples, _batch_size(estimator, len(samples)), estimator._loss_rule(values.dtype),
+        network,
+        estimator._class_weighted(samples),
+        _batch_size(estimator, len(samples)),
+        estimator._loss_rule(values.dtype),
         estimator.alpha,
-    )  # fmt: skip
+        estimator.n_threads,
+        clipping=clipping,
+    )
     try:
-        _iterate(estimator, epochs, len(samples), validation, is_partial)
+        _iterate(estimator, epochs, len(samples), validation, is_partial, evaluation)
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=2)
     if stops_early:
@@ -85,12 +99,18 @@ def _split(estimator: Any, samples: Samples) -> tuple[Samples, Samples]:
 
 
 def _iterate(
-    estimator: Any, epochs: Epochs, n: int, validation: Samples | None, is_partial: bool
+    estimator: Any,
+    epochs: Epochs,
+    n: int,
+    validation: Samples | None,
+    is_partial: bool,
+    evaluation: Evaluation | None,
 ) -> None:
     """Epoch after epoch."""
     network, solver = estimator._network, estimator._optimizer
     order, before = np.arange(n), network.values.copy()
-    has_diverged = False
+    has_diverged, start = False, time.monotonic()
+    budget = np.inf if estimator.time_budget is None else estimator.time_budget
     estimator.n_iter_ = 0
     for _ in range(estimator.max_iter):
         if estimator.shuffle:
@@ -118,9 +138,11 @@ def _iterate(
         estimator.loss_curve_.append(loss)
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
+        if evaluation is not None:
+            estimator.validation_curve_.append(evaluation.loss_now())
         _count_improvement(estimator, validation)
         solver.end_iteration(estimator.t_)
-        if _has_converged(estimator) or is_partial:
+        if _has_converged(estimator) or is_partial or time.monotonic() - start > budget:
             return
         if estimator.n_iter_ == estimator.max_iter:
             warnings.warn(
@@ -138,7 +160,7 @@ def _count_improvement(estimator: Any, validation: Samples | None) -> None:
         is_worse = loss > estimator.best_loss_ - estimator.tol
         estimator.best_loss_ = min(estimator.best_loss_, loss)
     else:
-        score = estimator._validation_score(validation)
+        score = estimator._score_of(validation)
         estimator.validation_scores_.append(score)
         if estimator.verbose:
             print(f"Validation score: {score:f}")

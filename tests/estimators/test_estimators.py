@@ -40,21 +40,17 @@ def fitted():
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
 def test_parameters_and_defaults_are_theirs(name):
     mine, other = getattr(ours, name), getattr(theirs, name)
-    assert str(inspect.signature(other)) == str(
-        inspect.signature(mine).replace(
-            parameters=[
-                p.replace(annotation=inspect.Parameter.empty)
-                for p in inspect.signature(mine).parameters.values()
-            ],
-            return_annotation=inspect.Signature.empty,
-        )
-    )
+    defaults = [
+        {k: p.default for k, p in inspect.signature(c).parameters.items()} for c in (mine, other)
+    ]
+    assert list(defaults[0].items())[: len(defaults[1])] == list(defaults[1].items())
+    assert set(mine().get_params()) - set(other().get_params()) >= {"n_threads", "scoring"}
     constraints = [
         {k: sorted("".join(map(str, v))) for k, v in constraints_of(cls).items()}
         for cls in (mine, other)
     ]
     assert constraints[0].pop("activation") != constraints[1].pop("activation")  # ours has more
-    assert constraints[0] == constraints[1]
+    assert constraints[0].items() >= constraints[1].items()
 
 
 @pytest.mark.parametrize(
