@@ -19,7 +19,8 @@ except ModuleNotFoundError as error:
     ) from None
 
 from fastbackprop._estimators.classifier import MLPClassifier
+from fastbackprop._estimators.display import LossCurveDisplay
 from fastbackprop._estimators.errors import NonFiniteWeightsError
 from fastbackprop._estimators.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor", "NonFiniteWeightsError"]
+__all__ = ["LossCurveDisplay", "MLPClassifier", "MLPRegressor", "NonFiniteWeightsError"]

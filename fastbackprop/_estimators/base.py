@@ -1,34 +1,28 @@
-"""What both estimators share: parameters as scikit-learn checks them, fit, the way to predict."""
+"""What both estimators share: parameters as scikit-learn checks them, and fit."""
 
 import copy
 from abc import abstractmethod
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.base import _fit_context
+from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from fastbackprop._core.activations import ACTIVATIONS
-from fastbackprop._core.threads import MOST_THREADS
 from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.evaluation import Evaluation
 from fastbackprop._estimators.inside import Inside
 from fastbackprop._estimators.lbfgs import fit_lbfgs
 from fastbackprop._estimators.losses import LossRule, loss_rule
 from fastbackprop._estimators.network import Network
+from fastbackprop._estimators.parameters import RULES, STOCHASTIC
 from fastbackprop._estimators.stochastic import fit_stochastic
-from fastbackprop._predict.activations import ActivationFunction
 
 __all__ = ["BaseMLP"]
 
-STOCHASTIC = ("sgd", "adam")
 
-
-class BaseMLP(Inside, BaseEstimator):
+class BaseMLP(Inside):
     """Base of the two estimators."""
 
     # Of a classifier or a regressor.
@@ -45,46 +39,7 @@ class BaseMLP(Inside, BaseEstimator):
     n_threads: int | None
     scoring: Any
 
-    # scikit-learn's own constraints, so that it checks and says the same, and more activations.
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [
-            StrOptions({*ACTIVATIONS, "logistic"} - {"softmax"}),
-            ActivationFunction,
-            list,
-            tuple,
-        ],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        # Ours:
-        "n_threads": [Interval(Integral, 1, MOST_THREADS, closed="both"), None],
-        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "time_budget": [Interval(Real, 0, None, closed="left"), None],
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
-    }
+    _parameter_constraints: ClassVar[dict[str, Any]] = RULES
 
     @property
     @abstractmethod
@@ -143,8 +98,8 @@ class BaseMLP(Inside, BaseEstimator):
 
         Returns
         -------
-        self : object
-            The trained estimator.
+        object
+            The estimator itself, trained.
         """
         return self._fit(X, y, sample_weight, is_partial=False, eval_set=eval_set)
 
@@ -247,73 +202,8 @@ class BaseMLP(Inside, BaseEstimator):
         if network is not self.__dict__.get("_network"):
             self._show(network)
 
-    def _activations(self, n: int) -> list[Any]:
-        """Return the activations of n layers."""
-        hidden = self.activation
-        hidden = list(hidden) if isinstance(hidden, list | tuple) else [hidden] * (n - 1)
-        if len(hidden) != n - 1:
-            raise ValueError(
-                f"activation must have one item for each hidden layer, {n - 1}, got {len(hidden)}."
-            )
-        return [*hidden, self.out_activation_]
-
-    def _show(self, network: Network) -> None:
-        """Let the network's weights be the estimator's."""
-        self._network = network
-        self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
-
-    def _current(self, dtype: np.dtype | None = None) -> Network:
-        """Return the network with the weights as they are: another, where some were assigned.
-
-        Its dtype is that of the weights, or the one that is wanted.
-        """
-        network = self.__dict__.get("_network")
-        if (
-            network is not None
-            and (dtype is None or network.model.dtype == dtype)
-            and network.shows(self.coefs_, self.intercepts_)
-        ):
-            return network
-        if dtype is None:
-            dtype = np.result_type(*self.coefs_, *self.intercepts_)
-            dtype = dtype if dtype == np.float32 else np.dtype("float64")
-        return Network.of(self.coefs_, self.intercepts_, self._activations(len(self.coefs_)), dtype)
-
     def _loss_rule(self, dtype: np.dtype) -> LossRule:
         return loss_rule(self._loss_name, self.out_activation_, self.n_outputs_, dtype)
-
-    def _outputs(self, X: Any) -> np.ndarray:
-        """Return what the last layer gives for X, checked: (n, n_outputs)."""
-        quick = self._quick_outputs(X)
-        if quick is not None:
-            return quick
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        network = self._current()
-        if X.dtype != network.model.dtype:
-            # As NumPy's product: float64 rows through float32 weights give float64.
-            network = self._current(np.result_type(X.dtype, network.model.dtype))
-            X = X.astype(network.model.dtype)
-        return network.predict(X, self.n_threads)
-
-    def _quick_outputs(self, X: Any) -> np.ndarray | None:
-        """Return the outputs for rows that need no conversion; None where checks have to say more.
-
-        Those of scikit-learn take longer than most predictions.
-        """
-        network = self.__dict__.get("_network")
-        if (
-            network is None
-            or type(X) is not np.ndarray
-            or X.ndim != 2
-            or "feature_names_in_" in self.__dict__
-            or not network.shows(self.coefs_, self.intercepts_)
-        ):
-            return None
-        outputs = network.model._quick(X, True)
-        if outputs is None and X.size and network.takes(X):
-            outputs = network.predict(X, self.n_threads)
-        return outputs
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> "BaseMLP":
         return self._fit(X, y, sample_weight, is_partial=True)
@@ -333,18 +223,3 @@ class BaseMLP(Inside, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The network is made anew; arrays without the padding of its rows.
-        state: Any = super().__getstate__()
-        state = {**state}
-        state.pop("_network", None)
-        for name in ("coefs_", "intercepts_"):
-            if name in state:
-                state[name] = [np.array(x) for x in state[name]]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "coefs_" in state and "out_activation_" in state:
-            self._show(self._current())

@@ -229,8 +229,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        self : object
-            The trained estimator.
+        object
+            The estimator itself, trained.
         """
         if _check_partial_fit_first_call(self, classes):
             self._label_binarizer = LabelBinarizer()

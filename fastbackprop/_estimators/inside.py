@@ -18,6 +18,7 @@ from fastbackprop._estimators.conversion import (
     widths_of,
 )
 from fastbackprop._estimators.network import Network, dense
+from fastbackprop._estimators.weights import Weights
 from fastbackprop._explain.explain import explain
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._model.sequential import Sequential
@@ -25,21 +26,11 @@ from fastbackprop._model.sequential import Sequential
 __all__ = ["Inside"]
 
 
-class Inside(ABC):
+class Inside(Weights, ABC):
     """What both estimators have that scikit-learn's have not."""
 
     # scikit-learn's class of the same name.
     _theirs: ClassVar[type]
-    coefs_: list[np.ndarray]
-    intercepts_: list[np.ndarray]
-
-    @abstractmethod
-    def _current(self, dtype: np.dtype | None = None) -> Network:
-        """Return the network with the weights as they are."""
-
-    @abstractmethod
-    def _show(self, network: Network) -> None:
-        """Let the network's weights be the estimator's."""
 
     @abstractmethod
     def _library_loss(self) -> Loss:
@@ -84,11 +75,11 @@ class Inside(ABC):
         """
         check_theirs(fitted, cls._theirs)
         estimator = cls(**fitted.get_params(deep=False))
-        vars(estimator).update(attributes_of(fitted))
+        estimator.__dict__.update(attributes_of(fitted))
         estimator.coefs_, estimator.intercepts_ = list(fitted.coefs_), list(fitted.intercepts_)
         network = estimator._current()
         estimator._show(network)
-        vars(estimator)["_best_values"] = network.values.copy()
+        estimator.__dict__["_best_values"] = network.values.copy()
         return estimator
 
     def to_sklearn(self) -> Any:

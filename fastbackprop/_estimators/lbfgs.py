@@ -1,6 +1,5 @@
 """The solver lbfgs: scipy's L-BFGS-B, on the loss and the gradient of all rows."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.epochs import Epochs
 from fastbackprop._estimators.losses import LossRule
 from fastbackprop._estimators.network import Network
+from fastbackprop._estimators.warn import warn_as_theirs
 
 __all__ = ["Objective", "fit_lbfgs"]
 
@@ -130,4 +130,4 @@ def _warn(result: Any, n_iter: int, max_iter: int) -> None:
         "\nYou might also want to scale the data as shown in:\n"
         "    https://scikit-learn.org/stable/modules/preprocessing.html"
     )
-    warnings.warn(message, ConvergenceWarning, stacklevel=2)
+    warn_as_theirs(message, ConvergenceWarning)

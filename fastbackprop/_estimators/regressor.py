@@ -214,8 +214,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Returns
         -------
-        self : object
-            The trained estimator.
+        object
+            The estimator itself, trained.
         """
         self._partial_fit(X, y, sample_weight)
         return self

@@ -1,7 +1,6 @@
 """The solvers sgd and adam: epochs until nothing improves, as scikit-learn counts that."""
 
 import time
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from fastbackprop._estimators.epochs import Epochs, Wrong
 from fastbackprop._estimators.errors import non_finite
 from fastbackprop._estimators.evaluation import Evaluation
 from fastbackprop._estimators.solver import Solver
+from fastbackprop._estimators.warn import warn_as_theirs
 
 __all__ = ["fit_stochastic"]
 
@@ -46,7 +46,7 @@ def fit_stochastic(
     try:
         _iterate(estimator, epochs, len(samples), validation, is_partial, evaluation)
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=2)
+        warn_as_theirs("Training interrupted by user.")
     if stops_early:
         values[:] = estimator._best_values
 
@@ -61,9 +61,8 @@ def _batch_size(estimator: Any, n: int) -> int:
     if estimator.batch_size == "auto":
         return min(200, n)
     if estimator.batch_size > n:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=2,
+        warn_as_theirs(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
         )
     return int(min(estimator.batch_size, n))
 
@@ -145,11 +144,10 @@ def _iterate(
         if _has_converged(estimator) or is_partial or time.monotonic() - start > budget:
             return
         if estimator.n_iter_ == estimator.max_iter:
-            warnings.warn(
+            warn_as_theirs(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
 
 

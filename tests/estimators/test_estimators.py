@@ -391,3 +391,11 @@ def test_without_scikit_learn_the_import_says_what_to_type():
         "fastbackprop.sklearn needs scikit-learn, which isn't installed: type pip install "
         "'fastbackprop[sklearn]'.\n"
     )
+
+
+def test_filters_written_for_scikit_learn_know_the_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")
+        MLPClassifier(max_iter=1).fit(X, Y)
+        MLPClassifier(solver="lbfgs", max_iter=1).fit(X, Y)
