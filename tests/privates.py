@@ -82,6 +82,7 @@ __all__ = [
     "class_indices",
     "cli_data",
     "composed_after",
+    "constraints_of",
     "copy_of",
     "data_of_training",
     "digest_of_file",
@@ -103,6 +104,7 @@ __all__ = [
     "n_steps",
     "network_of",
     "normal",
+    "objective_of",
     "of_classes",
     "optimizer_bytes",
     "padded_rows",
@@ -268,3 +270,18 @@ def replace_run(monkeypatch, function):
     """Let training, predict and evaluate do their Works by ``function(work, n_threads)``."""
     for module in (loop, prediction):
         monkeypatch.setattr(module, "run", function)
+
+
+def constraints_of(cls):
+    """What an estimator's parameters may be, in scikit-learn's form."""
+    return cls._parameter_constraints
+
+
+def objective_of(estimator, X, y, sample_weight):
+    """The loss and gradient that lbfgs would call for a fitted regressor."""
+    from fastbackprop._estimators.data import Samples
+    from fastbackprop._estimators.lbfgs import Objective
+
+    network = estimator._network
+    rule = estimator._loss_rule(network.model.dtype)
+    return Objective(network, Samples(X, y, sample_weight), rule, estimator.alpha)

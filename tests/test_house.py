@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 import subprocess
@@ -29,8 +30,10 @@ FLOORS = [
     "_explain",
     "_diagnose",
     "_train",
+    "_estimators",
     "metrics",
     "schedules",
+    "sklearn",
     "__init__",
     "_cli",
     "__main__",
@@ -194,6 +197,20 @@ def test_public_names_say_that_they_are_of_the_package(name):
     assert getattr(fb, name).__module__ == "fastbackprop"
 
 
+def documented_estimators():
+    """The same of the door for scikit-learn, where that is installed."""
+    if importlib.util.find_spec("sklearn") is None:
+        return
+    door = importlib.import_module("fastbackprop.sklearn")
+    for name in door.__all__:
+        thing = getattr(door, name)
+        yield f"fastbackprop.sklearn.{name}"
+        for member, value in inspect.getmembers(thing):
+            is_ours = str(getattr(value, "__module__", "")).startswith("fastbackprop")
+            if not member.startswith("_") and callable(value) and is_ours:
+                yield f"fastbackprop.sklearn.{name}.{member}"
+
+
 def documented_things():
     """Every public name, with the public methods of classes."""
     for name in fb.__all__:
@@ -213,7 +230,7 @@ def documented_things():
 LEFT_OUT = {"GL01", "ES01", "SA01", "EX01", "SS05", "RT03"}
 
 
-@pytest.mark.parametrize("name", sorted(set(documented_things())))
+@pytest.mark.parametrize("name", sorted({*documented_things(), *documented_estimators()}))
 def test_docstrings_are_numpydoc(name):
     errors = [f"{code} {text}" for code, text in validate(name)["errors"] if code not in LEFT_OUT]
     assert errors == []

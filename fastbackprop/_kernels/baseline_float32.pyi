@@ -31,6 +31,7 @@ class LossSpec:
         off: float = 0,
         masks: bool = False,
         columns: np.ndarray | None = None,
+        most: float = ...,
     ) -> Self: ...
     @property
     def gradient_factor(self) -> float: ...
@@ -56,6 +57,9 @@ class UpdateSpec:
         lengthen: float = 0,
         shortest: float = 0,
         longest: float = 0,
+        decay_per_weight: bool = False,
+        scaled_velocity: bool = False,
+        bare_epsilon: bool = False,
     ) -> Self: ...
     @property
     def n_planes(self) -> int: ...
@@ -115,6 +119,7 @@ class TrainingWork(Work):
         weights: np.ndarray | None = None,
         shares: np.ndarray | None = None,
         n_forwards: int = 0,
+        report: np.ndarray | None = None,
     ) -> None: ...
     # outcome, cost, n_right, first row of the batch, layer
     def run(

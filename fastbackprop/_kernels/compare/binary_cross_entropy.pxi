@@ -19,8 +19,9 @@ cdef inline vec binary_cross_entropy_add(
     cdef vec t = smoothed(loss, y)
     cdef vec cost = v_fnma(z, t, v_max(zero, z))
     cost = v_add(cost, v_log1p_small(v_exp(v_sub(zero, v_abs(z)))))
+    cost = cost_of_infinite(cost, z, t)
     gradient[0] = v_sub(p, t)
-    return v_add(total, cost_of_infinite(cost, z, t))
+    return v_add(total, v_select(v_less(v_set1(loss.most), cost), v_set1(loss.most), cost))
 
 
 cdef inline vec binary_cross_entropy_second(

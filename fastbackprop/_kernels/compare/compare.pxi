@@ -60,6 +60,8 @@ cdef void compare_rows(
             n_right[0] += count_right(batch.z + i * batch.row, loss.targets
                                       + place_of(order, first, i) * loss.n_targets, batch.n_out)
     for i in range(batch.n):
+        if batch.costs[i] > loss.most and not is_by_output(loss.kind):
+            batch.costs[i] = loss.most
         batch.costs[i] *= loss.cost_scale
     if loss.weights != NULL:
         weigh_rows(loss, batch, order, first)

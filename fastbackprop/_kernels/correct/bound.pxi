@@ -25,6 +25,8 @@ cdef bint stays_finite(
     cdef double state = planes + step            # of all planes, after the step
     cdef double length = update.learning_rate
     if update.kind == SGD_UPDATE:
+        if update.scales_velocity:
+            step, length = length * step, 1
         state = momentum * planes + step
         step = step + momentum * state if update.nesterov else state
     elif update.kind == LION_UPDATE:

@@ -31,6 +31,20 @@ cdef void note_squares(
                                                          layer.width)
 
 
+cdef double squares_of_weights(const Plan* plan) noexcept nogil:
+    """The sum of squares of all weights, without biases and what norms learn."""
+    cdef const Layer* layer
+    cdef Update update
+    cdef Py_ssize_t k, i
+    cdef double total = 0
+    update.clip_value = 0
+    for k in range(plan.n_layers):
+        layer = &plan.layers[k]
+        for i in range(layer.n_in if layer.op == PRODUCT else 0):
+            total += squares_of_row(&update, layer.weight + i * layer.row, layer.width)
+    return total
+
+
 cdef double size_of_clipped(const Update* update, real x) noexcept nogil:
     cdef double size = -x if x < 0 else x
     return min(size, <double>update.clip_value) if update.clip_value != 0 else size

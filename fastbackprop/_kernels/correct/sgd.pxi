@@ -2,6 +2,11 @@
 #
 #     v <- momentum v + g
 #     w <- w - learning_rate (g + momentum v with Nesterov, else v)
+#
+# or, where the rate is in the velocity (as scikit-learn has it), with s = learning_rate g:
+#
+#     v <- momentum v + s
+#     w <- w - (s + momentum v with Nesterov, else v)
 
 cdef inline vec faded(vec x) noexcept nogil:
     """0 for what is below the smallest normal number; NaN stays.
@@ -23,8 +28,12 @@ cdef inline vec corrected_sgd(
 ) noexcept nogil:
     cdef vec momentum = v_set1(u.momentum)
     cdef vec v
+    if u.scales_velocity:
+        g = v_mul(v_set1(u.learning_rate), g)
     if u.has_momentum:
         v = faded(v_fma(momentum, v_load(velocity), g))
         v_store(velocity, v)
         g = v_fma(momentum, v, g) if u.nesterov else v
+    if u.scales_velocity:
+        return v_sub(w, g)
     return v_fnma(v_set1(u.learning_rate), g, w)

@@ -4,6 +4,7 @@
 cdef out_of_line begin_update(
     Update* update, const StateHeader* header,
     const double* rates,                         # IN (RATES,), or NULL: those given
+    double total,                                # of the batch's weights
 ) noexcept nogil:
     """Make the numbers of the next step; the header stays until the step is done."""
     cdef double rate, decay, correction, m, m_next
@@ -12,6 +13,8 @@ cdef out_of_line begin_update(
         rates = update.given
     update.take_1, update.take_2 = <real>(1 - update.beta_1), <real>(1 - update.beta_2)
     rate, decay = rates[0], rates[2]
+    if update.is_shared:
+        decay = decay / total if total > 0 else 0
     update.learning_rate, update.momentum = <real>rate, <real>rates[1]
     update.weight_decay = 0 if update.is_decoupled else <real>decay
     update.shrinking = <real>(rate * decay) if update.is_decoupled else 0
@@ -22,6 +25,9 @@ cdef out_of_line begin_update(
     if update.kind == ADAM_UPDATE:
         corrections[0] = update.beta_1 * header.corrections[0] + (1 - update.beta_1)
         update.length = <real>(rate / corrections[0])
+        if update.bare_epsilon:
+            update.length = <real>(rate * sqrt(corrections[1]) / corrections[0])
+            update.root_factor = 1
     elif update.kind == NADAM_UPDATE:            # corrections[0] = 1 - the product of its betas
         corrections[2] = update.fading * header.corrections[2] + (1 - update.fading)
         m = update.beta_1 * (0.5 + 0.5 * corrections[2])

@@ -112,6 +112,7 @@ cdef struct Loss:
     real parameter               # delta of huber, gamma of focal_cross_entropy
     real on                      # with label smoothing: what is left of a target
     real off                     # ... and what is added to each
+    real most                    # that a row costs, or of a loss by outputs an output
     const real* columns          # (width,): of quantile, q of each output; or NULL
     # Of a call:
     real gradient_scale          # gradient_factor / n, or / the sum of weights
@@ -135,6 +136,9 @@ cdef struct Update:              # an optimizer: how weights follow from gradien
     bint nesterov
     bint is_decoupled            # the decay is taken from the weights, apart from the gradient
     bint leaves_biases           # the decay does
+    bint is_shared               # the decay is divided by the weight of the batch
+    bint scales_velocity         # of SGD: the rate is in the velocity
+    bint bare_epsilon            # of Adam: beside the root of a moment that isn't corrected
     bint amsgrad
     bint centered
     double given[RATES]          # where no table has a step's own

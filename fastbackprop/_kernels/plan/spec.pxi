@@ -30,6 +30,8 @@ cdef class LossSpec:
         Whether targets that are NaN are missing.
     columns : array, optional
         A parameter for each output, and zeros up to the width.
+    most : float
+        The most that a row may cost, or with binary_cross_entropy an output: before cost_factor.
     """
 
     cdef Loss loss
@@ -38,14 +40,14 @@ cdef class LossSpec:
     def __cinit__(
         self, str kind, bint fused, double gradient_factor, double cost_factor,
         Py_ssize_t n_targets, double parameter=0, double on=1, double off=0, bint masks=False,
-        const real[::1] columns=None,
+        const real[::1] columns=None, double most=INFINITY,
     ):
         cdef Loss* loss = &self.loss
         fbp_assert(columns is None or columns.shape[0] >= padded(n_targets))
         loss.kind, loss.fused = LOSSES.index(kind), fused
         loss.gradient_factor, loss.cost_scale = gradient_factor, rounded(cost_factor)
         loss.n_targets, loss.masks, loss.parameter = n_targets, masks, rounded(parameter)
-        loss.on, loss.off = rounded(on), rounded(off)
+        loss.on, loss.off, loss.most = rounded(on), rounded(off), rounded(most)
         self.columns = columns
         loss.columns = &columns[0] if columns is not None else NULL
 
@@ -105,6 +107,12 @@ cdef class UpdateSpec:
         Of moments; ``fading`` is NAdam's 0.96 to the power of its momentum_decay.
     shorten, lengthen, shortest, longest : float
         Rprop's factors and limits of a step.
+    decay_per_weight : bool
+        Whether the decay of a step is divided by the weight of its batch.
+    scaled_velocity : bool
+        Of SGD: whether the velocity sums steps, v <- momentum v + learning_rate g, not gradients.
+    bare_epsilon : bool
+        Of Adam: whether epsilon stands beside the root of the moment before its correction.
     """
 
     cdef Update update
@@ -115,7 +123,8 @@ cdef class UpdateSpec:
         double weight_decay=0, *, bint decoupled=False, bint decay_biases=True,
         bint amsgrad=False, bint centered=False, double beta_1=0, double beta_2=0,
         double epsilon=0, double fading=1, double shorten=0, double lengthen=0,
-        double shortest=0, double longest=0,
+        double shortest=0, double longest=0, bint decay_per_weight=False,
+        bint scaled_velocity=False, bint bare_epsilon=False,
     ):
         cdef Update* update = &self.update
         update.kind = UPDATES.index(kind)
@@ -123,6 +132,8 @@ cdef class UpdateSpec:
         update.nesterov, update.is_decoupled, update.leaves_biases = (
             nesterov, decoupled, not decay_biases)
         update.amsgrad, update.centered = amsgrad, centered
+        update.is_shared, update.scales_velocity = decay_per_weight, scaled_velocity
+        update.bare_epsilon = bare_epsilon
         update.beta_1, update.beta_2, update.fading = beta_1, beta_2, fading
         update.epsilon = rounded(epsilon)
         update.keep_1, update.take_1 = rounded(beta_1), rounded(1 - beta_1)

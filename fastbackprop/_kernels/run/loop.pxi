@@ -10,6 +10,9 @@
 #   c) Nothing is allocated: the plan points into scratch that Python sized once.
 #   d) Costs are summed in double, sample by sample, in the order of the samples.
 
+cdef enum:
+    REPORTS = 2                  # of a step: sums of costs, and of squares of weights before it
+
 cdef struct Progress:
     double cost                  # sum of the costs of all samples so far
     int64_t n_right              # samples (or outputs) classified right so far
@@ -28,6 +31,7 @@ cdef struct Training:                            # steps over the rows [first, l
     real* squares                                # of their rows: sums
     StateHeader* header
     const double* rates                          # (steps, RATES), or NULL: update has them
+    double* report                               # OUT (steps, REPORTS), or NULL
     Py_ssize_t n_done                            # steps
     int64_t n_forwards                           # of the model in training before these steps
     Py_ssize_t first
@@ -63,15 +67,21 @@ cdef void begin_step(Training* job, Py_ssize_t start) noexcept nogil:
     cdef const double* rates = NULL
     if job.rates != NULL:
         rates = job.rates + job.n_done * RATES
-    if rates != NULL or job.n_done == 0 or job.update.kind != SGD_UPDATE:
-        begin_update(&job.update, job.header, rates)
     job.progress.start = start
     job.progress.n = min(job.batch_size, job.last - start)
     total = total_weight(&job.loss, job.rows.order, start, job.progress.n)
+    if (rates != NULL or job.n_done == 0 or job.update.kind != SGD_UPDATE
+            or job.update.is_shared):
+        begin_update(&job.update, job.header, rates, total)
     job.is_weightless = not total > 0
     scale_gradient(&job.loss, total)
     begin_batch(job.plan, job.progress.n, not job.is_weightless, job.n_forwards + job.n_done,
                 job.loss.weights, job.rows.order, start)
+
+
+cdef void write_report(const Training* job, double* report) noexcept nogil:
+    report[0] = sum_of_costs(job.plan.costs, job.progress.n, 0)
+    report[1] = squares_of_weights(job.plan) if job.update.given[2] != 0 else 0
 
 
 cdef bint close_blame(Training* job) noexcept nogil:
@@ -79,6 +89,8 @@ cdef bint close_blame(Training* job) noexcept nogil:
     cdef Progress* progress = &job.progress
     cdef double before = progress.cost
     progress.cost = sum_of_costs(job.plan.costs, progress.n, before)
+    if job.report != NULL:
+        write_report(job, job.report + job.n_done * REPORTS)
     if is_finite_double(progress.cost - before):
         if job.undo.room != NULL and not job.undo.is_filled and not step_stays_finite(
             job.plan, progress.n, &job.update, &job.undo

@@ -143,7 +143,7 @@ def correct(
     fbp_assert(snapshot is None or snapshot.shape[0] >= size + state_size)
     with nogil:
         caller = begin_mode()
-        begin_update(&update, header, own_rates)
+        begin_update(&update, header, own_rates, 1)
         if copy != NULL:
             memcpy(copy, w, size * sizeof(real))
             memcpy(copy + size, &state[0], state_size * sizeof(real))

@@ -63,6 +63,9 @@ cdef class TrainingWork(Work):
         Scratch, where there is a clip_norm: see Network.clipping_scratch_size.
     n_forwards : int
         Training forwards of the model before this call: what dropout's masks depend on.
+    report : array of shape (n_steps, 2), optional
+        Gets of each step the sum of the costs of its batch, and the sum of the squares of all
+        weights before it (0 without a weight decay).
     """
 
     cdef Training job
@@ -78,12 +81,13 @@ cdef class TrainingWork(Work):
         real[::1] undo=None, const double[:, ::1] rates=None, bint undo_is_filled=True,
         double clip_value=0, double clip_norm=0, real[::1] clipping=None,
         const real[::1] weights=None, const real[::1] shares=None, int64_t n_forwards=0,
+        double[:, ::1] report=None,
     ):
         cdef Training* job = &self.job
         fbp_assert(min(batch_size, last - first) <= workspace.plan.capacity)
         fbp_assert(first < last <= X.shape[0])
         self.kept = (workspace, X, targets, labels, order, loss_spec, update_spec, state, undo,
-                     rates, clipping, weights, shares)
+                     rates, clipping, weights, shares, report)
         job.plan = &workspace.plan
         job.rows.x = start_of_2d(X)
         job.rows.order = &order[0] if order is not None else NULL
@@ -114,6 +118,9 @@ cdef class TrainingWork(Work):
         fbp_assert(rates is None or (rates.shape[1] == RATES and
                                      rates.shape[0] >= pieces(last - first, batch_size)))
         job.rates = &rates[0, 0] if rates is not None else NULL
+        fbp_assert(report is None or (report.shape[1] == REPORTS and
+                                      report.shape[0] >= pieces(last - first, batch_size)))
+        job.report = &report[0, 0] if report is not None else NULL
         job.n_done, job.n_forwards = 0, n_forwards
         job.first, job.last, job.batch_size = first, last, batch_size
         # Some chunks for each thread, of whole tiles; few enough that weights are read from nearby.

@@ -1,0 +1,1 @@
+"""Estimators in scikit-learn's manner; ``fastbackprop.sklearn`` is their public place."""

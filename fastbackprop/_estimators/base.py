@@ -1,0 +1,225 @@
+"""What both estimators share: parameters as scikit-learn checks them, and fit."""
+
+import copy
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from fastbackprop._estimators.data import Samples
+from fastbackprop._estimators.evaluation import Evaluation
+from fastbackprop._estimators.inside import Inside
+from fastbackprop._estimators.lbfgs import fit_lbfgs
+from fastbackprop._estimators.losses import LossRule, loss_rule
+from fastbackprop._estimators.network import Network
+from fastbackprop._estimators.parameters import RULES, STOCHASTIC
+from fastbackprop._estimators.stochastic import fit_stochastic
+
+__all__ = ["BaseMLP"]
+
+
+class BaseMLP(Inside):
+    """Base of the two estimators."""
+
+    # Of a classifier or a regressor.
+    _is_classifier: ClassVar[bool]
+
+    hidden_layer_sizes: Any
+    activation: Any
+    solver: str
+    alpha: float
+    max_iter: int
+    random_state: Any
+    warm_start: bool
+    early_stopping: bool
+    n_threads: int | None
+    scoring: Any
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = RULES
+
+    @property
+    @abstractmethod
+    def _loss_name(self) -> str:
+        """scikit-learn's name of the loss."""
+
+    @abstractmethod
+    def _validate_input(
+        self, X: Any, y: Any, is_partial: bool, reset: bool
+    ) -> tuple[Any, np.ndarray, int]:
+        """Return X, the targets in the kernels' form, and the number of outputs."""
+
+    @abstractmethod
+    def _output_activation(self) -> str:
+        """Name the activation of the last layer, by scikit-learn's names."""
+
+    @abstractmethod
+    def _validation_score(self, samples: Samples) -> float:
+        """Return accuracy or R^2 of samples that the fit doesn't learn from."""
+
+    @abstractmethod
+    def _values_of(self, targets: np.ndarray) -> np.ndarray:
+        """Return targets in the kernels' form as a user has them: labels, numbers."""
+
+    def _score_of(self, samples: Samples) -> float:
+        """Return the score of early stopping."""
+        if self.scoring is None:
+            return self._validation_score(samples)
+        scorer = check_scoring(self, self.scoring)
+        twin = copy.copy(self)  # the rows aside have no names of features any more
+        twin.__dict__.pop("feature_names_in_", None)
+        weights = {} if samples.weights is None else {"sample_weight": samples.weights}
+        return float(scorer(twin, samples.rows, self._values_of(samples.targets), **weights))
+
+    def _class_weighted(self, samples: Samples) -> Samples:
+        """Return samples to train on, with the weights of their classes."""
+        return samples
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, eval_set: tuple[Any, Any] | None = None
+    ) -> "BaseMLP":
+        """Fit the model to data matrix X and target(s) y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values: class labels in classification, numbers in regression.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+        eval_set : tuple (X, y), default=None
+            Other samples, whose loss after each epoch, without the penalty, is a number of
+            ``validation_curve_``; for sgd and adam.
+
+        Returns
+        -------
+        object
+            The estimator itself, trained.
+        """
+        return self._fit(X, y, sample_weight, is_partial=False, eval_set=eval_set)
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, is_partial: bool, eval_set: Any = None
+    ) -> "BaseMLP":
+        if is_partial and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        hidden = self._hidden_sizes()
+        is_first = not hasattr(self, "coefs_") or (not self.warm_start and not is_partial)
+        if is_partial and not is_first and getattr(self, "best_loss_", 0.0) is None:
+            raise ValueError(
+                "partial_fit must follow a fit without early_stopping, got one with "
+                "early_stopping=True: fit again, or begin with partial_fit."
+            )
+        X, targets, n_outputs = self._validate_input(X, y, is_partial, reset=is_first)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        self.n_outputs_ = n_outputs
+        self._random_state = check_random_state(self.random_state)
+        if is_first:
+            self._initialize([X.shape[1], *hidden, n_outputs], X.dtype)
+        else:
+            self._take_over()
+        samples = Samples(X, targets, sample_weight)
+        evaluation = self._evaluation(eval_set, is_first)
+        if self.solver in STOCHASTIC:
+            fit_stochastic(self, samples, is_partial, evaluation)
+        else:
+            fit_lbfgs(self, samples)
+        return self
+
+    def _evaluation(self, eval_set: Any, is_first: bool) -> Evaluation | None:
+        """Return what measures the loss of other samples, and begin their curve."""
+        if is_first:
+            self.__dict__.pop("validation_curve_", None)
+        if eval_set is None:
+            return None
+        if self.solver not in STOCHASTIC:
+            raise ValueError(f"eval_set must come with solver sgd or adam, got {self.solver}.")
+        if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
+            is_sequence = isinstance(eval_set, tuple | list)
+            what = f"{len(eval_set)} items" if is_sequence else type(eval_set).__name__
+            raise ValueError(f"eval_set must be a tuple (X, y), got {what}.")
+        network = self._network
+        rows, y = eval_set
+        rows = validate_data(
+            self, X=rows, accept_sparse=["csr", "csc"], dtype=network.model.dtype, reset=False
+        )
+        targets = self._targets_of(y)
+        is_labels = self.out_activation_ == "softmax"
+        shape = (rows.shape[0],) if is_labels else (rows.shape[0], self.n_outputs_)
+        if targets.shape[:1] != shape[:1] or targets.size != np.prod(shape):
+            raise ValueError(
+                f"y of eval_set must have shape {shape}, as X has rows, got {targets.shape}."
+            )
+        if not hasattr(self, "validation_curve_"):
+            self.validation_curve_: list[float] = []
+        samples = Samples(rows, targets.reshape(shape), None)
+        return Evaluation(network, samples, self._loss_rule(network.model.dtype), self.n_threads)
+
+    def _hidden_sizes(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if np.any(np.array(sizes) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return [int(size) for size in sizes]
+
+    def _initialize(self, widths: list[int], dtype: Any) -> None:
+        """Make the network, with weights as scikit-learn draws them, and begin to count."""
+        self.n_layers_ = len(widths)
+        self.out_activation_ = self._output_activation()
+        dtype = np.dtype("float64") if self.solver == "lbfgs" else np.dtype(dtype)
+        network = Network(widths, self._activations(len(widths) - 1), dtype)
+        kinds = self.activation if isinstance(self.activation, list | tuple) else [self.activation]
+        for i, (weight, bias) in enumerate(zip(network.coefs, network.intercepts, strict=True)):
+            is_logistic = bool(kinds) and kinds[min(i, len(kinds) - 1)] in ("logistic", "sigmoid")
+            bound = np.sqrt((2.0 if is_logistic else 6.0) / sum(weight.shape))
+            weight[...] = self._random_state.uniform(-bound, bound, weight.shape)
+            bias[...] = self._random_state.uniform(-bound, bound, bias.shape)
+        self._begin(network)
+
+    def _begin(self, network: Network) -> None:
+        """Show a new network, and count from 0."""
+        self._show(network)
+        self.n_iter_ = self.t_ = 0
+        if self.solver in STOCHASTIC:
+            self.loss_curve_: list[float] = []
+            self._no_improvement_count = 0
+            self._best_values = network.values.copy()
+            stops = self.early_stopping
+            self.validation_scores_: list[float] | None = [] if stops else None
+            self.best_validation_score_ = -np.inf if stops else None
+            self.best_loss_ = None if stops else np.inf
+
+    def _take_over(self) -> None:
+        """Go on with coefs_ and intercepts_ as they are, also where somebody has assigned them."""
+        wanted = np.dtype("float64") if self.solver == "lbfgs" else None
+        network = self._current(wanted)
+        if network is not self.__dict__.get("_network"):
+            self._show(network)
+
+    def _loss_rule(self, dtype: np.dtype) -> LossRule:
+        return loss_rule(self._loss_name, self.out_activation_, self.n_outputs_, dtype)
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> "BaseMLP":
+        return self._fit(X, y, sample_weight, is_partial=True)
+
+    def _check_solver(self) -> bool:
+        if self.solver not in STOCHASTIC:
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. "
+                f"{self.solver} is not stochastic."
+            )
+        return True
+
+    def _rare_classes(self, targets: np.ndarray) -> list[Any]:
+        return []
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

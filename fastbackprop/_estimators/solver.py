@@ -1,0 +1,106 @@
+"""scikit-learn's sgd and adam: their formulas as the kernels know them, and what they keep.
+
+::
+
+    sgd     v <- momentum v - rate g        w <- w + v, or + momentum v - rate g with Nesterov
+    adam    m <- beta_1 m + (1 - beta_1) g  v <- beta_2 v + (1 - beta_2) g^2
+            w <- w - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
+
+g of a weight, not of a bias, has alpha w / (the batch's sum of weights) in it.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._core.arithmetic import exact_mode
+from fastbackprop._core.dispatch import kernels
+from fastbackprop._correct.state import OptimizerState
+
+__all__ = ["Solver"]
+
+
+class Solver:
+    """One estimator's optimizer between two epochs.
+
+    Parameters
+    ----------
+    settings : dict
+        The estimator's parameters.
+    size : int
+        The network's parameters, with the padding of rows.
+    dtype : dtype
+        Theirs.
+
+    Attributes
+    ----------
+    learning_rate : float
+        The rate of the next epoch.
+    """
+
+    def __init__(self, settings: dict[str, Any], size: int, dtype: np.dtype) -> None:
+        self._initial = settings["learning_rate_init"]
+        self.learning_rate = float(self._initial)
+        is_sgd = settings["solver"] == "sgd"
+        self._schedule = settings["learning_rate"] if is_sgd else "constant"
+        self._power_t = settings["power_t"]
+        self._arguments: dict[str, Any] = {
+            "weight_decay": settings["alpha"],
+            "decay_biases": False,
+            "decay_per_weight": True,
+        }
+        if is_sgd:
+            self._kind = "sgd"
+            self._arguments |= {
+                "momentum": settings["momentum"],
+                "nesterov": settings["nesterovs_momentum"],
+                "scaled_velocity": True,
+            }
+        else:
+            self._kind = "adam"
+            self._arguments |= {name: settings[name] for name in ("beta_1", "beta_2", "epsilon")}
+            self._arguments["bare_epsilon"] = True
+        self._state = OptimizerState(self.spec(dtype).n_planes, size, dtype)
+
+    def spec(self, dtype: np.dtype) -> Any:
+        """Return the kernels' UpdateSpec of now."""
+        with exact_mode():
+            return kernels(dtype).UpdateSpec(self._kind, self.learning_rate, **self._arguments)
+
+    @property
+    def buffer(self) -> np.ndarray:
+        """What it keeps, which the kernels advance."""
+        return self._state.buffer
+
+    def fits(self, values: np.ndarray) -> bool:
+        """Whether its state is of these parameters' shape and dtype."""
+        planes = self._state.planes
+        return planes.shape[1] == values.size and planes.dtype == values.dtype
+
+    def end_iteration(self, t: int) -> None:
+        """Make the rate that follows t samples."""
+        if self._schedule == "invscaling":
+            self.learning_rate = float(self._initial) / (t + 1) ** self._power_t
+
+    def stops(self, message: str, verbose: Any) -> bool:
+        """Whether training ends where it no longer improves: "adaptive" goes on, with less."""
+        ends = self._schedule != "adaptive" or self.learning_rate <= 1e-6
+        if not ends:
+            self.learning_rate /= 5.0
+        if verbose:
+            what = " Stopping."
+            if self._schedule == "adaptive":
+                what = " Learning rate too small." + what
+            if not ends:
+                what = f" Setting learning rate to {self.learning_rate:f}"
+            print(message + what)
+        return ends
+
+    def __getstate__(self) -> dict[str, Any]:
+        planes = self._state.planes
+        return {**self.__dict__, "_state": (planes.shape, planes.dtype, self.buffer.copy())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        (n_planes, size), dtype, buffer = state["_state"]
+        self.__dict__.update(state, _state=OptimizerState(n_planes, size, dtype))
+        self.buffer[:] = buffer
