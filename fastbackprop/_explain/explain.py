@@ -81,7 +81,7 @@ def explain(
     >>> e = fb.explain(model, X, y, loss="half_squared_error", learning_rate=0.1)
     >>> e.after.falls
     True
-    >>> sum(blamed.share for blamed in e.top(13))
+    >>> round(sum(blamed.share for blamed in e.top(13)), 6)
     1.0
     """
     if not isinstance(model, Sequential):

@@ -103,8 +103,12 @@ cdef inline void cross_entropy_labels(
                 v_store(delta + j * LANES, v_mul(v_first(v_sub(v_load(p + j * LANES), off),
                                                          batch.n_out - j * LANES), scale))
             delta[label] = (p[label] - (loss.on + loss.off)) * loss.gradient_scale
-    # A vector of logarithms for many rows; what lies behind the last row is junk.
+    # A vector of logarithms for many rows; what lies behind the last row is junk. Of one row it
+    # would have to wait for the store of its only number.
     i = 0
+    if batch.n == 1:
+        batch.costs[0] = -scalar_log(batch.costs[0])
+        i = 1
     while i < batch.n:
         v_store_any(batch.costs + i, v_sub(v_zero(), v_log(v_load_any(batch.costs + i))))
         i += LANES
