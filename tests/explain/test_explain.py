@@ -571,7 +571,7 @@ def test_it_can_be_drawn(name, tmp_path):
             [x for t in numbers for x in t], rel=1e-3, abs=1e-9
         )
         assert [t for t in texts if t[0] in "xay"] == names
-        columns = [t for t in texts if t.startswith(("inputs", "layer"))]
+        columns = [t for t in texts if t.startswith(("inputs", "hidden", "outputs"))]
         assert len(columns) == len(shown)
         for text, n, few in zip(
             columns, (model.n_in, *(x.n_out for x in model.layers)), shown, strict=True
