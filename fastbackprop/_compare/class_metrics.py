@@ -94,8 +94,10 @@ def top_k(y: Any, y_hat: Any, sample_weight: Any = None, *, k: int = 5) -> float
 
     Parameters
     ----------
-    y, y_hat, sample_weight
-        As for ``accuracy``, with an output for each class.
+    y, y_hat : array-like of shape (n,) or (n, n_out)
+        Targets and outputs, as for ``accuracy``; an output for each class.
+    sample_weight : array-like of shape (n,), optional
+        How much each sample counts.
     k : int, default=5
         How many may be wrong before the right one, and one more.
 
@@ -137,8 +139,14 @@ def balanced_accuracy(
 
     Parameters
     ----------
-    y, y_hat, sample_weight, threshold, multilabel
-        As for ``accuracy``. Of several yes or no: the mean of theirs.
+    y, y_hat : array-like of shape (n,) or (n, n_out)
+        Targets and outputs, as for ``accuracy``.
+    sample_weight : array-like of shape (n,), optional
+        How much each sample counts.
+    threshold : float, default=0.5
+        Number above which an output says yes.
+    multilabel : bool, optional
+        Whether samples have several yes or no, as for ``accuracy``: then it is the mean of theirs.
 
     Returns
     -------
@@ -183,12 +191,18 @@ def f1(
 
     Parameters
     ----------
-    y, y_hat, sample_weight, threshold, multilabel
-        As for ``accuracy``.
+    y, y_hat : array-like of shape (n,) or (n, n_out)
+        Targets and outputs, as for ``accuracy``.
+    sample_weight : array-like of shape (n,), optional
+        How much each sample counts.
     average : None, "binary", "macro", "weighted" or "micro", default=None
         "binary" is that of class 1; "macro" the mean over the classes that are there or predicted,
         "weighted" by their samples; "micro" adds up the counts first. None is "binary" where there
         are two classes, else "macro".
+    threshold : float, default=0.5
+        Number above which an output says yes.
+    multilabel : bool, optional
+        Whether samples have several yes or no, as for ``accuracy``.
 
     Returns
     -------
@@ -249,8 +263,12 @@ def roc_auc(
 
     Parameters
     ----------
-    y, y_hat, sample_weight, multilabel
-        As for ``accuracy``; two outputs for two classes are taken as that of class 1.
+    y, y_hat : array-like of shape (n,) or (n, n_out)
+        Targets and outputs, as for ``accuracy``; of two outputs for two classes that of class 1.
+    sample_weight : array-like of shape (n,), optional
+        How much each sample counts.
+    multilabel : bool, optional
+        Whether samples have several yes or no, as for ``accuracy``.
 
     Returns
     -------
