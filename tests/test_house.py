@@ -222,6 +222,9 @@ def documented_things():
                 if not member.startswith("_") and callable(value) and is_ours:
                     yield f"fastbackprop.{name}.{member}"
 
+    for name in fb.metrics.__all__:
+        yield f"fastbackprop.metrics.{name}"
+
 
 # Left out: where the summary starts (GL01), extended summaries, see-also sections and
 # examples everywhere (ES01, SA01, EX01), the mood of the verb (SS05), words of a return
