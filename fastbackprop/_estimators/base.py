@@ -72,9 +72,10 @@ class BaseMLP(Inside):
         """Return the score of early stopping."""
         if self.scoring is None:
             return self._validation_score(samples)
-        scorer = check_scoring(self, self.scoring)
+        scorer: Any = check_scoring(self, self.scoring)
         twin = copy.copy(self)  # the rows aside have no names of features any more
-        twin.__dict__.pop("feature_names_in_", None)
+        if hasattr(twin, "feature_names_in_"):
+            del twin.feature_names_in_
         weights = {} if samples.weights is None else {"sample_weight": samples.weights}
         return float(scorer(twin, samples.rows, self._values_of(samples.targets), **weights))
 
@@ -140,8 +141,8 @@ class BaseMLP(Inside):
         self, eval_set: Any, is_first: bool, targets_shape: tuple[int, ...]
     ) -> Evaluation | None:
         """Return what measures the loss of other samples, and begin their curve."""
-        if is_first:
-            self.__dict__.pop("validation_curve_", None)
+        if is_first and hasattr(self, "validation_curve_"):
+            del self.validation_curve_
         if eval_set is None:
             return None
         if self.solver not in STOCHASTIC:
@@ -151,9 +152,9 @@ class BaseMLP(Inside):
             what = f"{len(eval_set)} items" if is_sequence else type(eval_set).__name__
             raise ValueError(f"eval_set must be a tuple (X, y), got {what}.")
         network = self._network
-        rows, y = eval_set
-        rows = validate_data(
-            self, X=rows, accept_sparse=["csr", "csc"], dtype=network.model.dtype, reset=False
+        X, y = eval_set
+        rows: Any = validate_data(
+            self, X=X, accept_sparse=["csr", "csc"], dtype=network.model.dtype, reset=False
         )
         targets = self._kernel_targets(y)
         shape = (rows.shape[0], *targets_shape)
