@@ -64,13 +64,18 @@ class BaseMLP(Inside):
     def _values_of(self, targets: np.ndarray) -> np.ndarray:
         """Return targets in the kernels' form as a user has them: labels, numbers."""
 
+    def _kernel_targets(self, y: Any) -> np.ndarray:
+        """Return targets beside those of ``fit`` in the kernels' form."""
+        return self._targets_of(y)
+
     def _score_of(self, samples: Samples) -> float:
         """Return the score of early stopping."""
         if self.scoring is None:
             return self._validation_score(samples)
-        scorer = check_scoring(self, self.scoring)
+        scorer: Any = check_scoring(self, self.scoring)
         twin = copy.copy(self)  # the rows aside have no names of features any more
-        twin.__dict__.pop("feature_names_in_", None)
+        if hasattr(twin, "feature_names_in_"):
+            del twin.feature_names_in_
         weights = {} if samples.weights is None else {"sample_weight": samples.weights}
         return float(scorer(twin, samples.rows, self._values_of(samples.targets), **weights))
 
@@ -125,17 +130,19 @@ class BaseMLP(Inside):
         else:
             self._take_over()
         samples = Samples(X, targets, sample_weight)
-        evaluation = self._evaluation(eval_set, is_first)
+        evaluation = self._evaluation(eval_set, is_first, targets.shape[1:])
         if self.solver in STOCHASTIC:
             fit_stochastic(self, samples, is_partial, evaluation)
         else:
             fit_lbfgs(self, samples)
         return self
 
-    def _evaluation(self, eval_set: Any, is_first: bool) -> Evaluation | None:
+    def _evaluation(
+        self, eval_set: Any, is_first: bool, targets_shape: tuple[int, ...]
+    ) -> Evaluation | None:
         """Return what measures the loss of other samples, and begin their curve."""
-        if is_first:
-            self.__dict__.pop("validation_curve_", None)
+        if is_first and hasattr(self, "validation_curve_"):
+            del self.validation_curve_
         if eval_set is None:
             return None
         if self.solver not in STOCHASTIC:
@@ -145,13 +152,12 @@ class BaseMLP(Inside):
             what = f"{len(eval_set)} items" if is_sequence else type(eval_set).__name__
             raise ValueError(f"eval_set must be a tuple (X, y), got {what}.")
         network = self._network
-        rows, y = eval_set
-        rows = validate_data(
-            self, X=rows, accept_sparse=["csr", "csc"], dtype=network.model.dtype, reset=False
+        X, y = eval_set
+        rows: Any = validate_data(
+            self, X=X, accept_sparse=["csr", "csc"], dtype=network.model.dtype, reset=False
         )
-        targets = self._targets_of(y)
-        is_labels = self.out_activation_ == "softmax"
-        shape = (rows.shape[0],) if is_labels else (rows.shape[0], self.n_outputs_)
+        targets = self._kernel_targets(y)
+        shape = (rows.shape[0], *targets_shape)
         if targets.shape[:1] != shape[:1] or targets.size != np.prod(shape):
             raise ValueError(
                 f"y of eval_set must have shape {shape}, as X has rows, got {targets.shape}."

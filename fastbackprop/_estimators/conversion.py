@@ -49,6 +49,12 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
             f"to_sklearn needs one activation that scikit-learn has for all hidden layers, got "
             f"{activation!r}."
         )
+    if "loss" in parameters and not (
+        isinstance(parameters["loss"], str) and parameters["loss"] in ("squared_error", "poisson")
+    ):
+        raise ValueError(
+            f"to_sklearn needs a loss that scikit-learn has, got {parameters['loss']!r}."
+        )
     other = theirs(**{name: value for name, value in parameters.items() if name in known})
     vars(other).update(attributes_of(ours))
     other.coefs_ = [np.array(x) for x in ours.coefs_]

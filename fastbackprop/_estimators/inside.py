@@ -75,11 +75,12 @@ class Inside(Weights, ABC):
         """
         check_theirs(fitted, cls._theirs)
         estimator = cls(**fitted.get_params(deep=False))
-        estimator.__dict__.update(attributes_of(fitted))
+        for name, value in attributes_of(fitted).items():
+            setattr(estimator, name, value)
         estimator.coefs_, estimator.intercepts_ = list(fitted.coefs_), list(fitted.intercepts_)
         network = estimator._current()
         estimator._show(network)
-        estimator.__dict__["_best_values"] = network.values.copy()
+        estimator._best_values = network.values.copy()
         return estimator
 
     def to_sklearn(self) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastbackprop._core.dispatch import kernels
 
-__all__ = ["LossRule", "loss_rule"]
+__all__ = ["LossRule", "loss_rule", "no_constants"]
 
 
 class LossRule(NamedTuple):
@@ -29,8 +29,8 @@ class LossRule(NamedTuple):
     constants: Any
 
 
-def _no_constants(targets: np.ndarray) -> None:
-    return None
+def no_constants(targets: np.ndarray) -> None:
+    """Add nothing to what the kernels say."""
 
 
 def _of_poisson(targets: np.ndarray) -> np.ndarray:
@@ -51,12 +51,12 @@ def loss_rule(
     """
     spec, most = kernels(dtype).LossSpec, -math.log(np.finfo(dtype).eps)
     if loss == "squared_error":
-        return LossRule(spec("squared_error", False, 1, 0.5 / n_outputs, n_outputs), _no_constants)
+        return LossRule(spec("squared_error", False, 1, 0.5 / n_outputs, n_outputs), no_constants)
     if loss == "poisson":
         return LossRule(spec("poisson", True, 1, 1, n_outputs), _of_poisson)
     kind = "cross_entropy" if out_activation == "softmax" else "binary_cross_entropy"
     if smoothing:
         off = smoothing / (n_outputs if out_activation == "softmax" else 2)
         smooth = spec(kind, True, 1, 1, n_outputs, on=1 - smoothing, off=off)
-        return LossRule(smooth, _no_constants)
-    return LossRule(spec(kind, True, 1, 1, n_outputs, most=most), _no_constants)
+        return LossRule(smooth, no_constants)
+    return LossRule(spec(kind, True, 1, 1, n_outputs, most=most), no_constants)

@@ -13,7 +13,7 @@ from fastbackprop._predict.dense import Dense
 __all__ = ["ACTIVATIONS", "Network"]
 
 # Ours by scikit-learn's names, which has fewer.
-ACTIVATIONS: dict[Any, str] = {"logistic": "sigmoid"}
+ACTIVATIONS: dict[Any, Any] = {"logistic": "sigmoid"}
 ROWS_AT_ONCE = 2**24  # bytes of sparse rows that are made dense together
 
 

@@ -1,5 +1,6 @@
 """MLPRegressor, in place of scikit-learn's."""
 
+from statistics import NormalDist
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,11 +11,26 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from fastbackprop._compare.losses import HalfSquaredError, Loss, Poisson
+from fastbackprop._compare.losses import (
+    GaussianNLL,
+    HalfSquaredError,
+    Loss,
+    Poisson,
+    Quantile,
+    as_loss,
+)
+from fastbackprop._core.losses import TABLE
 from fastbackprop._estimators.base import BaseMLP
 from fastbackprop._estimators.data import Samples
+from fastbackprop._estimators.losses import LossRule, no_constants
 
 __all__ = ["MLPRegressor"]
+
+
+THEIR_LOSSES = ("squared_error", "poisson")
+OUR_LOSSES = {
+    name for name, row in TABLE.items() if not row.is_classification and name not in THEIR_LOSSES
+}
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -26,9 +42,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson"}, default="squared_error"
+    loss : {"squared_error", "poisson"}, str or Loss, default="squared_error"
         What is made small: half the squared error, or half the Poisson deviance, with exp behind
-        the last layer.
+        the last layer. Also fastbackprop's losses for regression, by name or object: "huber",
+        "mean_absolute_error", ``Quantile([0.05, 0.5, 0.95])``, "gaussian_nll" and others.
     hidden_layer_sizes : array-like of shape (n_layers - 2,) or int, default=(100,)
         Number of neurons of each hidden layer.
     activation : {"identity", "logistic", "tanh", "relu"}, str, activation or list, default="relu"
@@ -132,12 +149,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     _theirs: ClassVar[type] = Theirs
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions({*THEIR_LOSSES, *OUR_LOSSES}), Loss],
     }
 
     def __init__(
         self,
-        loss: str = "squared_error",
+        loss: Any = "squared_error",
         hidden_layer_sizes: Any = (100,),
         activation: str = "relu",
         *,
@@ -220,8 +237,38 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._partial_fit(X, y, sample_weight)
         return self
 
+    @available_if(lambda self: self._has_interval())
+    def predict_interval(self, X: Any, *, coverage: float = 0.9) -> np.ndarray:
+        """Predict intervals in which targets lie.
+
+        Only with the loss "gaussian_nll" or a Quantile of several q.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        coverage : float, default=0.9
+            With "gaussian_nll", the part of the targets that shall lie inside, above 0 and below 1.
+            Quantiles have the lowest and the highest q of the loss instead.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2) or (n_samples, n_targets, 2)
+            Where each interval begins and ends.
+        """
+        outputs = self._outputs(X)
+        if isinstance(self._own_loss(), GaussianNLL):
+            if not 0 < coverage < 1:
+                raise ValueError(f"coverage must be above 0 and below 1, got {coverage!r}.")
+            means, log_variances = np.hsplit(outputs, 2)
+            reach = NormalDist().inv_cdf(0.5 + coverage / 2) * np.exp(log_variances / 2)
+            ends = np.stack([means - reach, means + reach], axis=-1)
+            return ends[:, 0] if ends.shape[1] == 1 else ends
+        # Each output was learned by itself, so they may cross.
+        return np.stack([outputs.min(axis=1), outputs.max(axis=1)], axis=-1)
+
     def predict(self, X: Any) -> np.ndarray:
-        """Predict numbers.
+        """Predict numbers: with "gaussian_nll" the means, with quantiles the one nearest to 0.5.
 
         Parameters
         ----------
@@ -233,7 +280,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predicted values.
         """
-        outputs = self._outputs(X)
+        outputs = self._points(self._outputs(X))
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
     @property
@@ -255,8 +302,66 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        targets = y.reshape(len(y), -1)
-        return X, targets, targets.shape[1]
+        loss = self._own_loss()
+        if loss is None:
+            targets = y.reshape(len(y), -1)
+            return X, targets, targets.shape[1]
+        if loss.is_classification:
+            raise ValueError(f"loss must be one for regression, got {loss!r}.")
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        if isinstance(loss, GaussianNLL):
+            n_outputs *= 2
+        elif self._several_q(loss) and n_outputs == 1:
+            n_outputs = len(loss.q)
+        return X, self._in_kernels_form(loss, y, n_outputs), n_outputs
+
+    def _own_loss(self) -> Any:
+        """Return the loss of the library; None where it is scikit-learn's."""
+        is_theirs = isinstance(self.loss, str) and self.loss in THEIR_LOSSES
+        return None if is_theirs else as_loss(self.loss)
+
+    @staticmethod
+    def _several_q(loss: Any) -> bool:
+        return (
+            isinstance(loss, Quantile) and np.ndim(loss.q) == 1 and len(np.atleast_1d(loss.q)) > 1
+        )
+
+    def _has_interval(self) -> bool:
+        loss = self._own_loss()
+        if not isinstance(loss, GaussianNLL) and not self._several_q(loss):
+            raise AttributeError(
+                'predict_interval needs the loss "gaussian_nll" or a Quantile of several q, got '
+                f"{self.loss!r}."
+            )
+        return True
+
+    def _points(self, outputs: np.ndarray) -> np.ndarray:
+        """Return one number for each target."""
+        loss = self._own_loss()
+        if isinstance(loss, GaussianNLL):
+            return outputs[:, : outputs.shape[1] // 2]
+        if self._several_q(loss):
+            nearest = int(np.argmin(np.abs(np.asarray(loss.q) - 0.5)))
+            return outputs[:, nearest : nearest + 1]
+        return outputs
+
+    @staticmethod
+    def _in_kernels_form(loss: Loss, y: Any, n_outputs: int) -> np.ndarray:
+        values = loss._targets(y, n_outputs, np.dtype("float64")).values
+        assert values is not None
+        return values
+
+    def _kernel_targets(self, y: Any) -> np.ndarray:
+        loss = self._own_loss()
+        if loss is None:
+            return np.asarray(y)
+        return self._in_kernels_form(loss, y, self.n_outputs_)
+
+    def _loss_rule(self, dtype: np.dtype) -> LossRule:
+        loss = self._own_loss()
+        if loss is None:
+            return super()._loss_rule(dtype)
+        return LossRule(loss._spec(self.n_outputs_, dtype), no_constants)
 
     @classmethod
     def from_model(cls, model: Any, **parameters: Any) -> "MLPRegressor":
@@ -282,22 +387,30 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return cls._of_model(model, {"loss": losses[last], **parameters})
 
     def _library_loss(self) -> Loss:
+        loss = self._own_loss()
+        if loss is not None:
+            return loss
         return Poisson() if self.loss == "poisson" else HalfSquaredError()
 
     def _targets_of(self, y: Any) -> np.ndarray:
         return np.asarray(y)
 
     def _values_of(self, targets: np.ndarray) -> np.ndarray:
+        targets = targets[:, :1] if self._several_q(self._own_loss()) else targets
         return targets.ravel() if targets.shape[1] == 1 else targets
 
     def _output_activation(self) -> str:
+        loss = self._own_loss()
+        if loss is not None:
+            return loss.activation or "identity"
         return "exp" if self.loss == "poisson" else "identity"
 
     def _validation_score(self, samples: Samples) -> float:
-        outputs = self._network.predict(samples.rows).astype(np.float64)
+        outputs = self._points(self._network.predict(samples.rows)).astype(np.float64)
         if not np.isfinite(outputs).all():
             return float("nan")
-        return r_squared(samples.targets.astype(np.float64), outputs, samples.weights)
+        y = samples.targets[:, : outputs.shape[1]].astype(np.float64)
+        return r_squared(y, outputs, samples.weights)
 
 
 def r_squared(y: np.ndarray, y_hat: np.ndarray, weights: np.ndarray | None) -> float:

@@ -19,6 +19,7 @@ class Weights(BaseEstimator):
     out_activation_: str
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
+    _best_values: np.ndarray
 
     def _activations(self, n: int) -> list[Any]:
         """Return the activations of n layers."""
