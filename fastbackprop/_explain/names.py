@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fastbackprop._core.arrays import column_names
 from fastbackprop._core.validation import check_integer
 
 __all__ = ["columns_of", "image_shape_of", "names_of", "names_on_page"]
 
 
 def columns_of(X: Any) -> list[str] | None:
-    """Return the names of a frame's columns (pandas, polars); None of what has none."""
-    columns = getattr(X, "columns", None)
-    if columns is None or callable(columns):
-        return None
-    return [str(x) for x in columns]
+    """Return the names of a frame's columns; None of what has none."""
+    names = column_names(X)
+    return None if names is None else [str(x) for x in names]
 
 
 def names_of(what: str, names: Sequence[Any] | None, n: int, n_what: str) -> list[str] | None:
