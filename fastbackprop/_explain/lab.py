@@ -1,8 +1,6 @@
 """lab: the page of an explanation, opened in the browser, on one's own net and data."""
 
 import copy
-import tempfile
-import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -97,6 +95,9 @@ def lab(
     e = explain_step(
         model_copy, samples, compare, optimizer, lambda: optimizer.step(model_copy), **shown
     )
+    import tempfile  # both only where they are needed: the import shall be quick
+    import webbrowser
+
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="fastbackprop-")) / "lab.html"
     page = Path(path).absolute()

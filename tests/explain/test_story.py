@@ -175,7 +175,7 @@ def test_its_place_is_kept_in_the_address(browser, pages):
     assert browser.execute_script("return [walk, sample, chosen]") == [
         4, 3, {"kind": "weight", "k": 1, "i": 2, "j": 1},
     ]  # fmt: skip
-    assert browser.find_element("id", "head").text == "weight w1[2, 1]"
+    assert browser.find_element("id", "head").text == "weight w1[2, 1]: weight to a1[1]"
     for nonsense in ("#walk=99&at=w7.0.0", "#walk=x&sample=-3&at=n0.9", "#at=w1.0.0"):
         open_page(browser, pages, "pets", nonsense)
         assert browser.execute_script("return [walk >= 0, walk <= last, chosen]") == [
@@ -194,6 +194,26 @@ def test_features_and_classes_are_called_by_their_names(browser, pages):
     assert "1/6 of the blame" in sentence  # the 1/n of a batch
     label = browser.find_element("css selector", "[data-id='n2.1']").get_attribute("aria-label")
     assert label.startswith("neuron y_hat[1] dog = ")
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_names_lie_on_no_line(browser, pages, width):
+    open_page(browser, pages, "pets", "#walk=5", width)
+    assert not browser.execute_script("""
+        const found = [];
+        for (const name of document.querySelectorAll('#drawing .name')) {
+          const box = name.getBoundingClientRect();
+          for (const line of document.querySelectorAll('#drawing .weight .line')) {
+            const matrix = line.getScreenCTM(), length = line.getTotalLength();
+            for (let t = 0; t <= length; t += 1) {
+              const p = line.getPointAtLength(t).matrixTransform(matrix);
+              if (p.x > box.left && p.x < box.right && p.y > box.top && p.y < box.bottom) {
+                found.push(name.textContent); break;
+              }
+            }
+          }
+        }
+        return found;""")
 
 
 def test_every_letter_is_explained_in_a_list_and_on_hover(browser, pages):

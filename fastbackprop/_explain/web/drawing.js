@@ -74,7 +74,7 @@ function drawWeight(svg, what, w, size, places, path) {
   press(g, what);
   return ends;
 }
-function drawNeuron(svg, k, i, { X, Y, radius, font }, path) {
+function drawNeuron(svg, k, i, { X, Y, radius, font, room }, path) {
   const isKnown = k <= forwardLayer(walk);
   const isBlamed = k >= 1 && k >= backLayer(walk) && walk > L + 1;
   const [a] = valueA(k, i), delta = k ? layer(k).delta[sample][i] : null;
@@ -96,11 +96,16 @@ function drawNeuron(svg, k, i, { X, Y, radius, font }, path) {
   const write = (y, text, kind, size = font) =>
     element("text", { x: X(k), y: Y(k, i) + y, "font-size": size, ...(kind && { class: kind }) },
       said).textContent = text;
-  write(isBlamed ? -font * .15 : font * .35, isKnown ? shorter(a) : "");
+  write(isBlamed ? font * .3 : font * .55, isKnown ? shorter(a) : "");
   const again = k === L && walk === last ? step().after.y_hat[sample][i] : undefined;
-  if (isBlamed) write(font * .95, again === undefined ? shorter(delta) : `→ ${shorter(again)}`,
+  if (isBlamed) write(font * 1.35, again === undefined ? shorter(delta) : `→ ${shorter(again)}`,
     again === undefined ? "delta" : "stepped");
-  write(radius + 17, title.length > 14 ? `${title.slice(0, 13)}…` : title, "name", 14);
+  if (fitsInside(title, radius)) write(-radius * .36, title, "name", 14);
+  else {                                      // beside the lines, which all lie on the other side
+    const most = room(k);
+    write(radius + 17, title.length > most ? `${title.slice(0, most - 1)}…` : title,
+      k ? "name start" : "name end", 14);
+  }
 }
 function drawTargets(svg, { X, Y, radius, font }) {   // y beside y_hat, the error as a bar between
   if (walk <= L || !step().y.length) return;

@@ -19,7 +19,8 @@ function endsOf(k, i, j, { X, Y, radius }) {  // from circle to circle
 function boxesOf(k, places) {                 // of the circles at both ends, with their names
   return [k - 1, k].flatMap((h) => D.shown[h].map((_, i) => ({
     x: places.X(h) - places.radius - 3, y: places.Y(h, i) - places.radius - 3,
-    w: 2 * places.radius + 6, h: 2 * places.radius + 26 })));
+    w: 2 * places.radius + 6,
+    h: 2 * places.radius + (fitsInside(titleOf(h, i), places.radius) ? 6 : 26) })));
 }
 function placeLabel(ends, text, lines, taken, size) {
   const w = text.length * size * .56 + 6, h = size + 4;

@@ -50,7 +50,8 @@ function sumOf(box, k, i) {                   // z of a neuron, the largest term
   D.shown[k - 1].map((_, h) => [Math.abs(W[h][i] * valueA(k - 1, h)[0]), h])
     .sort((a, b) => b[0] - a[0]).forEach(([, h]) =>
       term(list, { kind: "weight", k, i: h, j: i }, `${nameW(k, h, i)} ${nameA(k - 1, h)} = `,
-        weightOf("weight", k, h, i), " * ", valueA(k - 1, h)));
+        weightOf("weight", k, h, i), " * ", valueA(k - 1, h),
+        k === 1 && D.inputNames ? ` (${inputTitle(h)})` : ""));
   if (hidden(k - 1)) line(box, `${more(hidden(k - 1))}: `, [rest_in[sample][i]]);
   if (bias) line(box, `+ ${nameB(k, i)} = `, biasOf("bias", k, i));
   line(box, `${nameZ(k, i)} = `, valueOf("z", k, i));

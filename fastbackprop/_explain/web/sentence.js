@@ -21,7 +21,14 @@ function predicted() {
     + (k === L ? ": the answer y_hat." : ", which it hands on.")];
 }
 function compared() {
-  const s = step(), size = (j) => Math.abs(s.d_y_hat[sample][j]);
+  const s = step();
+  if (D.widths[L] === 1 && D.n_samples === 1 && lossName() === "half_squared_error")
+    return ["Compare: the answer y_hat = ", [s.y_hat[sample][0], `y_hat/${S()}/0`],
+      " should have been y = ", [s.y[sample][0], `y/${S()}/0`],
+      `: an error of ${short(s.y_hat[sample][0] - s.y[sample][0])}. Half of its square is `
+      + "the cost C = ", [s.costs[sample], `costs/${S()}`],
+      ", and the slope of the cost there is dC/dy_hat = ", valueD(0), "."];
+  const size = (j) => Math.abs(s.d_y_hat[sample][j]);
   const largest = D.shown[L].map((_, j) => j).sort((a, b) => size(b) - size(a)).slice(0, 3);
   const n_others = D.widths[L] - largest.length;
   return ["Compare: ", ...largest.flatMap((j) => [...outputs(j), "; "]),

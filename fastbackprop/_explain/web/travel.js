@@ -14,7 +14,7 @@ function travel(duration) {
     const t = Math.min((now - begun) / duration, 1);
     for (const { e, ends, before, after } of shown) {
       e.setAttribute("x", ends.x1 + (ends.x2 - ends.x1) * t);
-      e.setAttribute("y", ends.y1 + (ends.y2 - ends.y1) * t - 9);
+      e.setAttribute("y", ends.y1 + (ends.y2 - ends.y1) * t + 22);   // labels are above
       e.textContent = t < .5 ? before : after;
     }
     if (t < 1) travel.frame = requestAnimationFrame(move); else group.remove();
