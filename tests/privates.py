@@ -39,11 +39,11 @@ from fastbackprop._explain.chain import _through_softmax as through_softmax
 from fastbackprop._model import files, prediction
 from fastbackprop._model.copies import copy_of
 from fastbackprop._model.files import _digest as digest_of_file
-from fastbackprop._model.files import write_beside, write_model_file
+from fastbackprop._model.files import read_model_file, write_beside, write_model_file
 from fastbackprop._predict.initializers import normal, uniform
 from fastbackprop._predict.op import OpSpec
 from fastbackprop._train import data as data_of_training
-from fastbackprop._train import loop
+from fastbackprop._train import loop, planning
 from fastbackprop._train.history import History
 from fastbackprop._train.progress import figures_of, show_progress
 
@@ -100,8 +100,10 @@ __all__ = [
     "of_classes",
     "padded_rows",
     "parameters_of",
+    "planning",
     "quick_prediction",
     "read_data",
+    "read_model_file",
     "replace_run",
     "replace_workers",
     "row_length",

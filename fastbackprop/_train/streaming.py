@@ -114,7 +114,8 @@ def _passes_of(batches: Any, epochs: int) -> Callable[[], Iterable[Any]]:
     if hasattr(batches, "__iter__") or hasattr(batches, "__getitem__"):
         return lambda: batches
     if callable(batches):
-        return batches
+        passes: Any = batches
+        return passes
     raise TypeError(
         f"batches must be an iterable of batches (X, y), or a function that returns one, got "
         f"{batches!r}."
