@@ -62,6 +62,8 @@ from fastbackprop._predict.initializers import (
     Uniform,
     Zeros,
 )
+from fastbackprop._predict.norms import BatchNorm, LayerNorm
+from fastbackprop._predict.plain import Activation, Dropout
 from fastbackprop._train.averaging import WeightAveraging
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.checkpoint import Checkpoint
@@ -80,9 +82,11 @@ __version__ = "0.1.0"
 __all__ = [
     "ELU",
     "SGD",
+    "Activation",
     "Adagrad",
     "Adam",
     "AdamW",
+    "BatchNorm",
     "BinaryCrossEntropy",
     "Callback",
     "Checkpoint",
@@ -93,6 +97,7 @@ __all__ = [
     "Diagnosis",
     "DiagnosisWarning",
     "DivergenceError",
+    "Dropout",
     "EarlyStopping",
     "Explanation",
     "FastbackpropError",
@@ -107,6 +112,7 @@ __all__ = [
     "Hinge",
     "History",
     "Huber",
+    "LayerNorm",
     "LeakyReLU",
     "LearningRateSearch",
     "LecunNormal",

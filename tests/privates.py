@@ -94,7 +94,9 @@ __all__ = [
     "load_digits",
     "loss_table",
     "main",
+    "mask_seed_of",
     "missing_features",
+    "n_forwards_of",
     "n_helpers",
     "n_steps",
     "network_of",
@@ -115,6 +117,7 @@ __all__ = [
     "spec_of",
     "state_of",
     "step_by_step",
+    "store_of",
     "table_of",
     "threads",
     "through_softmax",
@@ -146,6 +149,21 @@ def alpha_of(layer):
 def parameters_of(model):
     """The Parameters of a model: values, gradients, places."""
     return model._parameters
+
+
+def store_of(model):
+    """All parameters of a model and its running statistics, with padding: one buffer."""
+    return model._parameters.store
+
+
+def mask_seed_of(model):
+    """The 32 bits that a model's masks are drawn with."""
+    return model._parameters.seed
+
+
+def n_forwards_of(model):
+    """How many training forwards a model has done."""
+    return model._parameters.n_forwards
 
 
 def values_of(model):

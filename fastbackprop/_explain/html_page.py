@@ -25,5 +25,7 @@ class HtmlPage:
         ------
         OSError
             If it can't be written; a file that was there is as it was.
+        ValueError
+            If the page has no place for a layer of the model.
         """
         write_beside(path, self._page().encode())

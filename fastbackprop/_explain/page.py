@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from fastbackprop._explain.fold import AMOUNTS, folded, prepared
+from fastbackprop._explain.kinds import check_dense
 
 __all__ = ["frame", "render"]
 
@@ -29,6 +30,7 @@ SCRIPTS = (
 
 def render(explanations: Sequence[Any]) -> str:
     """Return the page of the Explanation of a step, or of those of a training."""
+    check_dense(explanations[0], "to_html")
     steps = [prepared(e) for e in explanations]
     template = _template()
     page = ""
@@ -42,7 +44,12 @@ def render(explanations: Sequence[Any]) -> str:
 
 
 def frame(explanations: Sequence[Any]) -> str:
-    """Return the page in a frame, for notebooks: there its styles and scripts meet nobody's."""
+    """Return the page in a frame, for notebooks: there its styles and scripts meet nobody's.
+
+    Of layers that the page can't show it is the text.
+    """
+    if any(layer.kind != "Dense" for layer in explanations[0].layers):
+        return f"<pre>{html.escape(chr(10).join(map(str, explanations)))}</pre>"
     page = html.escape(render(explanations), quote=True)
     return (
         f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0" '

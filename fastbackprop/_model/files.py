@@ -1,9 +1,10 @@
 """Model files: safetensors, so that loading executes nothing.
 
-One file holds the tensors ``layers.0.weight``, ``layers.0.bias`` ... and, as text in
-the header, ``format`` ("fastbackprop"), ``version``, ``model`` (JSON: dtype and the
-layers) and ``sha256`` of that and all tensors, so that a flipped bit is noticed too. A checkpoint
-is a model file with more in it: ``trainer`` (JSON), and tensors whose names begin with "trainer.".
+One file holds the tensors ``layers.0.weight``, ``layers.0.bias`` ... (of norms gamma and beta, of
+batch norms running_mean and running_variance, too) and, as text in the header, ``format``
+("fastbackprop"), ``version``, ``model`` (JSON: dtype and the layers) and ``sha256`` of that and all
+tensors, so that a flipped bit is noticed too. A checkpoint is a model file with more in it:
+``trainer`` (JSON), and tensors whose names begin with "trainer.".
 """
 
 import errno
@@ -23,6 +24,7 @@ from fastbackprop._model.beside import write_beside
 
 __all__ = [
     "FORMAT_VERSION",
+    "LAYERS_VERSION",
     "OF_TRAINER",
     "one_line",
     "read_checkpoint_file",
@@ -30,7 +32,8 @@ __all__ = [
     "write_model_file",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # of models that have nothing but Dense, which older releases read, too
+LAYERS_VERSION = 2  # of all others
 OF_TRAINER = "trainer."  # how names of tensors begin that are none of the model's
 TENSOR_TYPES = {"float32": "F32", "float64": "F64"}  # names of dtypes in safetensors
 
@@ -52,7 +55,9 @@ def _digest(tensors: dict[str, np.ndarray], model: str, trainer: str = "") -> st
 
 def _in_code(name: str) -> str:
     """Return ``layers[0].weight`` for the tensor layers.0.weight, any other name shortened."""
-    found = re.fullmatch(r"layers\.([0-9]{1,9})\.(weight|bias)", name)
+    found = re.fullmatch(
+        r"layers\.([0-9]{1,9})\.(weight|bias|gamma|beta|running_mean|running_variance)", name
+    )
     return f"{layer_in_code(int(found[1]))}.{found[2]}" if found else one_line(name)
 
 
@@ -72,6 +77,8 @@ def write_model_file(
     path: str | os.PathLike[str],
     tensors: dict[str, np.ndarray],
     model: dict[str, Any],
+    version: int | None = None,
+    *,
     trainer: dict[str, Any] | None = None,
 ) -> None:
     """Write a model, or a checkpoint, as ``write_beside`` does.
@@ -94,7 +101,7 @@ def write_model_file(
         raise ValueError(f"A model must have finite weights to be saved, got {number}.")
     metadata = {
         "format": "fastbackprop",
-        "version": str(FORMAT_VERSION),
+        "version": str(FORMAT_VERSION if version is None else version),
         "model": json.dumps(model),
     }
     if trainer is not None:
@@ -168,9 +175,10 @@ def read_checkpoint_file(
     if metadata.get("format") != "fastbackprop":
         raise ModelFileError(f"{path} is a safetensors file, but not a model of fastbackprop.")
     version = metadata.get("version", "")
-    if version != str(FORMAT_VERSION):
+    if version not in (str(FORMAT_VERSION), str(LAYERS_VERSION)):
         raise ModelFileError(
-            f"{path} must have format version {FORMAT_VERSION}, got {version[:20]!r}."
+            f"{path} must have format version {FORMAT_VERSION} or {LAYERS_VERSION}, got "
+            f"{version[:20]!r}."
         )
     for name, array in tensors.items():
         if array.dtype.name not in TENSOR_TYPES:

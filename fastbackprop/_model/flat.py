@@ -41,7 +41,8 @@ def set_flat(parameters: Parameters, flat: Any) -> None:
 
 def check_same_shapes(own: Parameters, online: Parameters) -> None:
     """Refuse parameters that don't lie as one's own do."""
-    if own.places == online.places and own.values.dtype == online.values.dtype:
+    have = [(x.places, x.running_offsets, x.values.dtype) for x in (own, online)]
+    if have[0] == have[1]:
         return
     must, got = (
         f"{[(x.n_in, x.n_out, x.has_bias) for x in parameters.places]} in {parameters.values.dtype}"
@@ -51,17 +52,20 @@ def check_same_shapes(own: Parameters, online: Parameters) -> None:
 
 
 def blended(own: Parameters, online: Parameters, tau: float) -> np.ndarray:
-    """Return (1 - tau) own + tau online, padding and all, which is zeros in both; in scratch."""
+    """Return (1 - tau) own + tau online of the stores, in scratch.
+
+    Their padding is zeros in both.
+    """
     check_weights(online, "online")
     number = own.values.dtype.type
     kept, taken = number(1 - tau), number(tau)
     blend = own.scratch("blend")
     if tau == 1:  # 0 times NaN would be NaN, and -0 plus 0 is 0
-        blend[:] = online.values
+        blend[:] = online.store
         return blend
     with exact_mode():
         for first in range(0, len(blend), AT_ONCE):
             piece = slice(first, first + AT_ONCE)
-            np.multiply(online.values[piece], taken, out=blend[piece])
-            blend[piece] += own.values[piece] * kept
+            np.multiply(online.store[piece], taken, out=blend[piece])
+            blend[piece] += own.store[piece] * kept
     return blend

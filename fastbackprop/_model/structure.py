@@ -1,6 +1,7 @@
 """What a model consists of: layers, their parameters in one buffer, the kernels' plan of both."""
 
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.validation import Rows, as_rows, check_real
 from fastbackprop._model.flat import blended, check_same_shapes, flat_of, set_flat
 from fastbackprop._model.workspaces import Workspaces
-from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.layer import Layer
 
 __all__ = ["Structure"]
 
@@ -20,18 +21,18 @@ __all__ = ["Structure"]
 class Structure:
     """Layers, their parameters and the kernels' network; what all of a model's methods share."""
 
-    def _assemble(self, layers: Sequence[Dense], parameters: Parameters) -> None:
+    def _assemble(self, layers: Sequence[Layer], parameters: Parameters) -> None:
         """Make a network of layers and parameters: what the constructor, copies and load share."""
         attributes_before = set(self.__dict__) - getattr(self, "_internals", frozenset())
         self._layers = tuple(layers)
         self._dtype = parameters.values.dtype
         self._parameters = parameters
-        self._network = self._new_network(self._parameters.values)
-        self._quick = kernels(self._dtype).QuickPredictor(self._network).predict
+        self._plan()
         for index, layer in enumerate(layers):
             layer._attach(self._parameters, index)
         self._n_parameters = sum(layer.n_parameters for layer in layers)
-        self._workspaces = Workspaces(self._network, self._dtype)
+        self._has_batch_norm = bool(parameters.running.size)
+        parameters.listen(weakref.WeakMethod(self._plan))
         self._passes = threading.local()  # .last: what this thread's forward kept
         self._n_trainings = 0  # a backward after one would mix the weights of two moments
         self._idle_scratch: list[np.ndarray] = []
@@ -39,16 +40,26 @@ class Structure:
         # What copies make anew; all other attributes are the user's, and copied.
         self._internals = frozenset([*self.__dict__, "_internals"]) - attributes_before
 
+    def _plan(self) -> None:
+        """Make the kernels' network, at first and where a layer was frozen or isn't any more."""
+        self._network = self._new_network(self._parameters.values)
+        self._quick = kernels(self._dtype).QuickPredictor(self._network).predict
+        self._workspaces = Workspaces(self._network, self._dtype)
+
     def _new_network(self, parameters: np.ndarray) -> Any:
         """The layers as the kernels see them, with the weights in this buffer."""
+        own = self._parameters
         ops = [
-            layer._op(place.offset)
-            for layer, place in zip(self._layers, self._parameters.places, strict=True)
+            layer._op(place.offset, offset or 0)
+            for layer, place, offset in zip(
+                self._layers, own.places, own.running_offsets, strict=True
+            )
         ]
-        return kernels(self._dtype).Network(ops, parameters)
+        running = own.running if own.running.size else None
+        return kernels(self._dtype).Network(ops, parameters, running, own.seed)
 
     @property
-    def layers(self) -> tuple[Dense, ...]:
+    def layers(self) -> tuple[Any, ...]:
         """The layers, first to last."""
         return self._layers
 
@@ -79,7 +90,8 @@ class Structure:
         -------
         ndarray of shape (n_parameters,)
             A copy, of the model's dtype: layer after layer, first to last, each with its weight
-            of shape (n_in, n_out) row by row, then its bias.
+            of shape (n_in, n_out) row by row, then its bias; of norms gamma, then beta, without
+            running statistics.
 
         See Also
         --------
@@ -116,8 +128,8 @@ class Structure:
     def soft_update(self, online: "Structure", tau: float) -> None:
         """Move all parameters a part of the way to those of another model.
 
-        Each becomes (1 - tau) * itself + tau * that of ``online``: a target network of
-        reinforcement learning, or a moving average of the weights.
+        Each becomes (1 - tau) * itself + tau * that of ``online``, and so do the running statistics
+        of batch norms: a target network of reinforcement learning, or a moving average.
 
         Parameters
         ----------
@@ -154,7 +166,7 @@ class Structure:
         self._lock.run(self._blend, online, tau)
 
     def copy_weights_from(self, online: "Structure") -> None:
-        """Take over all parameters of another model.
+        """Take over all parameters of another model, with the running statistics of batch norms.
 
         Parameters
         ----------
@@ -184,7 +196,7 @@ class Structure:
         """Do it, in the model's lock; the weights change in one call of C."""
         own = self._parameters
         new = online._lock.read(blended, own, online._parameters, tau)
-        self._lock.write(np.copyto, own.values, new)
+        self._lock.write(np.copyto, own.store, new)
 
     def _as_rows(self, X: Any, check_finite: bool, may_be_row: bool = True) -> tuple[Rows, bool]:
         """Return the rows of X, not converted yet, and whether X is one row by itself."""
@@ -199,5 +211,5 @@ class Structure:
         )
 
     def _copied_values(self) -> np.ndarray:
-        """Return a copy of all parameters, of the end of one step, while another thread trains."""
-        return self._lock.read(self._parameters.values.copy)
+        """Return a copy of the store, of the end of one step, while another thread trains."""
+        return self._lock.read(self._parameters.store.copy)

@@ -16,8 +16,8 @@ def put_back(parameters: Parameters, state: np.ndarray, room: np.ndarray) -> Non
 
     In one call of C, which nothing can interrupt: they belong together.
     """
-    size = parameters.values.size
-    deque(map(np.copyto, [parameters.values, state], [room[:size], room[size:]]), maxlen=0)
+    size = parameters.store.size
+    deque(map(np.copyto, [parameters.store, state], [room[:size], room[size:]]), maxlen=0)
 
 
 class BestWeights:
@@ -33,7 +33,7 @@ class BestWeights:
 
     def __init__(self, parameters: Parameters, state: np.ndarray) -> None:
         self._parameters, self._state = parameters, state
-        size = parameters.values.size + state.size
+        size = parameters.store.size + state.size
         self._start = aligned_empty(size, parameters.values.dtype)
         parameters.save(state, self._start)
         self.room = self._start

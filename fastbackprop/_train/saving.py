@@ -69,7 +69,7 @@ def pack_trainer(
 def pack_fit(tensors: Tensors, plan: FitPlan, state: TrainingState, stops: bool) -> dict[str, Any]:
     """Return what a checkpoint says of the fit at work."""
     best, parameters = state.best, state.parameters
-    size = parameters.values.size
+    size = parameters.store.size
     is_now = best.epoch > 0 and best.is_now()
     rooms = {"start": best.start, **({"best": best.room} if best.epoch and not is_now else {})}
     return {
@@ -252,7 +252,7 @@ def _rooms(
     best_epoch: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weights to go back to: of the start, and of the best epoch."""
-    size = parameters.values.size
+    size = parameters.store.size
     start, room = (aligned_zeros(size + len(state), parameters.values.dtype) for _ in range(2))
     unpacking.room(OF_TRAINER + "start", fit["start"], start[:size], start[size:])
     if check_true_false("best_is_now", fit["best_is_now"]):

@@ -156,10 +156,10 @@ class TrainingState:
 
     def copy(self) -> np.ndarray:
         """Return a copy of these weights and of the optimizer's state."""
-        size = self.parameters.values.size
-        room = aligned_empty(size + self.optimizer_state.buffer.size, self.parameters.values.dtype)
-        room[:size] = self.weights
-        room[size:] = self.optimizer_state.buffer
+        state, parameters = self.optimizer_state.buffer, self.parameters
+        room = aligned_empty(parameters.store.size + state.size, state.dtype)
+        parameters.save(state, room)
+        room[: parameters.values.size] = self.weights
         return room
 
     def put_back(self, room: np.ndarray, epoch: int) -> None:

@@ -415,7 +415,8 @@ class Trainer:
         """Forget what former fits have left, but for the weights: begin training anew.
 
         The optimizer's state for this model becomes that of before its first step, the order of
-        the rows begins again as the seed has it, and the history is empty.
+        the rows and the masks of dropout begin again as the seeds have it, and the history is
+        empty. Running statistics stay with the weights.
 
         Raises
         ------
@@ -438,6 +439,7 @@ class Trainer:
 
     def _reset(self) -> None:
         self._optimizer._state(self._model._parameters).buffer.fill(0)
+        self._model._parameters.n_forwards = 0
         self._fitting.generator.restart()
         self.history, self._pending, self._callbacks = History(), None, ()
 
@@ -479,11 +481,12 @@ class Trainer:
         self._model._lock.run(self._save_checkpoint, path)
 
     def _save_checkpoint(self, path: str | os.PathLike[str]) -> None:
-        tensors, description = self._model._in_file()
+        described = self._model._in_file()
+        tensors = described.tensors
         packed = pack_trainer(tensors, self._loop, self._fitting, self._settings, self.history)
         if self._plan is not None and self._state is not None and not self._state.is_over:
             packed["fit"] = pack_fit(tensors, self._plan, self._state, self.stop_training)
-        write_model_file(path, tensors, description, packed)
+        write_model_file(path, *described, trainer=packed)
 
     @classmethod
     def resume(
@@ -636,7 +639,7 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self._optimizer._state(self._model._parameters).buffer
-        lock, values = self._model._lock, self._model._parameters.values
+        lock, values = self._model._lock, self._model._parameters.store
         # While another thread trains, weights and state must be copied at once to belong
         # together; else the weights that the model pickles are enough.
         arrays = [state, values] if lock.is_held_by_another() else [state]
@@ -654,7 +657,7 @@ class Trainer:
         model, loss, optimizer = state["_model"], state["_loss"], state["_optimizer"]
         loss._check_fits(model.layers[-1].activation, model.n_out)
         parameters = model._parameters
-        arrays = optimizer._state(parameters).buffer, parameters.values
+        arrays = optimizer._state(parameters).buffer, parameters.store
         copies = state.get("arrays")
         for array, copy_of_array in zip(arrays, copies or [None], strict=False):
             check_like("optimizer state of a copied Trainer", copy_of_array, array)
