@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 from checkpoints import everything
-from privates import step_by_step
+from privates import read_checkpoint_file, step_by_step, write_model_file
 
 import fastbackprop as fb
 
@@ -193,6 +193,22 @@ def test_a_state_that_a_callback_does_not_take_is_refused_in_a_sentence(tmp_path
         fit(new_trainer(), [Picky(), fb.Checkpoint(tmp_path / "c"), StopAfter(30)])
     with pytest.raises(ValueError, match=r"^Picky.set_state must take what its state\(\) returned"):
         fit(fb.Trainer.resume(tmp_path / "c"), [Picky()])
+
+
+@pytest.mark.parametrize("kind", ["EarlyStopping", "WeightAveraging"])
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5)])
+def test_stored_weights_of_another_model_are_refused_before_they_are_used(kind, shape, tmp_path):
+    make = {"EarlyStopping": fb.EarlyStopping, "WeightAveraging": fb.WeightAveraging}[kind]
+    killed(tmp_path / "c", 30, [make()])
+    tensors, model, packed = read_checkpoint_file(tmp_path / "c")
+    (name,) = [x for x in tensors if x.startswith("trainer.callbacks.")]
+    tensors[name] = np.ones(shape, np.float32)
+    write_model_file(tmp_path / "c", tensors, model, trainer=packed)
+    trainer = fb.Trainer.resume(tmp_path / "c")
+    before = trainer.model.get_parameters().tobytes()
+    with pytest.raises(ValueError, match=f"of {kind} must be float32 of shape|^{kind}.set_state"):
+        fit(trainer, [make()])
+    assert trainer.model.get_parameters().tobytes() == before
 
 
 def test_it_is_written_every_so_many_epochs(tmp_path, monkeypatch):
