@@ -112,8 +112,9 @@ class WeightAveraging(Callback):
         """
         average = state["average"]
         if average is not None:
-            self._average = aligned_empty(average.size, average.dtype)
-            self._average[:] = average
+            room = aligned_empty(average.size, average.dtype)
+            room[:] = average
+            self._average = room
         self._n_averaged = int(state["n_averaged"])
 
     def _go_on(self, trainer: Any) -> None:
