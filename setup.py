@@ -127,7 +127,10 @@ def kernel(variant: str, dtype: str) -> Extension:
         define_macros=MACROS
         + [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
         + ([("FBP_FLOAT64", "1")] if dtype == "float64" else []),
-        depends=[*(f"{KERNELS}/simd/{x}.h" for x in ("simd", "mode", "atomics")), str(BUILT_FROM)],
+        depends=[
+            *(f"{KERNELS}/simd/{x}.h" for x in ("simd", "mode", "atomics", "philox")),
+            str(BUILT_FROM),
+        ],
     )
 
 

@@ -62,9 +62,12 @@ from fastbackprop._predict.initializers import (
     Uniform,
     Zeros,
 )
+from fastbackprop._predict.norms import BatchNorm, LayerNorm
+from fastbackprop._predict.plain import Activation, Dropout
 from fastbackprop._train.averaging import WeightAveraging
 from fastbackprop._train.batches import Batches
 from fastbackprop._train.callback import Callback
+from fastbackprop._train.checkpoint import Checkpoint
 from fastbackprop._train.early_stopping import EarlyStopping
 from fastbackprop._train.explain_training import TrainingExplanation, explain_training
 from fastbackprop._train.history import History
@@ -80,12 +83,15 @@ __version__ = "0.1.0"
 __all__ = [
     "ELU",
     "SGD",
+    "Activation",
     "Adagrad",
     "Adam",
     "AdamW",
+    "BatchNorm",
     "Batches",
     "BinaryCrossEntropy",
     "Callback",
+    "Checkpoint",
     "Constant",
     "Cosine",
     "CrossEntropy",
@@ -93,6 +99,7 @@ __all__ = [
     "Diagnosis",
     "DiagnosisWarning",
     "DivergenceError",
+    "Dropout",
     "EarlyStopping",
     "Explanation",
     "FastbackpropError",
@@ -107,6 +114,7 @@ __all__ = [
     "Hinge",
     "History",
     "Huber",
+    "LayerNorm",
     "LeakyReLU",
     "LearningRateSearch",
     "LecunNormal",

@@ -37,13 +37,20 @@ from fastbackprop._correct.state import OptimizerState
 from fastbackprop._data.digits import load_digits
 from fastbackprop._explain.chain import _through_softmax as through_softmax
 from fastbackprop._model import files, prediction
+from fastbackprop._model.beside import write_beside
 from fastbackprop._model.copies import copy_of
 from fastbackprop._model.files import _digest as digest_of_file
-from fastbackprop._model.files import read_model_file, write_beside, write_model_file
+from fastbackprop._model.files import (
+    read_checkpoint_file,
+    read_model_file,
+    write_model_file,
+)
+from fastbackprop._model.flat import flat_of
 from fastbackprop._predict.initializers import normal, uniform
 from fastbackprop._predict.op import OpSpec
 from fastbackprop._train import data as data_of_training
 from fastbackprop._train import loop, planning
+from fastbackprop._train.callback import Callback
 from fastbackprop._train.history import History
 from fastbackprop._train.progress import figures_of, show_progress
 
@@ -71,6 +78,7 @@ __all__ = [
     "aligned_zeros",
     "alpha_of",
     "as_weights",
+    "at_pauses",
     "built_variants",
     "call_a_helper",
     "cgroup_quota",
@@ -92,16 +100,20 @@ __all__ = [
     "load_digits",
     "loss_table",
     "main",
+    "mask_seed_of",
     "missing_features",
+    "n_forwards_of",
     "n_helpers",
     "n_steps",
     "network_of",
     "normal",
     "of_classes",
+    "optimizer_bytes",
     "padded_rows",
     "parameters_of",
     "planning",
     "quick_prediction",
+    "read_checkpoint_file",
     "read_data",
     "read_model_file",
     "replace_run",
@@ -112,6 +124,8 @@ __all__ = [
     "show_progress",
     "spec_of",
     "state_of",
+    "step_by_step",
+    "store_of",
     "table_of",
     "threads",
     "through_softmax",
@@ -145,6 +159,21 @@ def parameters_of(model):
     return model._parameters
 
 
+def store_of(model):
+    """All parameters of a model and its running statistics, with padding: one buffer."""
+    return model._parameters.store
+
+
+def mask_seed_of(model):
+    """The 32 bits that a model's masks are drawn with."""
+    return model._parameters.seed
+
+
+def n_forwards_of(model):
+    """How many training forwards a model has done."""
+    return model._parameters.n_forwards
+
+
 def values_of(model):
     """All parameters of a model with the padding of rows: the very buffer that is trained."""
     return model._parameters.values
@@ -172,6 +201,14 @@ def state_of(optimizer, model):
     return optimizer._state(model._parameters)
 
 
+def optimizer_bytes(trainer):
+    """What a trainer's optimizer keeps, without the padding of rows, in which nothing counts."""
+    parameters = trainer.model._parameters
+    state = trainer.optimizer._state(parameters)
+    planes = [flat_of(parameters, plane).tobytes() for plane in state.planes]
+    return state.buffer[: -state.planes.size or None].tobytes() + b"".join(planes)
+
+
 def n_steps(trainer):
     """How many steps a trainer's optimizer has done, as the kernels count them."""
     return state_of(trainer.optimizer, trainer.model).n_steps
@@ -180,6 +217,21 @@ def n_steps(trainer):
 def generator_of(trainer):
     """Where a trainer's order of rows comes from."""
     return trainer._fitting.generator
+
+
+def at_pauses(trainer, listener):
+    """Call the listener after each call of the kernels, a step or many; give it to ``resume``."""
+
+    class AtPauses(Callback):
+        def _after_steps(self, trainer, n_rows):
+            listener()
+
+    trainer._callbacks = (AtPauses(),)
+
+
+def step_by_step(monkeypatch):
+    """Let a call of the kernels be a single step."""
+    monkeypatch.setattr(visits, "OPERATIONS_PER_CALL", 1.0)
 
 
 def table_of(diagnosis):

@@ -12,7 +12,7 @@ import numpy as np
 from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss, Targets, as_loss
 from fastbackprop._compare.samples import as_samples
-from fastbackprop._core.buffers import Parameters, aligned_empty, aligned_zeros, row_length
+from fastbackprop._core.buffers import Parameters, Place, aligned_empty, aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.naming import layer_in_code
@@ -25,19 +25,20 @@ from fastbackprop._core.validation import (
 )
 from fastbackprop._core.visits import Visits
 from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.layer import Layer
 
 __all__ = ["Derivatives", "LayerGradients"]
 
 ROWS = 512  # of a batch that goes back together
 
-LayerGradients = list[tuple[np.ndarray, np.ndarray | None]]
+LayerGradients = list[tuple[np.ndarray | None, np.ndarray | None]]
 
 
 class Derivatives:
     """Derivatives of a network's outputs and costs."""
 
     if TYPE_CHECKING:
-        _layers: tuple[Dense, ...]
+        _layers: tuple[Layer, ...]
         _dtype: np.dtype
         _network: Any
         _parameters: Parameters
@@ -170,8 +171,10 @@ class Derivatives:
         -------
         list of tuple
             Gradients of each layer as (weight, bias): of shape (n, n_in, n_out), and (n, n_out) or
-            None. Their means over n are what ``backward`` gives for the batch, to rounding. Sample
-            i has the same bits for any other rows.
+            None; of norms as (gamma, beta), of shape (n, n_out) each, and (None, None) for layers
+            without parameters. Their means over n are what ``backward`` gives for the batch, to
+            rounding, with ``forward(X, training=False)``: samples don't depend on each other here.
+            Sample i has the same bits for any other rows.
 
         Raises
         ------
@@ -182,7 +185,9 @@ class Derivatives:
         spec = loss._spec(self.n_out, self._dtype)
         out: LayerGradients = [
             (
-                np.empty((len(rows), layer.n_in, layer.n_out), self._dtype),
+                np.empty((len(rows), layer._n_rows, layer.n_out), self._dtype)
+                if layer._n_rows
+                else None,
                 np.empty((len(rows), layer.n_out), self._dtype) if layer.has_bias else None,
             )
             for layer in self._layers
@@ -192,7 +197,7 @@ class Derivatives:
             for first in range(0, len(rows), ROWS):
                 part = slice(first, first + ROWS)
                 batch_targets = targets[part]
-                places = [(w[part], None if b is None else b[part]) for w, b in out]
+                places = [tuple(None if x is None else x[part] for x in pair) for pair in out]
                 work = kernels(self._dtype).SampleGradientsWork(
                     workspace,
                     rows[part],
@@ -209,7 +214,7 @@ class Derivatives:
                 array /= np.maximum(targets.shares, np.finfo(self._dtype).tiny).reshape(
                     -1, *(1,) * (array.ndim - 1)
                 )
-        return out
+        return [_as_shown(layer, *pair) for layer, pair in zip(self._layers, out, strict=True)]
 
     def hessian_vector_product(
         self, X: Any, y: Any, loss: str | Loss, v: Sequence[tuple[Any, Any]]
@@ -226,7 +231,9 @@ class Derivatives:
         loss : str or Loss
             Loss as for Trainer; the cost is the mean over the batch.
         v : sequence of tuple
-            Vector, for each layer as (weight, bias): of shape (n_in, n_out), and (n_out,) or None.
+            Vector, for each layer as (weight, bias): of shape (n_in, n_out), and (n_out,) or None;
+            of norms as (gamma, beta), of shape (n_out,) each, and (None, None) for layers without
+            parameters.
 
         Returns
         -------
@@ -265,10 +272,11 @@ class Derivatives:
                         out, scratch, of_weights, first, last, threads, crowded, targets.shares,
                     )  # fmt: skip
                     run(work, threads)
-        return [
+        pairs = [
             (place.weight(out).copy(), None if (b := place.bias(out)) is None else b.copy())
             for place in self._parameters.places
         ]
+        return [_as_shown(layer, *pair) for layer, pair in zip(self._layers, pairs, strict=True)]
 
     def _data(self, X: Any, y: Any, loss: str | Loss) -> tuple[Loss, np.ndarray, Targets]:
         """Return the loss, and X and y in the kernels' form, or complain."""
@@ -296,6 +304,9 @@ class Derivatives:
                 )
             weight, bias = pair[0], place.bias(buffer)
             name = layer_in_code(k)
+            if not isinstance(layer, Dense):
+                _set_pair(f"v[{k}]", pair, layer, place, buffer)
+                continue
             matrix = as_matrix(f"v[{k}][0]", weight, self._dtype, layer.n_out, f"n_out of {name}")
             if len(matrix) != layer.n_in:
                 raise ValueError(
@@ -310,3 +321,29 @@ class Derivatives:
                     f"{type(pair[1]).__name__}."
                 )
         return buffer
+
+
+def _as_shown(
+    layer: Layer, weight: np.ndarray | None, bias: np.ndarray | None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return a layer's gradients as users see them: gamma is a vector, what isn't there None."""
+    if isinstance(layer, Dense) or weight is None:
+        return weight, bias
+    return (weight[..., 0, :], bias) if layer._n_rows else (None, None)
+
+
+def _set_pair(
+    what: str, pair: Sequence[Any], layer: Layer, place: Place, buffer: np.ndarray
+) -> None:
+    """Put v's part for a norm, or for a layer without parameters, into the buffer."""
+    if layer._n_rows == 0:
+        if pair[0] is not None or pair[1] is not None:
+            raise ValueError(
+                f"{what} must be (None, None), since {layer!r} has no parameters, got "
+                f"({type(pair[0]).__name__}, {type(pair[1]).__name__})."
+            )
+        return
+    views = place.weight(buffer)[0], place.bias(buffer)
+    for i, view in enumerate(views):
+        assert view is not None
+        view[...] = as_vector(f"{what}[{i}]", pair[i], buffer.dtype, layer.n_out)

@@ -15,6 +15,7 @@ from fastbackprop._compare.weights import as_weights
 from fastbackprop._core.arithmetic import exact_mode, quotient
 from fastbackprop._core.arrays import column_names
 from fastbackprop._core.buffers import aligned_zeros, padded_rows
+from fastbackprop._core.copies import restore_fields
 from fastbackprop._core.dispatch import DTYPES, kernels
 from fastbackprop._core.losses import TABLE, Row
 from fastbackprop._core.validation import LABELS_ADVICE, as_matrix, as_numeric, same_length
@@ -56,6 +57,10 @@ class Loss:
             cls._row = TABLE[cls.name]
             cls.activation = cls._row.activation
             cls.is_classification = cls._row.is_classification
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled, checked as the constructor checks it."""
+        restore_fields(self, state)
 
     def _factors(self, n_out: int) -> tuple[float, float]:
         """Return what a sample's gradient and cost are multiplied by."""

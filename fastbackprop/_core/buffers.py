@@ -9,7 +9,7 @@ multiple of 1 KB get 64 bytes more, since the caches would keep only a few of th
 import math
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -120,7 +120,7 @@ class Moment:
     Parameters
     ----------
     values : ndarray
-        A copy of all parameters.
+        A copy of all parameters and running statistics.
     """
 
     def __init__(self, values: np.ndarray) -> None:
@@ -142,17 +142,41 @@ class Moment:
 class Parameters:
     """All weights and biases of a model, and, once asked for, their gradients.
 
+    What a model remembers of batches lies behind them: so one copy of ``store`` is of one moment.
+
     Parameters
     ----------
     shapes : iterable of tuple
         (n_in, n_out, has_bias) of each layer.
     dtype : dtype
         float32 or float64.
+    have_running : sequence of bool, default=()
+        Which layers have running statistics, two rows each; empty for none.
+    seed : int, default=0
+        Of the masks that dropout draws: 32 bits.
     """
 
-    def __init__(self, shapes: Iterable[tuple[int, int, bool]], dtype: np.dtype) -> None:
+    def __init__(
+        self,
+        shapes: Iterable[tuple[int, int, bool]],
+        dtype: np.dtype,
+        have_running: Sequence[bool] = (),
+        seed: int = 0,
+    ) -> None:
         self.places = tuple(places(shapes, dtype))
-        self.values = aligned_zeros(self.places[-1].end, dtype, "The model's parameters")
+        end = self.places[-1].end
+        self.running_offsets: list[int | None] = []
+        n_running = 0
+        for i, place in enumerate(self.places):
+            has_running = bool(have_running) and have_running[i]
+            self.running_offsets.append(n_running if has_running else None)
+            n_running += 2 * place.row if has_running else 0
+        self.store = aligned_zeros(end + n_running, dtype, "The model's parameters")
+        self.values, self.running = self.store[:end], self.store[end:]
+        self.seed = seed
+        self.n_forwards = 0  # in training, which number the masks of dropout
+        self.is_pinned = False  # of a copy that shall draw the same masks again and again
+        self._listener: Callable[[], Callable[[], None] | None] = lambda: None
         self.has_blame = False  # whether a backward has filled the gradients
         self._others: dict[str, np.ndarray] = {}
         self._moment: weakref.ref[Moment] | None = None
@@ -171,18 +195,48 @@ class Parameters:
         self._moment = weakref.ref(moment)
         return moment
 
-    def copied(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return copies of a layer's weight and bias: of the moment that is held, or of now."""
+    def copied(self, index: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Return copies of weight, bias and running statistics: of the moment held, or of now."""
         moment = None if self._moment is None else self._moment()
         values = None if moment is None else moment.take(index)
-        values, place = self.values if values is None else values, self.places[index]
-        bias = place.bias(values)
-        return place.weight(values).copy(), None if bias is None else bias.copy()
+        values, place = self.store if values is None else values, self.places[index]
+        bias, running = place.bias(values), self.running_views(values)[index]
+        return (
+            place.weight(values).copy(),
+            None if bias is None else bias.copy(),
+            None if running is None else running.copy(),
+        )
+
+    def listen(self, listener: "weakref.WeakMethod[Callable[[], None]]") -> None:
+        """Call this whenever a layer has changed what the kernels know of it."""
+        self._listener = listener
+
+    def tell(self) -> None:
+        """Say that a layer has changed what the kernels know of it."""
+        hear = self._listener()
+        if hear is not None:
+            hear()
+
+    def count_forwards(self, n: int) -> None:
+        """Count forwards in training, from which the next ones' masks follow."""
+        if not self.is_pinned:
+            self.n_forwards += n
 
     def views(self, buffer: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray | None]]:
         """Return each layer's weight and bias in the values, or in a buffer laid out as they."""
         values = self.values if buffer is None else buffer
         return [(place.weight(values), place.bias(values)) for place in self.places]
+
+    def running_views(self, store: np.ndarray | None = None) -> list[np.ndarray | None]:
+        """Return each layer's running mean and variance, (2, n_out), or None."""
+        store = self.store if store is None else store
+        running = store[self.values.size :]
+        return [
+            None
+            if offset is None
+            else running[offset : offset + 2 * place.row].reshape(2, place.row)[:, : place.n_out]
+            for place, offset in zip(self.places, self.running_offsets, strict=True)
+        ]
 
     @property
     def gradients(self) -> np.ndarray:
@@ -191,17 +245,21 @@ class Parameters:
 
     def snapshot(self, state: np.ndarray) -> np.ndarray:
         """Room for a copy of the values and of an optimizer's state, for a step that goes wrong."""
-        size = self.values.size + state.size
+        size = self.store.size + state.size
         return self._other(f"snapshot of {size}", size)
+
+    def scratch(self, use: str) -> np.ndarray:
+        """Room for a copy of the store, for this use."""
+        return self._other(use, self.store.size)
 
     def clipping(self, size: int) -> np.ndarray:
         """Scratch for clipping gradients by their norm."""
         return self._other(f"clipping with {size}", size)
 
     def save(self, state: np.ndarray, room: np.ndarray) -> None:
-        """Copy the values into ``room``, and an optimizer's state behind them."""
-        size = self.values.size
-        room[:size] = self.values
+        """Copy the store into ``room``, and an optimizer's state behind it."""
+        size = self.store.size
+        room[:size] = self.store
         room[size:] = state
 
     def layer_at(self, offset: int) -> int:

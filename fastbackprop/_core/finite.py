@@ -6,7 +6,7 @@ from fastbackprop._core.dispatch import kernels
 __all__ = ["check_weights"]
 
 
-def check_weights(parameters: Parameters) -> None:
+def check_weights(parameters: Parameters, what: str = "model") -> None:
     """Refuse weights or biases that are NaN or infinite, naming the first."""
     values = parameters.values
     at = kernels(values.dtype).first_nonfinite(values)
@@ -17,6 +17,6 @@ def check_weights(parameters: Parameters) -> None:
     i, j = divmod(at - place.offset, place.row)
     where = f"weight[{i}, {j}]" if i < place.n_in else f"bias[{j}]"
     raise ValueError(
-        f"model must have finite weights, got {values[at]} in layers[{layer}].{where}; draw them "
+        f"{what} must have finite weights, got {values[at]} in layers[{layer}].{where}; draw them "
         f"anew, or load a model from before."
     )

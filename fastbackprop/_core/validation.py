@@ -27,6 +27,7 @@ __all__ = [
     "check_feature_names",
     "check_held",
     "check_integer",
+    "check_like",
     "check_out",
     "check_real",
     "check_seed",
@@ -114,6 +115,14 @@ def check_held(what: str, number: float, dtype: np.dtype, *, below: float = math
             f"{what} must be below {below:g} in {dtype}, got {number!r}, which rounds to "
             f"{below:g}{hint}."
         )
+
+
+def check_like(what: str, value: object, array: np.ndarray) -> None:
+    """Refuse what is no array of the same shape and dtype."""
+    if isinstance(value, np.ndarray) and (value.shape, value.dtype) == (array.shape, array.dtype):
+        return
+    got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+    raise ValueError(f"{what} must be {array.dtype} of shape {array.shape}, got {got}.")
 
 
 def check_true_false(what: str, value: object) -> bool:

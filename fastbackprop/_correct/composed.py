@@ -40,6 +40,7 @@ class Warmup(Schedule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedule", as_schedule("schedule", self.schedule))
+        check_integer("n_steps", self.n_steps)
         self._check(initial=NOT_NEGATIVE)
 
     def _at(self, history: Any) -> Schedule:

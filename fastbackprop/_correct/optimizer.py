@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from fastbackprop._core.arithmetic import exact_mode
+from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.validation import check_held, check_true_false
@@ -168,11 +169,15 @@ class Optimizer:
         return f"Try a smaller learning rate than {rate:g}."
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = "_states", "_specs"
-        return {name: value for name, value in self.__dict__.items() if name not in kept}
+        """Return settings and the user's own attributes; states belong to models."""
+        return own_attributes(self, {"_states", "_specs"})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _states=WeakKeyDictionary(), _specs={})
+        """Take what ``__getstate__`` gave, checked as the constructor checks it."""
+        base = next((x for x in type(self).__mro__ if x.__module__ == "fastbackprop"), Optimizer)
+        settings = {**state.get("_numbers", {}), **state.get("_flags", {})}
+        base.__init__(self, **settings)  # type: ignore[misc]
+        set_own_attributes(self, state, set(self.__dict__))
 
     def __repr__(self) -> str:
         defaults = type(self).__init__.__kwdefaults__ or {}

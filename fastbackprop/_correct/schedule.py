@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastbackprop._core.arithmetic import in_exact_mode
+from fastbackprop._core.copies import restore_fields
 from fastbackprop._core.validation import check_integer, check_real
 
 __all__ = [
@@ -59,6 +60,10 @@ class Schedule:
     def __call__(self, step: int) -> float:
         step = check_integer("step", step, at_least=0)
         return float(self._values(np.array([step]), self._length(None))[0])
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled, checked as the constructor checks it."""
+        restore_fields(self, state)
 
     def _length(self, fit_length: int | None) -> int | None:
         """Return over how many steps it goes, None if that doesn't matter."""

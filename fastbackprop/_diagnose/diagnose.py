@@ -99,12 +99,13 @@ def look(
 ) -> Diagnosis:
     """Diagnose a copy of a model with checked data; the copy is spent afterwards."""
     n = len(samples)
+    model._parameters.is_pinned = True  # the same masks before a step and after it
     some = np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS])
     samples = samples.take(slice(None) if n <= MOST_ROWS else some)
     findings = _data_findings(model, samples, compare, names or model.feature_names)
     overflows, cost, layers = _predict_compare_blame(model, samples, compare)
     if overflows:
-        sizes = [unmeasured(x) for x in model.layers]
+        sizes = [unmeasured(weight) for weight, _ in model._parameters.views()]
         return Diagnosis(findings + overflows, len(samples), n, sizes)
     findings += unit_findings(layers, compare.activation is not None)
     findings += equal_units(layers)

@@ -121,7 +121,7 @@ def noise_of(model: Sequential, cost: Callable[[], float]) -> float:
 
     That is its second differences over steps that are too short to curve it.
     """
-    weight = model.layers[0].weight
+    weight = next(x for x, _ in model._parameters.views() if x.size)
     before = weight.copy()
     costs = []
     for i in range(9):

@@ -11,7 +11,6 @@ import numpy as np
 from fastbackprop._core.activations import TABLE
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._diagnose.findings import Finding
-from fastbackprop._predict.dense import Dense
 
 __all__ = ["flow_findings", "measure", "unmeasured", "update_findings"]
 
@@ -26,10 +25,10 @@ LARGEST_UPDATE = 0.3
 SMALLEST_UPDATE = 1e-7
 
 
-def unmeasured(layer: Dense) -> dict[str, float | None]:
+def unmeasured(weight_of_layer: np.ndarray) -> dict[str, float | None]:
     """Return what ``measure`` does, where no blame can be measured."""
     with np.errstate(all="ignore"):
-        weight = float(np.linalg.norm(layer.weight.astype(np.float64)))
+        weight = float(np.linalg.norm(weight_of_layer.astype(np.float64)))
     return {
         "weight_norm": weight if np.isfinite(weight) else None,
         "gradient_norm": None,

@@ -15,6 +15,8 @@ from fastbackprop._diagnose.gradients import (
     float32_gradients,
     gradient_name,
     gradients_of,
+    is_undone,
+    learning_copy_of,
     part_name,
     roundings_of,
     smallest_size,
@@ -22,7 +24,6 @@ from fastbackprop._diagnose.gradients import (
 )
 from fastbackprop._explain.inspection import predict_and_compare
 from fastbackprop._explain.samples import Samples, data_of
-from fastbackprop._model.copies import copy_of
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["gradient_check"]
@@ -40,6 +41,9 @@ def gradient_check(
     seed: int | None = 0,
 ) -> GradientCheck:
     """Compare the gradients of backward with central differences of the cost, in float64.
+
+    Layers do what they do in training, with the masks of the model's next step; frozen ones are
+    checked as if they learned.
 
     Parameters
     ----------
@@ -84,25 +88,27 @@ def gradient_check(
     most = check_integer("most", most)
     generator = np.random.default_rng(check_seed(seed))
     compare = as_loss_or_function(loss)
-    double = copy_of(model, "float64")
+    double = learning_copy_of(model, "float64")
     samples = data_of(double, X, y, compare, "X")
     samples = Samples(samples.rows.copy(), samples.targets.copy(), samples.are_labels)
     cost = _cost_of(double, samples, compare)
     rows, targets = samples.rows, samples.targets
     gradients = gradients_of(double, rows, targets, compare)
-    values = [x for layer in double.layers for x in (layer.weight, layer.bias)] + [rows]
+    values = [x for pair in double._parameters.views() for x in pair] + [rows]
     single: list[np.ndarray | None] = [None] * len(values)
     roundings = [0.0] * len(values)
     if model.dtype != double.dtype:
-        narrow = copy_of(model, "float32")
+        narrow = learning_copy_of(model, "float32")
         single = float32_gradients(narrow, data_of(narrow, X, y, compare, "X"), compare)
         roundings = roundings_of(double, rows, targets, compare)
     parts, worst = [], []
     for part, (value, gradient) in enumerate(zip(values, gradients, strict=True)):
-        if value is None or gradient is None:
+        if value is None or gradient is None or value.size == 0:
             continue
         chosen = np.sort(generator.permutation(value.size)[:most])
         smallest = smallest_size(gradient)
+        if part % 2 and is_undone(double, part // 2):
+            smallest = smallest_size(gradients[part - 1])
         tried = [
             difference(value, int(i), float(gradient.flat[i]), smallest, tolerance, cost)
             for i in chosen
@@ -110,7 +116,7 @@ def gradient_check(
         wrong = [_worst_of(chosen, tried, gradient)]
         if (narrow_gradient := single[part]) is not None:
             wrong.append(worst_of_float32(narrow_gradient, gradient, roundings[part], smallest))
-        parts.append(_checked_part(part_name(part, len(values)), value.size, tried, wrong))
+        parts.append(_checked_part(part_name(double, part), value.size, tried, wrong))
         worst += [_worst_gradient(double, part, value.shape, x) for x in wrong]
     return GradientCheck(parts, max(worst, key=lambda x: x.error / x.allowed), tolerance)
 

@@ -14,12 +14,16 @@ from fastbackprop._explain.inspection import predict_and_compare
 from fastbackprop._explain.samples import Samples
 from fastbackprop._model.copies import copy_of
 from fastbackprop._model.sequential import Sequential
+from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.norms import BatchNorm
 
 __all__ = [
     "Wrong",
     "float32_gradients",
     "gradient_name",
     "gradients_of",
+    "is_undone",
+    "learning_copy_of",
     "part_name",
     "roundings_of",
     "smallest_size",
@@ -40,13 +44,22 @@ class Wrong(NamedTuple):
     allowed: float
 
 
+def learning_copy_of(model: Sequential, dtype: str) -> Sequential:
+    """Return a copy in which no layer is frozen; all of its forwards draw the same masks."""
+    model_copy = copy_of(model, dtype)
+    for layer in model_copy.layers:
+        layer.trainable = True
+    return model_copy
+
+
 def gradients_of(
     model: Sequential, rows: np.ndarray, targets: np.ndarray, compare: Any
 ) -> list[np.ndarray | None]:
     """Return what backward gives; None for a layer without bias."""
     _, d = compare(model.forward(rows), targets)
     d_x = model.backward(d)
-    gradients = [x for layer in model.layers for x in (layer.weight_gradient, layer.bias_gradient)]
+    own = model._parameters
+    gradients = [x for pair in own.views(own.gradients) for x in pair]
     return [None if x is None else x.astype(np.float64) for x in [*gradients, d_x]]
 
 
@@ -68,9 +81,9 @@ def roundings_of(
     exact = gradients_of(model, rows, targets, compare)
     largest = [0.0] * len(exact)
     for _ in range(3):
-        rounded_model = copy_of(model, "float64")
-        for layer in rounded_model.layers:
-            for parameters in (layer.weight, layer.bias):
+        rounded_model = learning_copy_of(model, "float64")
+        for pair in rounded_model._parameters.views():
+            for parameters in pair:
                 if parameters is not None:
                     parameters *= round_off(parameters.shape)
         rounded = gradients_of(rounded_model, rows * round_off(rows.shape), targets, compare)
@@ -96,16 +109,23 @@ def worst_of_float32(
     return Wrong("float32", flat, *numbers)
 
 
-def smallest_size(gradient: np.ndarray) -> float:
+def smallest_size(gradient: np.ndarray | None) -> float:
     """Return what errors of small gradients are relative to: 1/100 of the largest of its kind."""
-    return 1e-2 * float(np.abs(gradient).max(initial=0))
+    return 0.0 if gradient is None else 1e-2 * float(np.abs(gradient).max(initial=0))
 
 
-def part_name(part: int, n_parts: int) -> str:
+def is_undone(model: Sequential, k: int) -> bool:
+    """Whether what a layer adds to all rows is taken away again: its gradient is 0, but rounded."""
+    return k + 1 < len(model.layers) and isinstance(model.layers[k + 1], BatchNorm)
+
+
+def part_name(model: Sequential, part: int) -> str:
     """Return how weights, biases or inputs are called."""
-    if part == n_parts - 1:
+    k = part // 2
+    if k == len(model.layers):
         return "x"
-    return f"{layer_in_code(part // 2)}.{'weight' if part % 2 == 0 else 'bias'}"
+    names = ("weight", "bias") if isinstance(model.layers[k], Dense) else ("gamma", "beta")
+    return f"{layer_in_code(k)}.{names[part % 2]}"
 
 
 def gradient_name(model: Sequential, part: int, index: tuple[int, ...]) -> str:
@@ -113,5 +133,7 @@ def gradient_name(model: Sequential, part: int, index: tuple[int, ...]) -> str:
     k = part // 2
     if k == len(model.layers):
         return name_of("x", 2, index[1]) + f" of row {index[0]}"
+    if not isinstance(model.layers[k], Dense):
+        return f"{part_name(model, part)}[{index[-1]}]"
     shape = model.layers[k].weight.shape
     return weight_name(shape, k, *index) if part % 2 == 0 else bias_name(shape, k, *index)

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._diagnose.findings import Finding
-from fastbackprop._explain.inspection import inspect_layer
+from fastbackprop._explain.inspection import arrays_of, inspect_layer
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["blame_overflow", "compare_overflow", "predict_overflow"]
@@ -20,13 +20,12 @@ def _remedy(model: Sequential) -> str:
 
 def predict_overflow(model: Sequential, n_rows: int) -> Iterator[Finding]:
     """Find the first layer whose z is not finite, after ``forward``, with its largest weight."""
-    for k, layer in enumerate(model.layers):
+    for k in range(len(model.layers)):
         if not np.isfinite(inspect_layer(model, k, n_rows)[0]).all():
-            arrays = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
             yield Finding(
                 "overflow in predict",
                 layer_in_words(k),
-                max(float(abs(x).max()) for x in arrays),
+                max((float(abs(x).max()) for x in arrays_of(model, k)), default=0.0),
                 f"Its weights reach that, and its sums are beyond {model.dtype}: {_remedy(model)}.",
             )
             return
@@ -48,8 +47,7 @@ def compare_overflow(
 def blame_overflow(model: Sequential) -> Iterator[Finding]:
     """Find the last layer with a gradient that is not finite, after ``backward``; count them."""
     for k in reversed(range(len(model.layers))):
-        layer = model.layers[k]
-        gradients = [x for x in (layer.weight_gradient, layer.bias_gradient) if x is not None]
+        gradients = arrays_of(model, k, model._parameters.gradients)
         n_lost = sum(int((~np.isfinite(x)).sum()) for x in gradients)
         if n_lost:
             yield Finding(

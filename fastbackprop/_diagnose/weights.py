@@ -9,6 +9,7 @@ import numpy as np
 
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._diagnose.findings import Finding
+from fastbackprop._explain.inspection import arrays_of
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["equal_units", "lost_weights"]
@@ -17,7 +18,7 @@ __all__ = ["equal_units", "lost_weights"]
 def lost_weights(model: Sequential) -> Iterator[Finding]:
     """Find weights and biases that are NaN or infinite, by layer."""
     for k, layer in enumerate(model.layers):
-        arrays = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
+        arrays = arrays_of(model, k)
         n_lost = sum(int((~np.isfinite(x)).sum()) for x in arrays)
         if n_lost:
             yield Finding(
@@ -31,6 +32,8 @@ def lost_weights(model: Sequential) -> Iterator[Finding]:
 def equal_units(layers: list[dict[str, Any]]) -> Iterator[Finding]:
     """Find hidden units with the same weights in and out: they get the same blame for ever."""
     for k, (layer, above) in enumerate(itertools.pairwise(layers)):
+        if layer["kind"] != "Dense" or above["kind"] != "Dense":
+            continue  # masks differ between units that are equal
         n_out = layer["weight"].shape[1]
         if len(np.unique(layer["weight"][0])) == n_out:
             continue  # as random weights mostly are: no two units can be equal

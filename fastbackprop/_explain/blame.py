@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbackprop._core.naming import layer_in_words
-from fastbackprop._explain.chain import bias_name, name_of, weight_name
+from fastbackprop._explain.chain import name_of
+from fastbackprop._explain.kinds import parameter_name
 from fastbackprop._explain.parts import LayerExplanation
 
 __all__ = ["Blame", "Blamed", "candidates", "percent", "shares_of"]
@@ -112,8 +113,8 @@ def _weights(blame: Blame, layers: list[LayerExplanation], most: int) -> Iterato
         for flat in np.argsort(-shares, axis=None, kind="stable")[:most]:
             i, j = (int(x) for x in np.unravel_index(flat, shape))
             share, gradient = float(shares[i, j]), float(layer.weight_gradient[i, j])
-            yield Blamed(weight_name(shape, k, i, j), (k, i, j), share, gradient)
+            yield Blamed(parameter_name(layer, k, (i, j)), (k, i, j), share, gradient)
         if bias_shares is not None and layer.bias_gradient is not None:
             for j in np.argsort(-bias_shares, kind="stable")[:most].tolist():
                 share, gradient = float(bias_shares[j]), float(layer.bias_gradient[j])
-                yield Blamed(bias_name(shape, k, j), (k, j), share, gradient)
+                yield Blamed(parameter_name(layer, k, (j,)), (k, j), share, gradient)

@@ -17,13 +17,13 @@ from fastbackprop._core.validation import check_real
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.explanation import Explanation
-from fastbackprop._explain.inspection import layers_of, predict_and_compare
+from fastbackprop._explain.inspection import layers_of, only_to_look, predict_and_compare
 from fastbackprop._explain.names import columns_of, image_shape_of, names_of
 from fastbackprop._explain.parts import After, LayerExplanation
 from fastbackprop._explain.playable import settings_of
 from fastbackprop._explain.samples import Samples, data_of
 from fastbackprop._model.sequential import Sequential
-from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.output import Output
 
 __all__ = ["explain", "explain_step"]
 
@@ -114,16 +114,17 @@ def explain_step(
 ) -> Explanation:
     """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""
     settings = settings_of(model, compare, optimizer)
-    y_hat, cost, d = predict_and_compare(model, samples, compare)
-    rate, y = optimizer.learning_rate, samples.target_rows(model.n_out)
-    d_x = model.backward(d)
-    d_y_hat = np.array(d, model.dtype)
-    layers = layers_of(model, d_y_hat)
-    costs = _cost_of_each(model, samples, compare)
+    n_forwards = model._parameters.n_forwards
+    with only_to_look(model):
+        y_hat, cost, d = predict_and_compare(model, samples, compare)
+        rate, y = optimizer.learning_rate, samples.target_rows(model.n_out)
+        d_x = model.backward(d)
+        d_y_hat = np.array(d, model.dtype)
+        layers = layers_of(model, d_y_hat)
+        costs = _cost_of_each(model, samples, compare)
     correct()
-    change = sum(
-        _add_step(values, layer) for values, layer in zip(layers, model.layers, strict=True)
-    )
+    with only_to_look(model, n_forwards):
+        after = _after(model, samples, compare, cost, cost + _add_steps(model, layers))
     return Explanation(
         title=repr(model),
         dtype=model.dtype.name,
@@ -138,18 +139,26 @@ def explain_step(
         d_y_hat=d_y_hat,
         d_x=d_x,
         layers=[LayerExplanation(**values) for values in layers],
-        after=_after(model, samples, compare, cost, cost + change),
+        after=after,
         settings=settings,
         **shown,
     )
 
 
 def _cost_of_each(model: Sequential, samples: Samples, compare: Loss) -> np.ndarray:
-    """Return the cost of each sample alone."""
-    rows, targets = samples.rows, samples.targets
+    """Return the cost of each sample alone: its row of what the batch gives."""
+    y_hat, targets = model.forward(samples.rows), samples.targets
     return np.array(
-        [compare(model.forward(rows[i : i + 1]), targets[i : i + 1])[0] for i in range(len(rows))]
+        [compare(_row_of(y_hat, i), targets[i : i + 1])[0] for i in range(len(samples))]
     )
+
+
+def _row_of(y_hat: np.ndarray, i: int) -> np.ndarray:
+    """Return row i of what ``forward`` gave, with its z where that is known."""
+    row = np.array(y_hat[i : i + 1])
+    if not isinstance(y_hat, Output) or y_hat.z is None or y_hat.activation is None:
+        return row
+    return Output.of(row, y_hat.z[i : i + 1], y_hat.activation)
 
 
 def _after(
@@ -164,10 +173,18 @@ def _after(
     return After(np.array(y_hat), new_cost, predicted_cost, new_cost < cost, verdict)
 
 
-def _add_step(values: dict[str, Any], layer: Dense) -> float:
+def _add_steps(model: Sequential, layers: list[dict[str, Any]]) -> float:
+    """Note what a step has done to each layer; return the change of cost the gradient predicts."""
+    return sum(
+        _add_step(values, *pair)
+        for values, pair in zip(layers, model._parameters.views(), strict=True)
+    )
+
+
+def _add_step(values: dict[str, Any], weight: np.ndarray, bias: np.ndarray | None) -> float:
     """Note what a step has done to a layer; return the change of cost the gradient predicts."""
     change = 0.0
-    for name, after in (("weight", layer.weight), ("bias", layer.bias)):
+    for name, after in (("weight", weight), ("bias", bias)):
         values[f"{name}_after"] = None if after is None else after.copy()
         # Exact for numbers that are near each other (Sterbenz), and in any case in double.
         step = None if after is None else after.astype(np.float64) - values[name]

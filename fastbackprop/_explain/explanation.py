@@ -13,6 +13,7 @@ from fastbackprop._explain.as_dict import as_dict, lists
 from fastbackprop._explain.blame import Blamed, candidates, shares_of
 from fastbackprop._explain.chain import Chain, strongest_paths
 from fastbackprop._explain.html_page import HtmlPage
+from fastbackprop._explain.kinds import check_dense
 from fastbackprop._explain.parts import After, LayerExplanation
 
 __all__ = ["Explanation"]
@@ -112,8 +113,9 @@ class Explanation(HtmlPage):
         Raises
         ------
         ValueError
-            If there is no such layer, weight or sample.
+            If there is no such layer, weight or sample, or the model has other layers than Dense.
         """
+        check_dense(self, "chain")
         _check_index("layer", layer, len(self.layers))
         sample = int(np.argmax(self.costs)) if sample is None else sample
         _check_index("sample", sample, len(self.x))
@@ -190,10 +192,11 @@ class Explanation(HtmlPage):
         ImportError
             If matplotlib is not installed.
         ValueError
-            If by is neither of the two.
+            If by is neither of the two, or the model has other layers than Dense.
         """
         from fastbackprop._explain.plot import draw
 
+        check_dense(self, "plot")
         return draw(self, check_choice("by", by, ("value", "blame")), ax)
 
     def _repr_html_(self) -> str:

@@ -2,7 +2,7 @@
 
 import os
 
-from fastbackprop._model.files import write_beside
+from fastbackprop._model.beside import write_beside
 
 __all__ = ["HtmlPage"]
 
@@ -25,5 +25,7 @@ class HtmlPage:
         ------
         OSError
             If it can't be written; a file that was there is as it was.
+        ValueError
+            If the page has no place for a layer of the model.
         """
         write_beside(path, self._page().encode())

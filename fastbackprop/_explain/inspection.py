@@ -1,5 +1,7 @@
 """What is inside a model between forward, backward and the step, as the kernels say."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,32 @@ from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
 from fastbackprop._explain.samples import Samples
 from fastbackprop._model.sequential import Sequential
+from fastbackprop._predict.dense import Dense
 
-__all__ = ["first_overflow", "inspect_layer", "layers_of", "predict_and_compare"]
+__all__ = [
+    "arrays_of",
+    "first_overflow",
+    "inspect_layer",
+    "layers_of",
+    "only_to_look",
+    "predict_and_compare",
+]
+
+
+@contextmanager
+def only_to_look(model: Sequential, n_forwards: int | None = None) -> Iterator[None]:
+    """Let all forwards in the block draw the same masks, and leave what the model remembers.
+
+    They are those of the model's next training forward, or of the one that is given.
+    """
+    own = model._parameters
+    before = own.running.copy(), own.n_forwards, own.is_pinned
+    own.is_pinned = True
+    own.n_forwards = own.n_forwards if n_forwards is None else n_forwards
+    try:
+        yield
+    finally:
+        own.running[:], own.n_forwards, own.is_pinned = before
 
 
 def inspect_layer(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
@@ -27,19 +53,28 @@ def inspect_layer(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
 def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
     """Return the numbers of every layer as they are between backward and the step."""
     layers = []
+    own = model._parameters
+    weights, gradients = own.views(), own.views(own.gradients)
     for k, layer in enumerate(model.layers):
         z, a, derivative, d_a, delta = inspect_layer(model, k, len(d_y_hat))
         is_last = k == len(model.layers) - 1
-        bias, d_bias = layer.bias, layer.bias_gradient
+        (weight, bias), (d_weight, d_bias) = weights[k], gradients[k]
         layers.append({
             "activation": layer.activation, "slope": layer.slope, "z": z, "a": a,
             "derivative": None if TABLE[layer.activation].derivative is None else derivative,
             "d_a": d_y_hat if is_last else d_a, "delta": delta,
-            "weight": layer.weight.copy(), "bias": None if bias is None else bias.copy(),
-            "weight_gradient": layer.weight_gradient.copy(),
+            "weight": weight.copy(), "bias": None if bias is None else bias.copy(),
+            "weight_gradient": d_weight.copy(),
             "bias_gradient": None if d_bias is None else d_bias.copy(),
+            "kind": type(layer).__name__ if not isinstance(layer, Dense) else "Dense",
         })  # fmt: skip
     return layers
+
+
+def arrays_of(model: Sequential, k: int, buffer: np.ndarray | None = None) -> list[np.ndarray]:
+    """Return weight and bias of layer k, or what a buffer has in their places; [] for none."""
+    pair = model._parameters.views(buffer)[k]
+    return [x for x in pair if x is not None and x.size > 0]
 
 
 def predict_and_compare(

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from fastbackprop._explain.fold import AMOUNTS, folded, prepared
+from fastbackprop._explain.kinds import check_dense
 from fastbackprop._explain.names import names_on_page
 from fastbackprop._explain.playable import playable
 
@@ -46,6 +47,7 @@ SCRIPTS = (
 
 def render(explanations: Sequence[Any]) -> str:
     """Return the page of the Explanation of a step, or of those of a training."""
+    check_dense(explanations[0], "to_html")
     steps, first = [prepared(e) for e in explanations], explanations[0]
     template, play = _template(), playable(first)
     page = ""
@@ -64,7 +66,12 @@ def _embedded(data: Any) -> str:
 
 
 def frame(explanations: Sequence[Any]) -> str:
-    """Return the page in a frame, for notebooks: there its styles and scripts meet nobody's."""
+    """Return the page in a frame, for notebooks: there its styles and scripts meet nobody's.
+
+    Of layers that the page can't show it is the text.
+    """
+    if any(layer.kind != "Dense" for layer in explanations[0].layers):
+        return f"<pre>{html.escape(chr(10).join(map(str, explanations)))}</pre>"
     page = html.escape(render(explanations), quote=True)
     return (
         f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0" '

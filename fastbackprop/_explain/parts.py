@@ -27,6 +27,10 @@ class LayerExplanation:
         W after the step.
     bias, bias_gradient, bias_step, bias_after : ndarray of shape (n_out,) or None
         The same of b.
+    kind : str
+        "Dense", "Activation", "Dropout", "LayerNorm" or "BatchNorm". Of norms, weight is gamma, of
+        shape (1, n_out), and bias is beta; the weight of layers without parameters has no rows. The
+        derivative of Dropout is its mask: 0, or 1 / (1 - rate).
     """
 
     activation: str
@@ -44,6 +48,7 @@ class LayerExplanation:
     bias_gradient: np.ndarray | None
     bias_step: np.ndarray | None
     bias_after: np.ndarray | None
+    kind: str = "Dense"
 
 
 class After(NamedTuple):

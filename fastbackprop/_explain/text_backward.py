@@ -6,13 +6,13 @@ import numpy as np
 
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._explain.chain import (
-    bias_name,
     is_saturated,
     name_of,
     softmax_derivative,
     weight_name,
 )
 from fastbackprop._explain.chain import shown_number as number
+from fastbackprop._explain.kinds import parameter_name
 from fastbackprop._explain.text_terms import Line, and_more, largest, n_left_out, sum_of, worst
 
 __all__ = ["blame_lines", "correct_lines"]
@@ -26,10 +26,43 @@ def blame_lines(e: Any, s: int) -> list[Line]:
         neurons, n_others = largest(abs(e.layers[k].delta[s]))
         lines += [_delta(e, k, j, s) for j in neurons]
         lines += and_more(n_others, "neurons")
-        for index in worst(*_gradients_of_sample(e, k, s)):
-            lines += _chain(e, k, index, s)
+        if not e.layers[k].weight.size:
+            continue
+        if e.layers[k].kind != "Dense":  # what a sample has to do with it, others have too
+            lines += [_gradient(e, k, x) for x in worst(e.blame.weights[k], e.blame.biases[k])]
+        else:
+            for index in worst(*_gradients_of_sample(e, k, s)):
+                lines += _chain(e, k, index, s) if _has_chains(e) else [_product(e, k, index, s)]
         lines += and_more(n_left_out(e.layers[k]), "weights")
     return lines
+
+
+def _has_chains(e: Any) -> bool:
+    """Whether there are paths from weight to weight."""
+    return all(layer.kind == "Dense" for layer in e.layers)
+
+
+def _gradient(e: Any, k: int, index: tuple[int, ...]) -> Line:
+    """Return the gradient of a norm's gamma or beta: that of all samples."""
+    layer = e.layers[k]
+    gradient = layer.weight_gradient if len(index) == 2 else layer.bias_gradient
+    name = parameter_name(layer, k, index)
+    return (f"  dC/d{name}, of all samples", f"= {number(gradient[index])}")
+
+
+def _product(e: Any, k: int, index: tuple[int, ...], s: int) -> Line:
+    """Return a sample's part of the gradient of a weight (i, j) or bias (j,) of a Dense layer."""
+    layer, n_in, j = e.layers[k], e.layers[k].weight.shape[0], index[-1]
+    delta = layer.delta[s, j]
+    letters, numbers = name_of(f"delta{k + 1}", layer.weight.shape[1], j), number(delta)
+    product = delta
+    if len(index) == 2:
+        a_prev, of_a = (e.x, "x") if k == 0 else (e.layers[k - 1].a, f"a{k}")
+        letters += f" {name_of(of_a, n_in, index[0])}"
+        numbers += f" * {number(a_prev[s, index[0]])}"
+        product = delta * a_prev[s, index[0]]
+    name = parameter_name(layer, k, index)
+    return (f"  dC/d{name} = {letters}", f"= {numbers} = {number(product)}")
 
 
 def _chain(e: Any, k: int, index: tuple[int, ...], s: int) -> list[Line]:
@@ -56,11 +89,17 @@ def _delta(e: Any, k: int, j: int, s: int) -> Line:
     if k == len(e.layers) - 1 and is_saturated(e, s):
         why = f"{e.loss} and {layer.activation} taken together, since y_hat is at its end"
         return (f"  {delta} = dC/d{z}", f"= {number(layer.delta[s, j])}", why)
+    if layer.kind in ("LayerNorm", "BatchNorm", "Dropout"):
+        a = name_of(f"a{k + 1}", n_out, j)
+        return (f"  {delta} = dC/d{a}", f"= {number(layer.delta[s, j])}")
     if layer.derivative is None:
         letters, numbers = _through_softmax(e, j, s, z)
     elif k == len(e.layers) - 1:
         letters = f"dC/d{name_of('y_hat', n_out, j)} sigma'({z})"
         numbers = f"{number(e.d_y_hat[s, j])} * {number(layer.derivative[s, j])}"
+    elif e.layers[k + 1].kind != "Dense":
+        letters = f"dC/d{name_of(f'a{k + 1}', n_out, j)} sigma'({z})"
+        numbers = f"{number(layer.d_a[s, j])} * {number(layer.derivative[s, j])}"
     else:
         letters, numbers = _through_next_layer(e, k, j, s, z)
     return (f"  {delta} = {letters}", f"= {numbers} = {number(layer.delta[s, j])}")
@@ -124,8 +163,7 @@ def correct_lines(e: Any) -> list[Line]:
 def _step(e: Any, k: int, index: tuple[int, ...]) -> Line:
     """Return the step of a weight (i, j) or of a bias (j,)."""
     layer, kind = e.layers[k], "weight" if len(index) == 2 else "bias"
-    name_it = weight_name if kind == "weight" else bias_name
-    name, rate = name_it(layer.weight.shape, k, *index), f"{e.learning_rate:g}"
+    name, rate = parameter_name(layer, k, index), f"{e.learning_rate:g}"
     before, gradient, step, after = (
         number(getattr(layer, kind + part)[index]) for part in ("", "_gradient", "_step", "_after")
     )

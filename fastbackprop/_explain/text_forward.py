@@ -6,6 +6,7 @@ from fastbackprop._core.losses import TABLE
 from fastbackprop._core.naming import layer_in_words
 from fastbackprop._explain.chain import bias_name, name_of, weight_name
 from fastbackprop._explain.chain import shown_number as number
+from fastbackprop._explain.kinds import forward_line
 from fastbackprop._explain.text_terms import Line, and_more, largest, sum_of
 
 __all__ = ["compare_lines", "predict_lines"]
@@ -16,11 +17,19 @@ def predict_lines(e: Any, s: int) -> list[Line]:
     lines: list[Line] = []
     for k, layer in enumerate(e.layers):
         n_in, n_out = layer.weight.shape
-        lines.append((f"{layer_in_words(k)}: {n_in} -> {n_out}, {layer.activation}",))
+        is_dense = layer.kind == "Dense"
+        what = f"{n_in} -> {n_out}, {layer.activation}" if is_dense else _name_of_kind(layer)
+        lines.append((f"{layer_in_words(k)}: {what}",))
         neurons, n_others = largest(abs(layer.delta[s]))
-        lines += [_neuron(e, k, j, s) for j in neurons]
+        line_of = _neuron if is_dense else forward_line
+        lines += [line_of(e, k, j, s) for j in neurons]
         lines += and_more(n_others, "neurons")
     return lines
+
+
+def _name_of_kind(layer: Any) -> str:
+    """Return what a layer that isn't Dense is: BatchNorm, or its activation."""
+    return str(layer.activation if layer.kind == "Activation" else layer.kind)
 
 
 def _neuron(e: Any, k: int, j: int, s: int) -> Line:

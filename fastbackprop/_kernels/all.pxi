@@ -2,7 +2,7 @@
 # this line and nothing else; setup.py gives each its flags.
 
 from libc.math cimport INFINITY, NAN, frexp, ldexp, sqrt
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
@@ -13,6 +13,7 @@ include "simd/lanes.pxi"
 include "simd/math.pxi"
 include "simd/arrays.pxi"
 include "simd/atomics.pxi"
+include "simd/philox.pxi"
 include "plan/network.pxi"
 include "plan/spec.pxi"
 include "plan/workspace.pxi"
@@ -20,6 +21,7 @@ include "products/tile.pxi"
 include "products/packing.pxi"
 include "predict/activations.pxi"
 include "predict/norms.pxi"
+include "predict/dropout.pxi"
 include "predict/forward.pxi"
 include "predict/many_rows.pxi"
 include "predict/few_rows.pxi"

@@ -66,6 +66,7 @@ class Network:
         layers: list[OpSpec],
         parameters: np.ndarray,
         running: np.ndarray | None = None,
+        seed: int = 0,
     ) -> Self: ...
     @property
     def clipping_scratch_size(self) -> int: ...
@@ -113,6 +114,7 @@ class TrainingWork(Work):
         clipping: np.ndarray | None = None,
         weights: np.ndarray | None = None,
         shares: np.ndarray | None = None,
+        n_forwards: int = 0,
     ) -> None: ...
     # outcome, cost, n_right, first row of the batch, layer
     def run(
@@ -253,6 +255,8 @@ def forward(
     y_hat: np.ndarray,
     z: np.ndarray,
     training: bool = True,
+    n_forwards: int = 0,
+    weights: np.ndarray | None = None,
 ) -> None: ...
 def backward(
     workspace: Workspace,

@@ -5,21 +5,22 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from fastbackprop._compare.labels import check_classes
-from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.errors import ModelFileError
-from fastbackprop._core.naming import layer_in_code
-from fastbackprop._core.validation import check_choice, check_held, check_integer
-from fastbackprop._model.copies import rebuild
+from fastbackprop._core.validation import check_choice, check_integer, check_real
+from fastbackprop._model.copies import assembled
+from fastbackprop._model.descriptions import described
 from fastbackprop._model.files import one_line, read_model_file
-from fastbackprop._model.layers import check_layers
 from fastbackprop._model.sequential import Sequential
-from fastbackprop._predict.activations import ActivationFunction, described_activation
+from fastbackprop._predict.activations import ActivationFunction, as_activation
 from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.layer import Layer
+from fastbackprop._predict.norms import BatchNorm, LayerNorm
+from fastbackprop._predict.plain import Activation, Dropout
 
-__all__ = ["load", "mlp"]
+__all__ = ["load", "mlp", "model_in_file"]
+
+NORMS: dict[str, type[Layer]] = {"batch": BatchNorm, "layer": LayerNorm}
 
 
 def mlp(
@@ -29,6 +30,8 @@ def mlp(
     output_activation: str | ActivationFunction = "identity",
     bias: bool = True,
     weight_init: Any = "auto",
+    dropout: float | Sequence[float] = 0.0,
+    normalization: str | None = None,
     seed: int | None = None,
     dtype: Any = "float32",
 ) -> Sequential:
@@ -46,6 +49,11 @@ def mlp(
         Whether layers have a bias.
     weight_init : str, Initializer or float, default="auto"
         Initializer of the weights of all layers.
+    dropout : float or sequence of float, default=0.0
+        Rate of a ``Dropout`` behind each hidden layer, or one for each of them; 0 stands for none.
+    normalization : {"batch", "layer"}, optional
+        ``BatchNorm`` or ``LayerNorm`` between each hidden layer and its activation, which is a
+        layer of its own then.
     seed : int or None, default=None
         Seed for drawing the initial weights.
     dtype : {"float32", "float64"}, default="float32"
@@ -72,18 +80,38 @@ def mlp(
     if len(widths) < 2:
         raise ValueError(f"widths must be a sequence of at least 2 integers, got {widths!r}.")
     widths = [check_integer(f"widths[{i}]", width) for i, width in enumerate(widths)]
-    last = len(widths) - 2
-    layers = [
-        Dense(
-            n_in,
-            n_out,
-            output_activation if i == last else activation,
-            bias=bias,
-            weight_init=weight_init,
-        )
-        for i, (n_in, n_out) in enumerate(pairwise(widths))
-    ]
+    rates = _rates_of(dropout, len(widths) - 2)
+    norm = None if normalization is None else check_choice("normalization", normalization, NORMS)
+    layers: list[Layer] = []
+    for i, (n_in, n_out) in enumerate(pairwise(widths)):
+        is_last = i == len(widths) - 2
+        own_activation = output_activation if is_last else activation
+        if norm is None or is_last:
+            layers.append(Dense(n_in, n_out, own_activation, bias=bias, weight_init=weight_init))
+        else:
+            chosen = as_activation(own_activation)
+            is_auto = isinstance(weight_init, str) and weight_init == "auto"
+            init = chosen.row.initializer if is_auto else weight_init
+            layers.append(Dense(n_in, n_out, bias=bias, weight_init=init))
+            layers.append(NORMS[norm]())
+            layers.append(Activation(own_activation))
+        if not is_last and rates[i] > 0:
+            layers.append(Dropout(rates[i]))
     return Sequential(layers, seed=seed, dtype=dtype)
+
+
+def _rates_of(dropout: Any, n_hidden: int) -> list[float]:
+    """Return a rate for each hidden layer."""
+    is_sequence = isinstance(dropout, Iterable) and not isinstance(dropout, str)
+    rates = list(dropout) if is_sequence else [dropout] * n_hidden
+    if len(rates) != n_hidden:
+        raise ValueError(
+            f"dropout must be a rate, or one for each of the {n_hidden} hidden layers, got "
+            f"{len(rates)} rates."
+        )
+    for rate in rates if is_sequence else [dropout]:
+        check_real("dropout", rate, at_least=0.0, below=1.0)
+    return [float(rate) for rate in rates]
 
 
 def load(path: str | os.PathLike[str]) -> Sequential:
@@ -111,29 +139,15 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     MemoryError
         If the model needs more memory than there is; the file may be as good as ever.
     """
-    tensors, description = read_model_file(path)
+    return model_in_file(path, *read_model_file(path))
+
+
+def model_in_file(
+    path: str | os.PathLike[str], tensors: dict[str, Any], description: dict[str, Any]
+) -> Sequential:
+    """Return the model of what a file holds, or the errors of ``load``."""
     try:
-        layers, arrays = [], []
-        for i, x in enumerate(description["layers"]):
-            activation = described_activation(x)
-            layers.append(Dense(x["n_in"], x["n_out"], activation, bias=x["bias"]))
-            shape = x["n_in"], x["n_out"]
-            weight = tensors.pop(f"layers.{i}.weight")
-            bias = tensors.pop(f"layers.{i}.bias") if x["bias"] else None
-            if weight.shape != shape or (bias is not None and bias.shape != shape[1:]):
-                raise ValueError(f"{layer_in_code(i)} and its weights have different shapes")
-            if any(x is not None and x.dtype.name != description["dtype"] for x in (weight, bias)):
-                raise ValueError(f"{layer_in_code(i)} is not {description['dtype']}")
-            with np.errstate(over="ignore"):
-                is_held = np.isfinite(weight.dtype.type(activation.alpha))
-            if not is_held:  # slopes that are too small for check_held were once written
-                parameter = activation.row.parameter or "slope"
-                check_held(f"{parameter} of {layer_in_code(i)}", activation.alpha, weight.dtype)
-            arrays.append((weight, bias))
-        if tensors:
-            raise ValueError(f"no layer for {', '.join(tensors)}")
-        dtype = check_choice("dtype", description["dtype"], DTYPES)
-        model = rebuild(Sequential, check_layers(layers), dtype, arrays)
+        model = assembled(Sequential, *described(tensors, description))
         if "classes" in description:
             n_classes = max(2, model.n_out)
             model._learn(check_classes("classes", description["classes"], n_classes))

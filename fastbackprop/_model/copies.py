@@ -1,22 +1,21 @@
 """Copies of a model: pickles, deepcopies, files, and the same layers in another dtype."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, Self, TypeVar
 
-import numpy as np
-
+from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.dispatch import DTYPES
-from fastbackprop._core.validation import check_choice
+from fastbackprop._core.validation import check_choice, check_integer
+from fastbackprop._model.descriptions import Description, describe
 from fastbackprop._model.files import write_model_file
 from fastbackprop._model.layers import check_layers, room_for
 from fastbackprop._model.structure import Structure
-from fastbackprop._predict.activations import describe_activation
-from fastbackprop._predict.dense import Dense, WeightAndBias
+from fastbackprop._predict.layer import Layer
 
-__all__ = ["Copies", "copy_of", "rebuild"]
+__all__ = ["Copies", "assembled", "copy_of"]
 
 
 class Copies(Structure):
@@ -45,49 +44,41 @@ class Copies(Structure):
         After every error a file that was there is as it was. While another thread trains the
         model, what is saved are the weights of the end of a step.
         """
-        tensors, values = {}, self._copied_values()
-        for i, place in enumerate(self._parameters.places):
-            tensors[f"layers.{i}.weight"] = place.weight(values)
-            bias = place.bias(values)
-            if bias is not None:
-                tensors[f"layers.{i}.bias"] = bias
-        description = [
-            {
-                "n_in": x.n_in,
-                "n_out": x.n_out,
-                **describe_activation(x._activation),
-                "bias": x.has_bias,
-            }
-            for x in self._layers
-        ]
-        learned: dict[str, Any] = {}
-        if self._classes is not None:
-            learned["classes"] = self._classes.as_list()
-        if self._feature_names is not None:
-            learned["feature_names"] = self._feature_names
-        write_model_file(
-            path, tensors, {"dtype": self._dtype.name, "layers": description, **learned}
-        )
+        write_model_file(path, *self._in_file())
+
+    def _in_file(self) -> Description:
+        """Return what a file has to say of the model."""
+        return describe(self, self._copied_values())
 
     def __getstate__(self) -> dict[str, Any]:
         """The layers, which bring their weights with them, and the user's own attributes."""
         moment = self._parameters.hold(self._copied_values())
         own = own_attributes(self, self._internals)
-        return {"_moment": moment, **own, "_layers": self._layers, "_dtype": self._dtype.name}
+        masks = self._parameters.seed, self._parameters.n_forwards
+        return {
+            "_moment": moment,
+            **own,
+            "_layers": self._layers,
+            "_dtype": self._dtype.name,
+            "_masks": masks,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Become a model of the layers in ``state``, checked as ``load`` does."""
         layers = check_layers(state.get("_layers"))
         dtype = check_choice("dtype", state.get("_dtype"), DTYPES)
-        parameters = room_for(layers, dtype)
-        for index, (layer, views) in enumerate(zip(layers, parameters.views(), strict=True)):
-            for view, init in zip(views, (layer._weight_init, layer._bias_init), strict=True):
-                if view is not None:
-                    if not isinstance(init, np.ndarray):
-                        raise ValueError(f"layers[{index}] of a copied model must have weights.")
-                    view[...] = init
+        seed, n_forwards = state.get("_masks", (0, 0))
+        parameters = room_for(layers, dtype, check_integer("seed", seed, 0))
+        parameters.n_forwards = check_integer("n_forwards", n_forwards, 0)
+        for index, (layer, views, running) in enumerate(
+            zip(layers, parameters.views(), parameters.running_views(), strict=True)
+        ):
+            try:
+                layer._restore(*views, running)
+            except ValueError as error:
+                raise ValueError(f"layers[{index}] of a copied model must have weights.") from error
         self._assemble(layers, parameters)
-        set_own_attributes(self, state, {*self._internals, "_moment"})
+        set_own_attributes(self, state, {*self._internals, "_moment", "_masks"})
 
     def __copy__(self) -> Self:
         """A model with weights of its own; what else it refers to is shared."""
@@ -105,27 +96,33 @@ Model = TypeVar("Model", bound=Copies)
 
 
 def copy_of(model: Model, dtype: str) -> Model:
-    """Return a copy with weights in this dtype, without the user's own attributes."""
-    values = model._copied_values()
+    """Return a copy with weights in this dtype, without the user's own attributes.
+
+    Its masks are the model's next ones, at each forward.
+    """
+    values, own = model._copied_values(), model._parameters
     layers = []
     for layer in model.layers:
-        layer_copy = type(layer).__new__(type(layer))
+        layer_copy = object.__new__(type(layer))
         layer_copy.__dict__.update(layer.__dict__, _parameters=None, _index=0)
         layers.append(layer_copy)
-    other = rebuild(type(model), layers, dtype, model._parameters.views(values))
+    parameters = room_for(layers, dtype, own.seed)
+    parameters.n_forwards, parameters.is_pinned = own.n_forwards, True
+    for views, arrays in (
+        (parameters.views(), own.views(values)),
+        ([parameters.running_views()], [own.running_views(values)]),
+    ):
+        for some, others in zip(views, arrays, strict=True):
+            for view, array in zip(some, others, strict=True):
+                if view is not None:
+                    view[...] = array
+    other = assembled(type(model), layers, parameters)
     other._learn(model._classes, model._feature_names)
     return other
 
 
-def rebuild(
-    cls: type[Model], layers: Sequence[Dense], dtype: str, arrays: Iterable[WeightAndBias]
-) -> Model:
-    """Return the model of these layers with these weights."""
-    parameters = room_for(layers, dtype)
-    for views, numbers in zip(parameters.views(), arrays, strict=True):
-        for view, array in zip(views, numbers, strict=True):
-            if view is not None:
-                view[...] = array
+def assembled(cls: type[Model], layers: Sequence[Layer], parameters: Parameters) -> Model:
+    """Return the model of these layers with these parameters."""
     model = cls.__new__(cls)
     model._assemble(layers, parameters)
     return model

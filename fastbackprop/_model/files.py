@@ -1,8 +1,10 @@
 """Model files: safetensors, so that loading executes nothing.
 
-One file holds the tensors ``layers.0.weight``, ``layers.0.bias`` ... and, as text in
-the header, ``format`` ("fastbackprop"), ``version``, ``model`` (JSON: dtype and the
-layers) and ``sha256`` of that and all tensors, so that a flipped bit is noticed too.
+One file holds the tensors ``layers.0.weight``, ``layers.0.bias`` ... (of norms gamma and beta, of
+batch norms running_mean and running_variance, too) and, as text in the header, ``format``
+("fastbackprop"), ``version``, ``model`` (JSON: dtype and the layers) and ``sha256`` of that and all
+tensors, so that a flipped bit is noticed too. A checkpoint is a model file with more in it:
+``trainer`` (JSON), and tensors whose names begin with "trainer.".
 """
 
 import errno
@@ -10,9 +12,7 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,21 @@ import numpy as np
 
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.naming import layer_in_code
+from fastbackprop._model.beside import write_beside
 
-__all__ = ["FORMAT_VERSION", "one_line", "read_model_file", "write_beside", "write_model_file"]
+__all__ = [
+    "FORMAT_VERSION",
+    "LAYERS_VERSION",
+    "OF_TRAINER",
+    "one_line",
+    "read_checkpoint_file",
+    "read_model_file",
+    "write_model_file",
+]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # of models that have nothing but Dense, which older releases read, too
+LAYERS_VERSION = 2  # of all others
+OF_TRAINER = "trainer."  # how names of tensors begin that are none of the model's
 TENSOR_TYPES = {"float32": "F32", "float64": "F64"}  # names of dtypes in safetensors
 
 
@@ -33,8 +44,8 @@ def one_line(text: object) -> str:
     return lines[0][:200].rstrip(".:")
 
 
-def _digest(tensors: dict[str, np.ndarray], model: str) -> str:
-    digest = hashlib.sha256(model.encode())
+def _digest(tensors: dict[str, np.ndarray], model: str, trainer: str = "") -> str:
+    digest = hashlib.sha256(model.encode() + trainer.encode())
     for name in sorted(tensors):
         array = tensors[name]
         digest.update(f"{name}:{array.dtype.name}:{array.shape};".encode())
@@ -44,13 +55,17 @@ def _digest(tensors: dict[str, np.ndarray], model: str) -> str:
 
 def _in_code(name: str) -> str:
     """Return ``layers[0].weight`` for the tensor layers.0.weight, any other name shortened."""
-    found = re.fullmatch(r"layers\.([0-9]{1,9})\.(weight|bias)", name)
+    found = re.fullmatch(
+        r"layers\.([0-9]{1,9})\.(weight|bias|gamma|beta|running_mean|running_variance)", name
+    )
     return f"{layer_in_code(int(found[1]))}.{found[2]}" if found else one_line(name)
 
 
 def _not_finite(tensors: dict[str, np.ndarray]) -> str | None:
-    """Name the first number that isn't finite, as "nan in layers[0].weight[0, 1]"."""
+    """Name a model's first number that isn't finite, as "nan in layers[0].weight[0, 1]"."""
     for name, array in tensors.items():
+        if name.startswith(OF_TRAINER):
+            continue
         is_finite = np.isfinite(array)
         if not is_finite.all():
             place = np.unravel_index(int(np.argmin(is_finite)), array.shape)
@@ -59,9 +74,14 @@ def _not_finite(tensors: dict[str, np.ndarray]) -> str | None:
 
 
 def write_model_file(
-    path: str | os.PathLike[str], tensors: dict[str, np.ndarray], model: dict[str, Any]
+    path: str | os.PathLike[str],
+    tensors: dict[str, np.ndarray],
+    model: dict[str, Any],
+    version: int | None = None,
+    *,
+    trainer: dict[str, Any] | None = None,
 ) -> None:
-    """Write a model, as ``write_beside`` does.
+    """Write a model, or a checkpoint, as ``write_beside`` does.
 
     Raises
     ------
@@ -81,10 +101,12 @@ def write_model_file(
         raise ValueError(f"A model must have finite weights to be saved, got {number}.")
     metadata = {
         "format": "fastbackprop",
-        "version": str(FORMAT_VERSION),
+        "version": str(FORMAT_VERSION if version is None else version),
         "model": json.dumps(model),
     }
-    metadata["sha256"] = _digest(tensors, metadata["model"])
+    if trainer is not None:
+        metadata["trainer"] = json.dumps(trainer)
+    metadata["sha256"] = _digest(tensors, metadata["model"], metadata.get("trainer", ""))
     write_beside(path, _header(tensors, metadata), *(array.data for array in tensors.values()))
 
 
@@ -108,84 +130,22 @@ def _header(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def write_beside(path: str | os.PathLike[str], *chunks: bytes | memoryview) -> None:
-    """Write beside the path, then rename: the file there is whole, or the old one.
-
-    A link stays, and what it points to is replaced. A file that is replaced hands down its
-    permissions, and its owner where the process may give files away.
+def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the tensors and the description of a model, that of a checkpoint too.
 
     Raises
     ------
-    OSError
-        If the folder can't be written, or ``path`` is a folder, a device, a pipe or a socket;
-        nothing at ``path`` has changed.
+    OSError, ModelFileError, MemoryError
+        As ``read_checkpoint_file``.
     """
-    target = Path(os.path.realpath(path))
-    replaced = _file_to_replace(path, target)
-    # Short, since the longest name that a folder takes may be the target's. Not by tempfile,
-    # which makes files that only their owner may read.
-    beside = target.parent / f".fastbackprop-{secrets.token_hex(8)}.tmp"
-    try:
-        # What is to be read by few is never written to where many can read it.
-        mode = 0o666 if replaced is None else 0o600
-        with open(beside, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            if replaced is not None:
-                _hand_down(replaced, beside)
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None:
-            # The user knows the path, not the file beside it.
-            raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
-        raise
-    _sync_folder(target.parent)
+    tensors, model, _ = read_checkpoint_file(path)
+    return {k: v for k, v in tensors.items() if not k.startswith(OF_TRAINER)}, model
 
 
-def _file_to_replace(path: str | os.PathLike[str], target: Path) -> os.stat_result | None:
-    """Return the status of the file that will be replaced, None for a new one, or refuse."""
-    try:
-        status = os.stat(path)  # not of the target: a pipe behind /dev/stdout has none
-    except (FileNotFoundError, NotADirectoryError):
-        status = None
-    if target.is_dir():
-        raise IsADirectoryError(f"path must be a file, got the directory {str(path)!r}.")
-    if status is not None and not stat.S_ISREG(status.st_mode):
-        raise OSError(f"path must be a file, got {str(path)!r}, a device, a pipe or a socket.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"path must be in a folder that is there, got {str(path)!r}.")
-    return status
-
-
-def _hand_down(replaced: os.stat_result, path: Path) -> None:
-    """Give a new file the owner, the group and the permissions of the one that it replaces."""
-    if hasattr(os, "chown"):
-        with suppress(OSError):
-            os.chown(path, -1, replaced.st_gid)
-        with suppress(OSError):
-            os.chown(path, replaced.st_uid, -1)
-    os.chmod(path, stat.S_IMODE(replaced.st_mode))  # last, since chown takes away some of it
-
-
-def _sync_folder(folder: Path) -> None:
-    """Wait until the disk knows the new name, where the system can tell.
-
-    An error changes nothing: the file is whole under its name.
-    """
-    with suppress(OSError):  # Windows opens no folders, and some file systems don't sync them
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the tensors and the description of a model.
+def read_checkpoint_file(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, Any] | None]:
+    """Return all tensors, the description of the model, and that of its trainer, if there is one.
 
     Raises
     ------
@@ -215,9 +175,10 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
     if metadata.get("format") != "fastbackprop":
         raise ModelFileError(f"{path} is a safetensors file, but not a model of fastbackprop.")
     version = metadata.get("version", "")
-    if version != str(FORMAT_VERSION):
+    if version not in (str(FORMAT_VERSION), str(LAYERS_VERSION)):
         raise ModelFileError(
-            f"{path} must have format version {FORMAT_VERSION}, got {version[:20]!r}."
+            f"{path} must have format version {FORMAT_VERSION} or {LAYERS_VERSION}, got "
+            f"{version[:20]!r}."
         )
     for name, array in tensors.items():
         if array.dtype.name not in TENSOR_TYPES:
@@ -225,17 +186,19 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
                 f"{path} is damaged: {_in_code(name)} must be float32 or float64, "
                 f"got {array.dtype.name}."
             )
-    if metadata.get("sha256") != _digest(tensors, metadata.get("model", "")):
+    texts = metadata.get("model", ""), metadata.get("trainer", "")
+    if metadata.get("sha256") != _digest(tensors, *texts):
         raise ModelFileError(f"{path} is damaged: its checksum doesn't match.")
     if number := _not_finite(tensors):
         raise ModelFileError(f"{path} must hold finite weights, got {number}.")
     try:
         model = json.loads(metadata["model"])
+        trainer = json.loads(metadata["trainer"]) if "trainer" in metadata else None
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(
             f"{path} is damaged: its description can't be read ({one_line(error)})."
         ) from error
-    return tensors, model
+    return tensors, model, trainer
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:

@@ -7,8 +7,10 @@ import numpy as np
 
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.layer import Layer
+from fastbackprop._predict.plain import Dropout
 
-__all__ = ["check_layers", "dtype_name", "room_for"]
+__all__ = ["check_layers", "dtype_name", "mask_seed", "room_for"]
 
 
 def dtype_name(dtype: Any) -> Any:
@@ -19,24 +21,39 @@ def dtype_name(dtype: Any) -> Any:
         return dtype
 
 
-def room_for(layers: Sequence[Dense], dtype: str) -> Parameters:
+def mask_seed(seed: int | None, layers: Sequence[Layer]) -> int:
+    """Return 32 bits for the masks of dropout, apart from what the weights are drawn from."""
+    if not any(isinstance(layer, Dropout) for layer in layers):
+        return 0
+    return int(np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(1)[0])
+
+
+def room_for(layers: Sequence[Layer], dtype: str, seed: int = 0) -> Parameters:
     """Return zeros for all parameters of these layers."""
-    return Parameters(((x.n_in, x.n_out, x.has_bias) for x in layers), np.dtype(dtype))
+    return Parameters(
+        ((x._n_rows, x.n_out, x.has_bias) for x in layers),
+        np.dtype(dtype),
+        [x._has_running for x in layers],
+        seed,
+    )
 
 
-def check_layers(layers: Any) -> list[Dense]:
-    """Refuse layers that can't make a network, naming the first that doesn't fit."""
+def check_layers(layers: Any) -> list[Layer]:
+    """Refuse layers that can't make a network, naming the first that doesn't fit.
+
+    Layers that take their width from their neighbours get it.
+    """
     if not isinstance(layers, Iterable) or isinstance(layers, str):
-        raise TypeError(f"layers must be a sequence of Dense, got {layers!r}.")
+        raise TypeError(f"layers must be a sequence of layers, got {layers!r}.")
     layers = list(layers)
     if not layers:
         raise ValueError("layers must have at least one Dense, got none.")
     for i, layer in enumerate(layers):
-        if not isinstance(layer, Dense):
-            raise TypeError(f"layers[{i}] must be a Dense, got {layer!r}.")
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layers[{i}] must be a Dense or another layer, got {layer!r}.")
         if not hasattr(layer, "_parameters"):
             raise TypeError(
-                f"layers[{i}] must be made by Dense.__init__, got an unfinished "
+                f"layers[{i}] must be made by its class's __init__, got an unfinished "
                 f"{type(layer).__name__}; a layer that refers to its model can be copied only "
                 f"with it: copy the model."
             )
@@ -46,13 +63,37 @@ def check_layers(layers: Any) -> list[Dense]:
             )
         if any(layer is other for other in layers[:i]):
             raise ValueError(f"layers[{i}] must be a layer of its own, got {layer!r} twice.")
-        if i and layer.n_in != layers[i - 1].n_out:
-            raise ValueError(
-                f"layers[{i}] must have n_in {layers[i - 1].n_out}, the n_out of layers[{i - 1}] "
-                f"{layers[i - 1]!r}, got {layer!r}."
-            )
         if layer.activation == "softmax" and i < len(layers) - 1:
             raise ValueError(
                 f"Only the last layer may have activation 'softmax', got layers[{i}] {layer!r}."
             )
+    if isinstance(layers[-1], Dropout):
+        raise ValueError(
+            f"The last layer must not be a Dropout, which would drop predictions, got "
+            f"layers[{len(layers) - 1}] {layers[-1]!r}."
+        )
+    for layer, width in zip(layers, _widths(layers), strict=True):
+        if not isinstance(layer, Dense):
+            layer._n_in = layer._n_out = width
     return layers
+
+
+def _widths(layers: list[Layer]) -> list[int]:
+    """Return the outputs of each layer; refuse a Dense that doesn't fit the one before."""
+    dense = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
+    if not dense:
+        raise ValueError("layers must have at least one Dense, which has widths, got none.")
+    widths = [layers[dense[0]].n_in] * dense[0]
+    for i in range(dense[0], len(layers)):
+        layer = layers[i]
+        if isinstance(layer, Dense):
+            before = [k for k in dense if k < i]
+            if before and layer.n_in != widths[-1]:
+                raise ValueError(
+                    f"layers[{i}] must have n_in {widths[-1]}, the n_out of layers[{before[-1]}] "
+                    f"{layers[before[-1]]!r}, got {layer!r}."
+                )
+            widths.append(layer.n_out)
+        else:
+            widths.append(widths[-1])
+    return widths

@@ -6,8 +6,9 @@ import numpy as np
 
 from fastbackprop._core.buffers import empty
 from fastbackprop._core.dispatch import kernels
-from fastbackprop._core.validation import as_matrix, as_numeric
+from fastbackprop._core.validation import as_matrix, as_numeric, check_true_false
 from fastbackprop._model.structure import Structure
+from fastbackprop._model.workspaces import Workspaces
 from fastbackprop._predict.output import Output, OutputGradient
 
 __all__ = ["Passes"]
@@ -17,6 +18,7 @@ class _Pass(NamedTuple):
     """What a forward keeps for the backward of the same thread."""
 
     workspace: Any
+    pool: Workspaces
     rows: np.ndarray  # which the workspace points at
     shape: tuple[int, ...]
     n_trainings: int
@@ -25,13 +27,17 @@ class _Pass(NamedTuple):
 class Passes(Structure):
     """The forward and backward pass of one batch."""
 
-    def forward(self, X: Any, *, check_finite: bool = True) -> np.ndarray:
+    def forward(self, X: Any, *, training: bool = True, check_finite: bool = True) -> np.ndarray:
         """Predict, and keep what blame needs: the first of the four steps by hand.
 
         Parameters
         ----------
         X : array-like of shape (n, n_in) or (n_in,)
             Inputs, at least one row.
+        training : bool, default=True
+            Whether layers do what they do in training: ``Dropout`` draws masks, the next ones at
+            each call, and ``BatchNorm`` takes the statistics of this batch, and the running ones
+            follow. False infers, as ``predict`` does.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in X.
 
@@ -46,24 +52,44 @@ class Passes(Structure):
         ------
         ValueError, TypeError
             If X has a wrong shape or dtype, isn't finite or has no rows.
+        RuntimeError
+            If another thread trains the model, where it has a ``BatchNorm`` that would change.
         """
+        training = check_true_false("training", training)
         source, is_row = self._as_rows(X, check_finite)
         rows = source.whole()
         if len(rows) == 0:
             raise ValueError("X must have at least one row, got 0.")
+        # A copy: the caller may change X before backward reads it again.
+        rows = rows.copy() if np.may_share_memory(rows, source.base) else rows
+        if training and self._has_batch_norm:
+            return self._lock.run(self._forward, rows, None, training, is_row)
+        return self._forward(rows, None, training, is_row)
+
+    def _forward(
+        self,
+        rows: np.ndarray,
+        weights: np.ndarray | None,
+        training: bool = True,
+        is_row: bool = False,
+    ) -> np.ndarray:
+        """Do it for rows in the kernels' form; those of weight 0 count in no statistics."""
         y_hat = empty("The predictions", (len(rows), self.n_out), self._dtype)
         z = np.empty_like(y_hat)
         shape = (self.n_out,) if is_row else y_hat.shape
-
-        # A copy: the caller may change X before backward reads it again.
-        rows = rows.copy() if np.may_share_memory(rows, source.base) else rows
         before, self._passes.last = getattr(self._passes, "last", None), None
         if before is not None:
-            self._workspaces.give_back(before.workspace)
-        workspace = self._workspaces.take(len(rows), reaches_inputs=True)
-        n_trainings = self._n_trainings
-        kernels(self._dtype).forward(workspace, rows, y_hat, z)
-        self._passes.last = _Pass(workspace, rows, shape, n_trainings)
+            before.pool.give_back(before.workspace)
+        pool, n_trainings = self._workspaces, self._n_trainings
+        workspace = pool.take(len(rows), reaches_inputs=True)
+        forward, n_forwards = kernels(self._dtype).forward, self._parameters.n_forwards
+        arguments = workspace, rows, y_hat, z, training, n_forwards, weights
+        if training and self._has_batch_norm:
+            self._lock.write(forward, *arguments)
+        else:
+            forward(*arguments)
+        self._parameters.count_forwards(int(training))
+        self._passes.last = _Pass(workspace, pool, rows, shape, n_trainings)
         y_hat, z = y_hat.reshape(shape), z.reshape(shape)
         last = self._layers[-1]._activation.row
         return Output.of(y_hat, z, last.name) if last.loss else y_hat
@@ -71,7 +97,8 @@ class Passes(Structure):
     def backward(self, d_y_hat: Any) -> np.ndarray:
         """Blame: every gradient, for the batch of the last ``forward``.
 
-        Fills ``weight_gradient`` and ``bias_gradient`` of every layer.
+        Fills ``weight_gradient`` and ``bias_gradient`` of every layer (of norms ``gamma_gradient``
+        and ``beta_gradient``), with zeros where it isn't ``trainable``.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Sequential: a network of dense layers, with all that can be asked of it."""
+"""Sequential: a network of layers, with all that can be asked of it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,23 +10,25 @@ from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.validation import check_choice, check_seed
 from fastbackprop._model.classification import Classification
 from fastbackprop._model.copies import Copies
-from fastbackprop._model.layers import check_layers, dtype_name, room_for
+from fastbackprop._model.layers import check_layers, dtype_name, mask_seed, room_for
 from fastbackprop._model.passes import Passes
 from fastbackprop._model.summary import line_of, table_of
-from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.layer import Layer
 
 __all__ = ["Sequential"]
 
 
 class Sequential(Classification, Passes, Copies, Derivatives):
-    """Dense layers, one behind the other.
+    """Dense layers, one behind the other, and what stands between them.
 
     Parameters
     ----------
-    layers : sequence of Dense
-        The layers, at least one; each must have as many inputs as the one before has outputs.
+    layers : sequence of Dense, Activation, Dropout, LayerNorm, BatchNorm
+        The layers, at least one of them a Dense; each Dense must have as many inputs as the one
+        before has outputs, and the other kinds have as many of both.
     seed : int or None, default=None
-        Seed for drawing the initial weights; None takes one from the operating system.
+        Seed for drawing the initial weights, and the masks of ``Dropout``; None takes one from the
+        operating system.
     dtype : {"float32", "float64"}, default="float32"
         Number type of weights, inputs and outputs.
 
@@ -64,16 +66,17 @@ class Sequential(Classification, Passes, Copies, Derivatives):
     """
 
     def __init__(
-        self, layers: Sequence[Dense], *, seed: int | None = None, dtype: Any = "float32"
+        self, layers: Sequence[Layer], *, seed: int | None = None, dtype: Any = "float32"
     ) -> None:
         layers = check_layers(layers)
         seed = check_seed(seed)
-        parameters = room_for(layers, check_choice("dtype", dtype_name(dtype), DTYPES))
+        dtype = check_choice("dtype", dtype_name(dtype), DTYPES)
+        parameters = room_for(layers, dtype, mask_seed(seed, layers))
         generator = np.random.PCG64(seed)
-        for layer, (weight, bias) in zip(layers, parameters.views(), strict=True):
-            layer._initialize("weight_init", weight, generator)
-            if bias is not None:
-                layer._initialize("bias_init", bias, generator)
+        for layer, (weight, bias), running in zip(
+            layers, parameters.views(), parameters.running_views(), strict=True
+        ):
+            layer._fill(weight, bias, running, generator)
         self._assemble(layers, parameters)
 
     def summary(self) -> str:

@@ -1,6 +1,7 @@
 """What a model consists of: layers, their parameters in one buffer, the kernels' plan of both."""
 
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +11,10 @@ from fastbackprop._compare.labels import Classes
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.lock import TrainingLock
-from fastbackprop._core.validation import Rows, as_rows, check_feature_names
-from fastbackprop._model.flat import flat_of, set_flat
+from fastbackprop._core.validation import Rows, as_rows, check_feature_names, check_real
+from fastbackprop._model.flat import blended, check_same_shapes, flat_of, set_flat
 from fastbackprop._model.workspaces import Workspaces
-from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.layer import Layer
 
 __all__ = ["Structure"]
 
@@ -25,18 +26,18 @@ class Structure:
     _classes: Classes | None = None
     _feature_names: tuple[str, ...] | None = None
 
-    def _assemble(self, layers: Sequence[Dense], parameters: Parameters) -> None:
+    def _assemble(self, layers: Sequence[Layer], parameters: Parameters) -> None:
         """Make a network of layers and parameters: what the constructor, copies and load share."""
         attributes_before = set(self.__dict__) - getattr(self, "_internals", frozenset())
         self._layers = tuple(layers)
         self._dtype = parameters.values.dtype
         self._parameters = parameters
-        self._network = self._new_network(self._parameters.values)
-        self._quick = kernels(self._dtype).QuickPredictor(self._network).predict
+        self._plan()
         for index, layer in enumerate(layers):
             layer._attach(self._parameters, index)
         self._n_parameters = sum(layer.n_parameters for layer in layers)
-        self._workspaces = Workspaces(self._network, self._dtype)
+        self._has_batch_norm = bool(parameters.running.size)
+        parameters.listen(weakref.WeakMethod(self._plan))
         self._passes = threading.local()  # .last: what this thread's forward kept
         self._n_trainings = 0  # a backward after one would mix the weights of two moments
         self._idle_scratch: list[np.ndarray] = []
@@ -44,16 +45,26 @@ class Structure:
         # What copies make anew; all other attributes are the user's, and copied.
         self._internals = frozenset([*self.__dict__, "_internals"]) - attributes_before
 
+    def _plan(self) -> None:
+        """Make the kernels' network, at first and where a layer was frozen or isn't any more."""
+        self._network = self._new_network(self._parameters.values)
+        self._quick = kernels(self._dtype).QuickPredictor(self._network).predict
+        self._workspaces = Workspaces(self._network, self._dtype)
+
     def _new_network(self, parameters: np.ndarray) -> Any:
         """The layers as the kernels see them, with the weights in this buffer."""
+        own = self._parameters
         ops = [
-            layer._op(place.offset)
-            for layer, place in zip(self._layers, self._parameters.places, strict=True)
+            layer._op(place.offset, offset or 0)
+            for layer, place, offset in zip(
+                self._layers, own.places, own.running_offsets, strict=True
+            )
         ]
-        return kernels(self._dtype).Network(ops, parameters)
+        running = own.running if own.running.size else None
+        return kernels(self._dtype).Network(ops, parameters, running, own.seed)
 
     @property
-    def layers(self) -> tuple[Dense, ...]:
+    def layers(self) -> tuple[Any, ...]:
         """The layers, first to last."""
         return self._layers
 
@@ -84,7 +95,8 @@ class Structure:
         -------
         ndarray of shape (n_parameters,)
             A copy, of the model's dtype: layer after layer, first to last, each with its weight
-            of shape (n_in, n_out) row by row, then its bias.
+            of shape (n_in, n_out) row by row, then its bias; of norms gamma, then beta, without
+            running statistics.
 
         See Also
         --------
@@ -117,6 +129,79 @@ class Structure:
         get_parameters : The vector of the model as it is, and its order.
         """
         set_flat(self._parameters, flat)
+
+    def soft_update(self, online: "Structure", tau: float) -> None:
+        """Move all parameters a part of the way to those of another model.
+
+        Each becomes (1 - tau) * itself + tau * that of ``online``, and so do the running statistics
+        of batch norms: a target network of reinforcement learning, or a moving average.
+
+        Parameters
+        ----------
+        online : Sequential
+            Model with layers of the same shapes and the same dtype, which stays as it is.
+        tau : float
+            Part of the way, from 0 (nothing changes) to 1 (all is copied).
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the models differ, tau is out of its range, or a weight of ``online`` isn't finite;
+            the model has not changed.
+        RuntimeError
+            If another thread trains the model.
+
+        See Also
+        --------
+        copy_weights_from : All of the way.
+
+        Examples
+        --------
+        >>> import fastbackprop as fb
+        >>> online = fb.Sequential([fb.Dense(2, 1, weight_init=[[1], [2]], bias=False)])
+        >>> target = fb.Sequential([fb.Dense(2, 1, weight_init=[[5], [6]], bias=False)])
+        >>> target.soft_update(online, 0.25)
+        >>> target.get_parameters()
+        array([4., 5.], dtype=float32)
+        """
+        online = self._check_online(online)
+        tau = check_real("tau", tau, at_least=0.0)
+        if tau > 1:
+            raise ValueError(f"tau must be a finite number from 0 to 1, got {tau!r}.")
+        self._lock.run(self._blend, online, tau)
+
+    def copy_weights_from(self, online: "Structure") -> None:
+        """Take over all parameters of another model, with the running statistics of batch norms.
+
+        Parameters
+        ----------
+        online : Sequential
+            Model with layers of the same shapes and the same dtype, which stays as it is.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the models differ, or a weight of ``online`` isn't finite; the model has not changed.
+        RuntimeError
+            If another thread trains the model.
+
+        See Also
+        --------
+        soft_update : A part of the way.
+        """
+        self._lock.run(self._blend, self._check_online(online), 1.0)
+
+    def _check_online(self, online: Any) -> "Structure":
+        if not isinstance(online, Structure):
+            raise TypeError(f"online must be a Sequential, got {type(online).__name__}.")
+        check_same_shapes(self._parameters, online._parameters)
+        return online
+
+    def _blend(self, online: "Structure", tau: float) -> None:
+        """Do it, in the model's lock; the weights change in one call of C."""
+        own = self._parameters
+        new = online._lock.read(blended, own, online._parameters, tau)
+        self._lock.write(np.copyto, own.store, new)
 
     def _as_rows(
         self, X: Any, check_finite: bool, may_be_row: bool = True, scale: float = 1.0
@@ -156,5 +241,5 @@ class Structure:
             self._feature_names = tuple(feature_names)
 
     def _copied_values(self) -> np.ndarray:
-        """Return a copy of all parameters, of the end of one step, while another thread trains."""
-        return self._lock.read(self._parameters.values.copy)
+        """Return a copy of the store, of the end of one step, while another thread trains."""
+        return self._lock.read(self._parameters.store.copy)

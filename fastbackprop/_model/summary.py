@@ -2,6 +2,9 @@
 
 from fastbackprop._core.naming import layer_in_code
 from fastbackprop._model.structure import Structure
+from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.layer import Layer
+from fastbackprop._predict.plain import Activation, Dropout
 
 __all__ = ["line_of", "table_of"]
 
@@ -11,9 +14,9 @@ def table_of(model: Structure) -> str:
     head = ("layer", "shape", "activation", "bias", "parameters")
     rows = [
         (
-            f"{layer_in_code(i)} Dense",
+            f"{layer_in_code(i)} {type(x).__name__}",
             f"{x.n_in:,} -> {x.n_out:,}",
-            str(x._activation),
+            _does(x),
             "yes" if x.has_bias else "no",
             f"{x.n_parameters:,}",
         )
@@ -35,12 +38,24 @@ def table_of(model: Structure) -> str:
 
 def line_of(model: Structure) -> str:
     """Return the model's widths, activations, dtype and number of parameters in one line."""
-    widths = "-".join(str(n) for n in [model.n_in, *(layer.n_out for layer in model.layers)])
-    activations = [layer.activation for layer in model.layers]
-    if len(widths) + sum(map(len, activations)) > 70:
-        widths = f"{model.n_in}-...-{model.n_out} ({len(activations)} layers)"
-        activations = list(dict.fromkeys(activations))
+    dense = [layer for layer in model.layers if isinstance(layer, Dense)]
+    widths = "-".join(str(n) for n in [model.n_in, *(layer.n_out for layer in dense)])
+    names = [_name_in_line(layer) for layer in model.layers]
+    if len(widths) + sum(map(len, names)) > 70:
+        widths = f"{model.n_in}-...-{model.n_out} ({len(names)} layers)"
+        names = list(dict.fromkeys(names))
     return (
-        f"Sequential({widths}, {' '.join(activations)}, {model.dtype}, "
-        f"{model.n_parameters:,} parameters)"
+        f"Sequential({widths}, {' '.join(names)}, {model.dtype}, {model.n_parameters:,} parameters)"
     )
+
+
+def _name_in_line(layer: Layer) -> str:
+    """Return a layer's activation, or its kind."""
+    is_activation = isinstance(layer, Dense | Activation)
+    return layer.activation if is_activation else type(layer).__name__
+
+
+def _does(layer: Layer) -> str:
+    """Return a layer's activation or its rate, and whether it is frozen."""
+    text = f"rate {layer.rate:g}" if isinstance(layer, Dropout) else str(layer._activation)
+    return text if layer.trainable else f"{text}, frozen"

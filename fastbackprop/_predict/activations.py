@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastbackprop._core.activations import ACTIVATIONS, TABLE, Row
+from fastbackprop._core.copies import restore_fields
 from fastbackprop._core.validation import check_choice, check_real
 
 __all__ = [
@@ -34,6 +35,11 @@ class ActivationFunction:
 
     name: str
     alpha: float = 0.0
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled, checked."""
+        restore_fields(self, state)
+        as_activation(self)
 
     @property
     def row(self) -> Row:
@@ -71,9 +77,6 @@ class LeakyReLU(ActivationFunction):
     def __repr__(self) -> str:
         return f"LeakyReLU(slope={self.alpha:g})"
 
-    def __reduce__(self) -> tuple[type, tuple[float]]:
-        return LeakyReLU, (self.alpha,)
-
     @property
     def slope(self) -> float:
         """Slope below 0."""
@@ -105,9 +108,6 @@ class ELU(ActivationFunction):
 
     def __repr__(self) -> str:
         return f"ELU(alpha={self.alpha:g})"
-
-    def __reduce__(self) -> tuple[type, tuple[float]]:
-        return ELU, (self.alpha,)
 
 
 def as_activation(activation: object) -> ActivationFunction:

@@ -1,23 +1,16 @@
 """Dense: one layer, before and after it has become part of a model."""
 
 import numbers
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from fastbackprop._core.buffers import Parameters
-from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.dispatch import DTYPES
-from fastbackprop._core.validation import (
-    as_matrix,
-    as_vector,
-    check_held,
-    check_integer,
-    check_true_false,
-)
+from fastbackprop._core.validation import check_held, check_integer, check_true_false
 from fastbackprop._predict.activations import ActivationFunction, as_activation
 from fastbackprop._predict.initializers import Initializer, Zeros, as_initializer
-from fastbackprop._predict.op import OpSpec
+from fastbackprop._predict.layer import Layer, checked_array
 from fastbackprop._predict.rules import check_rules
 
 __all__ = ["Dense", "WeightAndBias"]
@@ -25,18 +18,7 @@ __all__ = ["Dense", "WeightAndBias"]
 WeightAndBias: TypeAlias = tuple[np.ndarray, np.ndarray | None]
 
 
-def _is_same_view(value: Any, view: np.ndarray) -> bool:
-    """Whether these are the same numbers in the same places."""
-    return (
-        isinstance(value, np.ndarray)
-        and value.dtype == view.dtype
-        and value.shape == view.shape
-        and value.strides == view.strides
-        and value.ctypes.data == view.ctypes.data
-    )
-
-
-class Dense:
+class Dense(Layer):
     """A fully connected layer: a = act(a_prev W + b).
 
     Parameters
@@ -65,6 +47,10 @@ class Dense:
     max_norm : float, optional
         After each step, a column of the weights (what one unit gets from all inputs) that is longer
         is brought back to this length.
+    trainable : bool, default=True
+        Whether training changes the layer. False freezes it and saves the work that its correction
+        takes, and that of blame below the first layer which learns; its gradients by hand are
+        zeros then. ``layer.trainable = False`` does so at any time.
 
     Raises
     ------
@@ -100,6 +86,14 @@ class Dense:
            [4.]], dtype=float32)
     """
 
+    _kind = "product"
+    _internals: ClassVar[frozenset[str]] = Layer._internals | {
+        "_activation",
+        "_bias_init",
+        "_has_bias",
+        "_weight_init",
+    }
+
     def __init__(
         self,
         n_in: int,
@@ -112,10 +106,12 @@ class Dense:
         learning_rate_factor: float = 1.0,
         l1: float = 0.0,
         max_norm: float | None = None,
+        trainable: bool = True,
     ) -> None:
-        self._rules = check_rules(learning_rate_factor, l1, max_norm)
-        self._n_in = check_integer("n_in", n_in)
-        self._n_out = check_integer("n_out", n_out)
+        super().__init__()
+        self._rules = check_rules(learning_rate_factor, l1, max_norm, trainable)
+        self._n_in: int = check_integer("n_in", n_in)
+        self._n_out: int = check_integer("n_out", n_out)
         self._activation = as_activation(activation)
         self._has_bias = check_true_false("bias", bias)
         # None once the layer is part of a model, which has the weights then.
@@ -125,8 +121,6 @@ class Dense:
         self._bias_init: Initializer | np.ndarray | None = self._initializer(
             "bias_init", bias_init, (self._n_out,)
         )
-        self._parameters: Parameters | None = None
-        self._index = 0
 
     def _initializer(
         self, what: str, value: Any, shape: tuple[int, ...]
@@ -134,16 +128,7 @@ class Dense:
         """Resolve names and numbers; arrays are checked and kept as float64."""
         if value is None or isinstance(value, str | Initializer | numbers.Number):
             return as_initializer(what, value, self._activation.row.initializer)
-        return self._checked(what, value, shape, np.dtype("float64")).copy()
-
-    @staticmethod
-    def _checked(what: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        if len(shape) == 1:
-            return as_vector(what, value, dtype, shape[0])
-        matrix = as_matrix(what, value, dtype, shape[1], "the layer's n_out")
-        if matrix.shape != shape:
-            raise ValueError(f"{what} must have shape {shape}, got {matrix.shape}.")
-        return matrix
+        return checked_array(what, value, shape, np.dtype("float64")).copy()
 
     @property
     def learning_rate_factor(self) -> float:
@@ -161,50 +146,13 @@ class Dense:
         return self._rules.max_norm or None
 
     @property
-    def n_in(self) -> int:
-        """Number of inputs."""
-        return self._n_in
-
-    @property
-    def n_out(self) -> int:
-        """Number of outputs: neurons."""
-        return self._n_out
-
-    @property
-    def activation(self) -> str:
-        """Name of the activation."""
-        return self._activation.name
-
-    @property
-    def slope(self) -> float:
-        """Slope below zero of leaky_relu; 0 for the others."""
-        return self._activation.alpha if self.activation == "leaky_relu" else 0.0
-
-    @property
     def has_bias(self) -> bool:
         """Whether the layer has a bias."""
         return self._has_bias
 
     @property
-    def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return (self._n_in + self._has_bias) * self._n_out
-
-    def _own(self) -> Parameters:
-        if self._parameters is None:
-            raise RuntimeError(
-                "A layer must be part of a Sequential to have weights, got a layer on its own."
-            )
-        return self._parameters
-
-    def _assign(self, what: str, view: np.ndarray | None, value: Any) -> None:
-        if view is None:
-            raise ValueError(
-                f"{what} can be assigned to a layer with a bias only, got one made with bias=False."
-            )
-        # `layer.weight *= 2` has been done in the view when Python assigns it: too late to refuse.
-        if not _is_same_view(value, view):
-            view[...] = self._checked(what, value, view.shape, view.dtype)
+    def _n_rows(self) -> int:
+        return self._n_in
 
     @property
     def weight(self) -> np.ndarray:
@@ -255,63 +203,67 @@ class Dense:
         self._assign("bias_gradient", self.bias_gradient, value)
         self._own().has_blame = True
 
-    def _op(self, offset: int) -> OpSpec:
-        """Describe the layer to the kernels."""
-        activation = self._activation
-        return OpSpec(
-            "product",
-            self._n_in,
-            self._n_out,
-            offset,
-            self._has_bias,
-            activation.name,
-            activation.alpha,
-            **self._rules._asdict(),
-        )
-
     def _attach(self, parameters: Parameters, index: int) -> None:
-        """Become part of a model, which has the initial weights now."""
-        self._parameters = parameters
-        self._index = index
+        super()._attach(parameters, index)
         self._weight_init = self._bias_init = None
 
-    def _initialize(self, what: str, out: np.ndarray, generator: "np.random.PCG64") -> None:
-        """Fill the weight or the bias of a new model; refuse what its dtype can't hold."""
-        init = self._weight_init if what == "weight_init" else self._bias_init
-        self._rules.check_held(out.dtype)
-        check_held(self._activation.row.parameter or "alpha", self._activation.alpha, out.dtype)
-        if isinstance(init, Initializer):
-            init._check_held(what, out.dtype)
-            init._fill(what, out, generator, self._n_in, self._n_out)
-        else:
-            out[...] = self._checked(what, init, out.shape, out.dtype)
+    def _fill(
+        self,
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        running: np.ndarray | None,
+        generator: "np.random.PCG64",
+    ) -> None:
+        self._rules.check_held(weight.dtype)
+        check_held(self._activation.row.parameter or "alpha", self._activation.alpha, weight.dtype)
+        for what, init, out in (
+            ("weight_init", self._weight_init, weight),
+            ("bias_init", self._bias_init, bias),
+        ):
+            if out is None:
+                continue
+            if isinstance(init, Initializer):
+                init._check_held(what, out.dtype)
+                init._fill(what, out, generator, self._n_in, self._n_out)
+            else:
+                out[...] = checked_array(what, init, out.shape, out.dtype)
+
+    def _restore(
+        self, weight: np.ndarray, bias: np.ndarray | None, running: np.ndarray | None
+    ) -> None:
+        for view, init in ((weight, self._weight_init), (bias, self._bias_init)):
+            if view is not None:
+                if not isinstance(init, np.ndarray):
+                    raise ValueError(f"{self!r} of a copied model must have weights.")
+                view[...] = init
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a layer is a layer on its own, which begins with the same weights."""
-        state = {**own_attributes(self), "_parameters": None, "_index": 0}
-        if self._parameters is not None:
-            state["_weight_init"], state["_bias_init"] = self._parameters.copied(self._index)
+        state = super().__getstate__()
+        copied = state.pop("_copied")
+        if copied is not None:
+            state["_weight_init"], state["_bias_init"], _ = copied
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what ``__getstate__`` gave, checked as the constructor checks it."""
-        internals = {name: state.get(name) for name in INTERNALS}
+    def _construct(self, state: dict[str, Any]) -> None:
         Dense.__init__(
             self,
-            internals["_n_in"],  # type: ignore[arg-type]
-            internals["_n_out"],  # type: ignore[arg-type]
-            internals["_activation"],  # type: ignore[arg-type]
-            bias=internals["_has_bias"],  # type: ignore[arg-type]
+            state.get("_n_in"),  # type: ignore[arg-type]
+            state.get("_n_out"),  # type: ignore[arg-type]
+            state.get("_activation"),  # type: ignore[arg-type]
+            bias=state.get("_has_bias"),  # type: ignore[arg-type]
         )
-        rate_factor, l1, max_norm = internals["_rules"]  # type: ignore[misc]
-        self._rules = check_rules(rate_factor, l1, max_norm or None)
+        rate_factor, l1, max_norm, *trainable = state.get("_rules")  # type: ignore[misc]
+        self._rules = check_rules(rate_factor, l1, max_norm or None, *trainable)
         self._weight_init = _restored(
-            "weight_init", internals["_weight_init"], (self._n_in, self._n_out)
+            "weight_init", state.get("_weight_init"), (self._n_in, self._n_out)
         )
         self._bias_init = _restored(
-            "bias_init", internals["_bias_init"] if self._has_bias else Zeros(), (self._n_out,)
+            "bias_init", state.get("_bias_init") if self._has_bias else Zeros(), (self._n_out,)
         )
-        set_own_attributes(self, state, INTERNALS)
+
+    def _described(self) -> dict[str, Any]:
+        return {"n_in": self._n_in, "n_out": self._n_out}
 
     def __repr__(self) -> str:
         parts = [f"{self._n_in}, {self._n_out}"]
@@ -323,21 +275,6 @@ class Dense:
             parts.append("bias=False")
         parts += self._rules.shown()
         return f"Dense({', '.join(parts)})"
-
-
-INTERNALS = frozenset(
-    [
-        "_activation",
-        "_bias_init",
-        "_has_bias",
-        "_index",
-        "_n_in",
-        "_n_out",
-        "_parameters",
-        "_rules",
-        "_weight_init",
-    ]
-)
 
 
 def _restored(what: str, init: Any, shape: tuple[int, ...]) -> Initializer | np.ndarray:

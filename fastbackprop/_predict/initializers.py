@@ -11,11 +11,12 @@ import math
 import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastbackprop._core.arithmetic import exact_mode
+from fastbackprop._core.copies import restore_fields
 from fastbackprop._core.rows import convert
 from fastbackprop._core.validation import check_choice, check_held, check_real
 
@@ -122,6 +123,10 @@ def parts_of(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
 @dataclass(frozen=True)
 class Initializer:
     """Base of the objects that fill a new layer's weights or biases."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled, checked as the constructor checks it."""
+        restore_fields(self, state)
 
     def _fill(
         self, what: str, out: np.ndarray, generator: np.random.PCG64, n_in: int, n_out: int

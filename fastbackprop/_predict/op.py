@@ -11,7 +11,7 @@ class OpSpec(NamedTuple):
     Parameters
     ----------
     kind : str
-        One of the kernels' OPS: "product", "activation", "layer_norm", "batch_norm".
+        One of the kernels' OPS: "product", "activation", "layer_norm", "batch_norm", "dropout".
     n_in, n_out : int
         Its widths; the same for all but products.
     offset : int
@@ -34,6 +34,10 @@ class OpSpec(NamedTuple):
         Times the sign of each weight, it is added to the weight's gradient.
     max_norm : float
         The largest norm of a column of the weight; 0 stands for any.
+    trainable : bool
+        Whether its parameters, and the running statistics of a batch norm, change in training.
+    rate : float
+        Part of the units that dropout drops.
     """
 
     kind: str
@@ -49,3 +53,5 @@ class OpSpec(NamedTuple):
     learning_rate_factor: float = 1.0
     l1: float = 0.0
     max_norm: float = 0.0
+    trainable: bool = True
+    rate: float = 0.0

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.buffers import aligned_empty
-from fastbackprop._core.validation import check_integer, check_real
+from fastbackprop._core.validation import check_integer, check_like, check_real
 from fastbackprop._train.callback import Callback
 
 __all__ = ["WeightAveraging"]
@@ -112,9 +112,21 @@ class WeightAveraging(Callback):
         """
         average = state["average"]
         if average is not None:
-            self._average = aligned_empty(average.size, average.dtype)
-            self._average[:] = average
+            room = aligned_empty(average.size, average.dtype)
+            room[:] = average
+            self._average = room
         self._n_averaged = int(state["n_averaged"])
+
+    def _go_on(self, trainer: Any) -> None:
+        if self._average is None:
+            return
+        try:
+            weights = trainer._state.parameters.values
+            check_like("the average of WeightAveraging", self._average, weights)
+        except ValueError:
+            self._begin()  # or it would be left in the model
+            raise
+        trainer._state.average = self._average
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: no weights of a model that is elsewhere."""

@@ -16,8 +16,8 @@ def put_back(parameters: Parameters, state: np.ndarray, room: np.ndarray) -> Non
 
     In one call of C, which nothing can interrupt: they belong together.
     """
-    size = parameters.values.size
-    deque(map(np.copyto, [parameters.values, state], [room[:size], room[size:]]), maxlen=0)
+    size = parameters.store.size
+    deque(map(np.copyto, [parameters.store, state], [room[:size], room[size:]]), maxlen=0)
 
 
 class BestWeights:
@@ -33,7 +33,7 @@ class BestWeights:
 
     def __init__(self, parameters: Parameters, state: np.ndarray) -> None:
         self._parameters, self._state = parameters, state
-        size = parameters.values.size + state.size
+        size = parameters.store.size + state.size
         self._start = aligned_empty(size, parameters.values.dtype)
         parameters.save(state, self._start)
         self.room = self._start
@@ -46,6 +46,22 @@ class BestWeights:
         if loss < self.loss or epoch == 1:
             self._parameters.save(self._state, self.room)
             self.loss, self.epoch = loss, epoch
+
+    @property
+    def start(self) -> np.ndarray:
+        """The copy of the start."""
+        return self._start
+
+    def restore(self, start: np.ndarray, room: np.ndarray, epoch: int, loss: float) -> None:
+        """Take the copies of a fit that was interrupted."""
+        self._start, self.room = start, room if epoch else start
+        self.epoch, self.loss = epoch, loss
+
+    def is_now(self) -> bool:
+        """Whether the best epoch is the one that has just ended."""
+        now = np.empty_like(self.room)
+        self._parameters.save(self._state, now)
+        return now.tobytes() == self.room.tobytes()
 
     def settle(self, loss_now: Callable[[], float]) -> None:
         """Go back to the start where the weights of the best epoch, already there, are worse.

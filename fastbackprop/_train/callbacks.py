@@ -3,11 +3,17 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from fastbackprop._train.averaging import WeightAveraging
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.history import History
 
-__all__ = ["Callbacks", "EpochFunction", "as_callbacks"]
+__all__ = ["Callbacks", "EpochFunction", "as_callbacks", "with_those_of_resume"]
+
+
+# Arrays that checkpoints hold.
+STORED = {"float32", "float64", "bool", *(f"{x}int{n}" for x in ("", "u") for n in (8, 16, 32, 64))}
 
 
 class EpochFunction(Callback):
@@ -48,6 +54,17 @@ def as_callbacks(callbacks: Any, on_epoch_end: Any) -> list[Callback]:
     return result
 
 
+def with_those_of_resume(callbacks: Any, others: tuple[Callback, ...]) -> Any:
+    """Return the callbacks of a fit behind those that ``resume`` was given."""
+    if not others:
+        return callbacks
+    return [*others, *(x for x in as_callbacks(callbacks, None) if not _is_in(x, others))]
+
+
+def _is_in(callback: Callback, others: Iterable[Callback]) -> bool:
+    return any(callback is other for other in others)
+
+
 class Callbacks:
     """Calls the callbacks of one fit.
 
@@ -63,6 +80,7 @@ class Callbacks:
         self._trainer = trainer
         self._all = sorted(callbacks, key=lambda callback: callback._rank)
         self._begun: list[Callback] = []
+        self._unheard: list[Callback] = []  # that have still to hear of the epoch
         self.kept: str | None = None  # whose weights were put back
         self._hears_calls = [x for x in self._all if _overrides(x, "_after_steps")]
         self._hears_batches = [x for x in self._all if _overrides(x, "on_batch_end")]
@@ -123,8 +141,38 @@ class Callbacks:
 
     def epoch_end(self, history: History) -> None:
         """Hear of an epoch that has ended."""
-        for callback in self._all:
-            callback.on_epoch_end(self._trainer, history)
+        self._unheard = list(self._all)
+        while self._unheard:
+            self._unheard.pop(0).on_epoch_end(self._trainer, history)
+
+    def states(self) -> list[dict[str, Any]]:
+        """Return what a checkpoint stores of them, and which have still to hear of the epoch."""
+        return [
+            {
+                "callback": type(callback).__name__,
+                "state": _checked_state(callback),
+                "has_heard": not _is_in(callback, self._unheard),
+            }
+            for callback in self._all
+        ]
+
+    def go_on(self, states: list[dict[str, Any]], stops: bool, state: Any) -> None:
+        """Take what ``states`` returned: each goes to the first callback of its class.
+
+        Those that had still to hear of the epoch when it was written down hear of it now.
+        """
+        self._trainer.stop_training = stops
+        left, unheard = list(self._all), []
+        for stored in states:
+            named = [x for x in left if type(x).__name__ == stored["callback"]]
+            for callback in named[:1]:
+                left.remove(callback)
+                _set_state(callback, stored["state"])
+                callback._go_on(self._trainer)
+                unheard += [] if stored["has_heard"] else [callback]
+        self._unheard = unheard if state.is_between_epochs and state.epoch else []
+        while self._unheard:
+            self._unheard.pop(0).on_epoch_end(self._trainer, state.history)
 
     def keeps(self) -> str | None:
         """Return whose weights will be put back at the end, in words; None if none will."""
@@ -148,6 +196,38 @@ class Callbacks:
                 error = error or raised
         if error is not None:
             raise error
+
+
+def _checked_state(callback: Callback) -> dict[str, Any]:
+    """Return a callback's state, or complain of what a file can't hold."""
+    state = callback.state()
+    if not isinstance(state, dict) or not _can_be_stored(state):
+        raise TypeError(
+            f"state() of {type(callback).__name__} must hold numbers, text, None, arrays of "
+            f"numbers, lists and dicts of text to these, got {state!r:.200}."
+        )
+    return state
+
+
+def _can_be_stored(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _can_be_stored(x) for key, x in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_can_be_stored, value))
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype.name in STORED
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _set_state(callback: Callback, stored: dict[str, Any]) -> None:
+    """Let a callback go on from what a checkpoint has of it."""
+    try:
+        callback.set_state(stored)
+    except Exception as error:
+        raise ValueError(
+            f"{type(callback).__name__}.set_state must take what its state() returned, got "
+            f"{type(error).__name__}: {error}."
+        ) from error
 
 
 def _overrides(callback: Callback, name: str) -> bool:

@@ -101,7 +101,7 @@ def _large_targets(values: np.ndarray | None) -> tuple[float, str] | None:
 
 def _large_weights(parameters: Parameters) -> str | None:
     for index, place in enumerate(parameters.places):
-        largest = float(np.abs(place.weight(parameters.values)).max())
+        largest = float(np.abs(place.weight(parameters.values)).max(initial=0.0))
         if not largest < LARGE_WEIGHT:
             return (
                 f"The probable cause: the weights of layers[{index}] reach {largest:g}; begin with "

@@ -1,7 +1,6 @@
 """A fit: epoch after epoch, and what is done between them."""
 
 import copy
-import time
 import warnings
 
 import numpy as np
@@ -13,6 +12,7 @@ from fastbackprop._correct.schedule import Position, is_schedule, table_of
 from fastbackprop._train.data import FitPlan, TrainingData
 from fastbackprop._train.evaluation import evaluate, figures_from, measure
 from fastbackprop._train.loop import Loop
+from fastbackprop._train.pending import Pending
 from fastbackprop._train.rate_search import LearningRateSearch, sweep
 from fastbackprop._train.state import TrainingState, validated_weights
 
@@ -35,18 +35,21 @@ class Fitting:
     def __init__(self, loop: Loop, generator: RawWords, diagnoses: bool) -> None:
         self.generator = generator
         self._loop = loop
-        self._diagnoses_left = 2 if diagnoses else 0
+        self.diagnoses_left = 2 if diagnoses else 0
 
-    def run(self, plan: FitPlan, state: TrainingState) -> None:
-        """Do the epochs, in the model's lock."""
+    def run(self, plan: FitPlan, state: TrainingState, pending: Pending | None) -> None:
+        """Do the epochs, or what is left of a fit that is pending, in the model's lock."""
         plan.callbacks.begin()
-        self._diagnose(plan.data)
-        while state.epoch < plan.epochs and not plan.callbacks.want_end:
+        if pending is not None:
+            state.tell(plan.callbacks.go_on, pending.callbacks, pending.stops, state)
+        if state.epoch == 0:
+            self._diagnose(plan.data)
+        while len(state.history) < plan.epochs and not plan.callbacks.want_end:
             if not self._epoch(plan, state):
                 break
             state.best.note(state.epoch, state.history.loss[-1])
             self._diagnose(plan.data)
-            plan.callbacks.epoch_end(state.history)
+            state.tell(plan.callbacks.epoch_end, state.history)
 
     def try_rates(self, data: TrainingData, rates: np.ndarray) -> LearningRateSearch:
         """Train with each of the rates in turn; nothing is put back."""
@@ -55,15 +58,17 @@ class Fitting:
         return sweep(self._loop, data, rates, data.order)
 
     def _epoch(self, plan: FitPlan, state: TrainingState) -> bool:
-        """One pass over the data, with its line in the history; returns whether it came to its end.
+        """One pass over the data, or what is left of it; returns whether it came to its end.
 
         An epoch that a callback has cut short has no line.
         """
-        start = time.perf_counter()
-        state.begin_epoch(self.generator.__getstate__())
+        if state.is_between_epochs:
+            state.begin_epoch(self.generator.__getstate__())
+        else:
+            self.generator.__setstate__(state.random_state)
         self._shuffle(plan.data.order)
         self._loop.epoch(plan, state)
-        seconds = time.perf_counter() - start
+        seconds = state.seconds
         if state.sums.row < plan.data.n_used:
             return False
         plan.callbacks.before_validation()
@@ -107,7 +112,7 @@ class Fitting:
 
     def _diagnose(self, data: TrainingData) -> None:
         """Warn once of what is wrong, if that was asked for."""
-        if self._diagnoses_left == 0:
+        if self.diagnoses_left == 0:
             return
         # For those who ask: the import takes its time.
         from fastbackprop._diagnose.diagnose import look
@@ -117,7 +122,7 @@ class Fitting:
         loop = self._loop
         rate = loop.optimizer._typical("learning_rate")
         diagnosis = look(copy.deepcopy(loop.model), samples, loop.loss, rate)
-        self._diagnoses_left = 0 if diagnosis.findings else self._diagnoses_left - 1
+        self.diagnoses_left = 0 if diagnosis.findings else self.diagnoses_left - 1
         if diagnosis.findings:
             # The fifth frame is the user's, behind this, run, _fit and fit.
             warnings.warn(str(diagnosis), DiagnosisWarning, stacklevel=5)

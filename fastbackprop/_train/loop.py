@@ -78,7 +78,7 @@ class Loop:
                 return quotient(sums.cost - before.cost, total) if total > 0 else 0.0
 
             step = (state.epoch - 1) * per_epoch - (-sums.row // data.batch_size)
-            return callbacks.advanced(sums.row - before.row, step, loss)
+            return state.tell(callbacks.advanced, sums.row - before.row, step, loss)
 
         position = Position(
             state.optimizer_state.n_steps,
@@ -116,10 +116,13 @@ class Loop:
         parameters = self.model._parameters
         state = self.optimizer._state(parameters)
         undo = parameters.snapshot(state.buffer)
+        running, n_forwards = parameters.running.copy(), parameters.n_forwards
         results: list[Sums] = []
         position = Position(state.n_steps)
         wrong = self._steps(data, Sums(), state, undo, results.append, position, is_alone=True)
         if wrong is not None:
+            parameters.running[:] = running  # which a loss of the user's own doesn't put back
+            parameters.n_forwards = n_forwards
             number = state.n_steps + 1
             raise self._divergence(data, wrong, f"step {number}", "of before the step", 1, number)
         return results[-1].cost
@@ -168,6 +171,7 @@ class Loop:
                 )
                 if outcome != Outcome.FINE:
                     return Wrong(Outcome(outcome), row, layer)
+                model._parameters.count_forwards(n_steps)
                 sums = Sums(part[1], cost, n_right)
                 if advance(sums):
                     break
@@ -203,7 +207,7 @@ class Loop:
             first, last, data.batch_size, self.loss._spec(model.n_out, model.dtype), settings,
             optimizer_state.buffer, sums.cost, sums.n_right, n_threads, crowded, undo,
             rates, not is_alone, *self._clipping, self._clipping.scratch(model),
-            **targets.of_samples,
+            **targets.of_samples, n_forwards=model._parameters.n_forwards,
         )  # fmt: skip
         outcome, cost, n_right, row, layer = model._lock.write(run, work, n_threads)
         return outcome, cost, n_right, row - first + part[0], layer

@@ -111,7 +111,7 @@ def _are_one(rows: np.ndarray | Rows) -> bool:
 
 def _dead_layer(model: Sequential, rows: np.ndarray) -> int | None:
     """Return the index of the first layer of relus that are 0 for all these rows."""
-    model.forward(rows, check_finite=False)
+    model.forward(rows, training=False, check_finite=False)
     for index, layer in enumerate(model.layers[:-1]):
         shape = len(rows), row_length(layer.n_out, model.dtype)
         z, a, *others = (aligned_zeros(shape[0] * shape[1], model.dtype) for _ in range(5))

@@ -1,10 +1,11 @@
 """Where a fit is: what its steps advance."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from fastbackprop._train.best import BestWeights, put_back
 from fastbackprop._train.history import History
 
 __all__ = ["Outcome", "Sums", "TrainingState", "Wrong", "validated_weights"]
+
+T = TypeVar("T")
 
 
 class Sums(NamedTuple):
@@ -88,6 +91,13 @@ class TrainingState:
         Whether a step went wrong.
     kept : int or None
         The epoch whose weights a callback has put back.
+    begin : float
+        When the epoch at work began, by the clock of ``time.perf_counter``.
+    is_at_rest : bool
+        Whether all of this is of one moment: at the end of a step or an epoch, where callbacks are
+        told of it.
+    is_over : bool
+        Whether the fit has ended.
     """
 
     parameters: Parameters
@@ -102,10 +112,32 @@ class TrainingState:
     average: np.ndarray | None = None
     has_diverged: bool = False
     kept: int | None = None
+    begin: float = field(default_factory=time.perf_counter)
+    is_at_rest: bool = False
+    is_over: bool = False
 
     def begin_epoch(self, random_state: Any) -> None:
         """Count the next epoch, whose rows are drawn from this state of the generator."""
         self.epoch, self.random_state, self.sums = self.epoch + 1, random_state, Sums()
+        self.begin = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """How long the epoch at work has taken."""
+        return time.perf_counter() - self.begin
+
+    @property
+    def is_between_epochs(self) -> bool:
+        """Whether the last epoch that began has its line in the history."""
+        return self.epoch == len(self.history)
+
+    def tell(self, listener: Callable[..., T], *arguments: Any) -> T:
+        """Call who may look at all of this, and write it down; return what is returned."""
+        self.is_at_rest = True
+        try:
+            return listener(*arguments)
+        finally:
+            self.is_at_rest = False
 
     def what_is_kept(self, words: str | None) -> str:
         """Return a sentence about the weights that an interrupted fit leaves."""
@@ -124,10 +156,10 @@ class TrainingState:
 
     def copy(self) -> np.ndarray:
         """Return a copy of these weights and of the optimizer's state."""
-        size = self.parameters.values.size
-        room = aligned_empty(size + self.optimizer_state.buffer.size, self.parameters.values.dtype)
-        room[:size] = self.weights
-        room[size:] = self.optimizer_state.buffer
+        state, parameters = self.optimizer_state.buffer, self.parameters
+        room = aligned_empty(parameters.store.size + state.size, state.dtype)
+        parameters.save(state, room)
+        room[: parameters.values.size] = self.weights
         return room
 
     def put_back(self, room: np.ndarray, epoch: int) -> None:

@@ -1,10 +1,11 @@
 """Trainer: the four steps over many batches, one call of the kernels for many steps."""
 
 import copy
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from logging import Logger, LoggerAdapter
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,18 +14,28 @@ from fastbackprop._compare.own_loss import LossFunction, OwnLoss, as_loss_or_fun
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._compare.weights import ClassWeight
 from fastbackprop._core.arrays import feature_names
+from fastbackprop._core.copies import own_attributes, set_own_attributes
+from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.lock import run_then
 from fastbackprop._core.random import RawWords
 from fastbackprop._core.rows import Rows
 from fastbackprop._core.threads import check_n_threads
-from fastbackprop._core.validation import check_integer, check_real, check_seed, check_true_false
+from fastbackprop._core.validation import (
+    check_integer,
+    check_like,
+    check_real,
+    check_seed,
+    check_true_false,
+)
 from fastbackprop._correct.clipping import Clipping, check_limit
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import as_optimizer
+from fastbackprop._model.files import one_line, write_model_file
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.best import BestWeights
 from fastbackprop._train.callback import Callback
+from fastbackprop._train.callbacks import as_callbacks, with_those_of_resume
 from fastbackprop._train.class_weights import ClassWeights, check_classes_of
 from fastbackprop._train.data import FitPlan, TrainingData
 from fastbackprop._train.evaluation import evaluate
@@ -33,8 +44,10 @@ from fastbackprop._train.history import History
 from fastbackprop._train.loop import Loop
 from fastbackprop._train.measures import MetricFunction, as_measures
 from fastbackprop._train.outcome import warn_of_useless_fit
+from fastbackprop._train.pending import Pending
 from fastbackprop._train.planning import plan_fit
 from fastbackprop._train.rate_search import LearningRateSearch, check_sweep
+from fastbackprop._train.saving import pack_fit, pack_trainer, read_checkpoint
 from fastbackprop._train.state import TrainingState
 from fastbackprop._train.streaming import fit_stream, plan_stream
 
@@ -113,6 +126,9 @@ class Trainer:
 
     stop_training = False
     _state: TrainingState | None = None  # of the fit at work
+    _plan: FitPlan | None = None  # of that, too
+    _pending: Pending | None = None  # the fit that the next one goes on with
+    _callbacks: tuple[Callback, ...] = ()  # that were given to resume, for the next fit
 
     def __init__(
         self,
@@ -151,6 +167,13 @@ class Trainer:
         self._loop = Loop(model, self._loss, self._optimizer, threads, clipping)
         self._fitting = Fitting(self._loop, generator, check_true_false("diagnose", diagnose))
         self.history = History()
+        self._settings = {
+            "batch_size": self._batch_size,
+            "n_threads": n_threads,
+            "class_weight": class_weight,
+            "clip_value": clip_value,
+            "clip_norm": clip_norm,
+        }
         model._learn(named)
 
     @property
@@ -338,7 +361,7 @@ class Trainer:
             validation_data=validation_data,
             validation_split=validation_split,
             metrics=metrics,
-            callbacks=callbacks,
+            callbacks=with_those_of_resume(callbacks, self._callbacks),
             shuffle=shuffle,
             drop_last=drop_last,
             progress_bar=progress_bar,
@@ -348,6 +371,8 @@ class Trainer:
             features=feature_names(X),
             scale=scale,
         )
+        if self._pending is not None:
+            self._pending.check(plan)
         return self._model._lock.run(self._fit, plan)
 
     def _fit(self, plan: FitPlan) -> History:
@@ -355,20 +380,26 @@ class Trainer:
         self._model._learn(plan.data.targets.classes, plan.feature_names)
         parameters, data, callbacks = self._model._parameters, plan.data, plan.callbacks
         optimizer_state = self._optimizer._state(parameters)
-        best = BestWeights(parameters, optimizer_state.buffer)
-        n_rows = plan.epochs * data.n_used
-        state = TrainingState(parameters, optimizer_state, best, plan.epochs, n_rows)
-        outer, stops = self._state, self.stop_training  # of a fit that this one is inside of
-        self.history, self._state, self.stop_training = state.history, state, False
+        pending, self._pending, self._callbacks = self._pending, None, ()
+        if pending is None:
+            best = BestWeights(parameters, optimizer_state.buffer)
+            n_rows = plan.epochs * data.n_used
+            state = TrainingState(parameters, optimizer_state, best, plan.epochs, n_rows)
+        else:
+            state = pending.begin(parameters, optimizer_state, self.history, plan)
+        outer, stops = (self._plan, self._state), self.stop_training  # of a fit around this one
+        self._plan, self._state, self.stop_training = plan, state, False
+        self.history = state.history
         try:
-            run_then(partial(self._fitting.run, plan, state), callbacks.settle)
+            run_then(partial(self._fitting.run, plan, state, pending), callbacks.settle)
         except KeyboardInterrupt as error:
             error.add_note(state.what_is_kept(callbacks.kept))
             raise
         finally:
+            state.is_over = True
             callbacks.end()
-            self._state = outer
-            self.stop_training = self.stop_training if outer is None else stops
+            self._plan, self._state = outer
+            self.stop_training = self.stop_training if outer[1] is None else stops
         losses = state.history.loss[: state.kept]
         warn_of_useless_fit(
             self._model, self._loss, data.rows, data.targets, losses, data.batch_size
@@ -521,7 +552,8 @@ class Trainer:
         """Forget what former fits have left, but for the weights: begin training anew.
 
         The optimizer's state for this model becomes that of before its first step, the order of
-        the rows begins again as the seed has it, and the history is empty.
+        the rows and the masks of dropout begin again as the seeds have it, and the history is
+        empty. Running statistics stay with the weights.
 
         Raises
         ------
@@ -544,8 +576,126 @@ class Trainer:
 
     def _reset(self) -> None:
         self._optimizer._state(self._model._parameters).buffer.fill(0)
+        self._model._parameters.n_forwards = 0
         self._fitting.generator.restart()
-        self.history = History()
+        self.history, self._pending, self._callbacks = History(), None, ()
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Write all that it takes to go on: model, optimizer state, random state and history.
+
+        Called by a callback inside of ``fit``, it holds where that fit is too, in the middle of an
+        epoch as well: ``resume`` reads it, and the same call of ``fit`` finishes it, with the same
+        bits as if it had never stopped. ``fastbackprop.load`` reads the model alone.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; replaced whole or left as it is, with its permissions, as by
+            ``Sequential.save``.
+
+        Raises
+        ------
+        ValueError
+            If a weight isn't finite.
+        TypeError
+            If the optimizer is of a class of your own.
+        RuntimeError
+            If a fit is at work and this is no callback of it.
+        OSError, MemoryError
+            As ``Sequential.save``.
+
+        See Also
+        --------
+        resume : The way back.
+        """
+        state = self._state
+        is_between_steps = state is None or state.is_at_rest or state.is_over
+        if self._model._lock.is_held_by_another() or not is_between_steps:
+            raise RuntimeError(
+                "save_checkpoint must be called where no fit is at work, or by a callback of it at "
+                "the end of a step, of an epoch or of the fit, got a call from elsewhere."
+            )
+        self._model._lock.run(self._save_checkpoint, path)
+
+    def _save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        described = self._model._in_file()
+        tensors = described.tensors
+        packed = pack_trainer(tensors, self._loop, self._fitting, self._settings, self.history)
+        if self._plan is not None and self._state is not None and not self._state.is_over:
+            packed["fit"] = pack_fit(tensors, self._plan, self._state, self.stop_training)
+        write_model_file(path, *described, trainer=packed)
+
+    @classmethod
+    def resume(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        loss: Any = None,
+        schedule: Any = None,
+        callbacks: Iterable[Callback] = (),
+    ) -> Self:
+        """Return the trainer that a checkpoint holds, with its model; nothing in it is executed.
+
+        If it was written inside of a fit, the next ``fit(X, y, epochs=n, ...)`` goes on with that
+        one until there are n epochs, and returns the whole history; where nothing is left it
+        returns at once. ``reset`` forgets that fit.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file that ``save_checkpoint`` wrote.
+        loss : Loss or callable, optional
+            The loss, where it was a callable of your own, which a file can't hold.
+        schedule : schedule, callable or dict, optional
+            What stood for the learning rate, where that was or had a callable of your own; a dict
+            by names of settings where that was another one.
+        callbacks : iterable of Callback, optional
+            Callbacks of the next fit, besides those that it is given: they take over from those of
+            the same class that the fit had, in their order.
+
+        Returns
+        -------
+        Trainer
+            It goes on with the same bits, on other threads and other instruction sets with FMA too.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a callable is missing.
+        FileNotFoundError, ModelFileError, OSError, MemoryError
+            As ``load``.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import fastbackprop as fb
+        >>> path = os.path.join(tempfile.mkdtemp(), "checkpoint.safetensors")
+        >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+        >>> trainer = fb.Trainer(fb.mlp([1, 1], seed=0), "half_squared_error", "adam", seed=0)
+        >>> save = lambda history: len(history) == 2 and trainer.save_checkpoint(path)
+        >>> whole = trainer.fit(X, y, epochs=5, on_epoch_end=save)
+        >>> trainer = fb.Trainer.resume(path)
+        >>> trainer.fit(X, y, epochs=5).loss == whole.loss
+        True
+        """
+        callbacks = tuple(as_callbacks(callbacks, None))
+        saved = read_checkpoint(path, loss, schedule)
+        trainer = cls.__new__(cls)
+        try:
+            Trainer.__init__(
+                trainer, saved.model, saved.loss, saved.optimizer, seed=0, **saved.settings
+            )
+        except (TypeError, ValueError) as error:
+            if loss is not None or schedule is not None:
+                raise
+            raise ModelFileError(
+                f"{path} is damaged: its trainer can't be made ({one_line(error)})."
+            ) from error
+        trainer._fitting.generator.__setstate__(saved.generator)
+        trainer._fitting.diagnoses_left = saved.diagnoses_left
+        trainer.history, trainer._pending = saved.history, saved.pending
+        trainer._callbacks = callbacks
+        return trainer
 
     def step(
         self, X: Any, y: Any, *, sample_weight: Any = None, check_finite: bool = True
@@ -635,19 +785,30 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self._optimizer._state(self._model._parameters).buffer
-        lock, values = self._model._lock, self._model._parameters.values
+        lock, values = self._model._lock, self._model._parameters.store
         # While another thread trains, weights and state must be copied at once to belong
         # together; else the weights that the model pickles are enough.
         arrays = [state, values] if lock.is_held_by_another() else [state]
         copies = lock.read(_copies, arrays)
-        return {**self.__dict__, "_state": None, "arrays": copies}
+        return {**own_attributes(self), "_state": None, "_plan": None, "arrays": copies}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        copies = state.pop("arrays")
-        self.__dict__.update(state)
-        parameters = self._model._parameters
-        arrays = self._optimizer._state(parameters).buffer, parameters.values
-        for array, copy_of_array in zip(arrays, copies, strict=False):
+        """Take what ``__getstate__`` gave, checked: parts of their kind that fit each other."""
+        for name, kind in PARTS.items():
+            if not isinstance(state.get(name), kind):
+                got = type(state.get(name)).__name__
+                raise TypeError(
+                    f"{name.lstrip('_')} of a copied Trainer must be a {kind.__name__}, got {got}."
+                )
+        model, loss, optimizer = state["_model"], state["_loss"], state["_optimizer"]
+        loss._check_fits(model.layers[-1].activation, model.n_out)
+        parameters = model._parameters
+        arrays = optimizer._state(parameters).buffer, parameters.store
+        copies = state.get("arrays")
+        for array, copy_of_array in zip(arrays, copies or [None], strict=False):
+            check_like("optimizer state of a copied Trainer", copy_of_array, array)
+        set_own_attributes(self, state, {"arrays"})
+        for array, copy_of_array in zip(arrays, copies or (), strict=False):
             array[:] = copy_of_array
 
     def __repr__(self) -> str:
@@ -655,6 +816,18 @@ class Trainer:
             f"Trainer({self._model!r}, loss={self._loss.name!r}, {self._optimizer!r}, "
             f"batch_size={self._batch_size})"
         )
+
+
+# What pickles must bring.
+PARTS: dict[str, type] = {
+    "_model": Sequential,
+    "_loss": Loss,
+    "_optimizer": Optimizer,
+    "_loop": Loop,
+    "_fitting": Fitting,
+    "history": History,
+    "_batch_size": int,
+}
 
 
 def _copies(arrays: list[np.ndarray]) -> list[np.ndarray]:

@@ -347,8 +347,9 @@ OTHER_ARGUMENTS = {
         "Sequential, got str."),
     "no layers": (lambda: fb.Sequential([]), ValueError, "layers must have at least one Dense, "
         "got none."),
-    "not a layer": (lambda: fb.Sequential([3]), TypeError, "layers[0] must be a Dense, got 3."),
-    "not a list": (lambda: fb.Sequential(3), TypeError, "layers must be a sequence of Dense, got "
+    "not a layer": (lambda: fb.Sequential([3]), TypeError,
+        "layers[0] must be a Dense or another layer, got 3."),
+    "not a list": (lambda: fb.Sequential(3), TypeError, "layers must be a sequence of layers, got "
         "3."),
     "widths": (
         lambda: fb.Sequential([fb.Dense(2, 3), fb.Dense(4, 1)]),

@@ -138,7 +138,10 @@ def state_of(model):
 
 
 DAMAGES = {
-    "no layers": (lambda model, layers: model.pop("_layers"), "layers must be a sequence of Dense"),
+    "no layers": (
+        lambda model, layers: model.pop("_layers"),
+        "layers must be a sequence of layers",
+    ),
     "layers of another kind": (
         lambda model, layers: model.update(_layers=[1]),
         r"layers\[0\] must be a Dense",

@@ -139,3 +139,101 @@ def test_predictions_too_many_for_memory_are_one_sentence():
     X = np.broadcast_to(np.float32(1), (2**60, 1))
     with pytest.raises(MemoryError, match=r"^The predictions must fit into memory, got 4,096.0 E"):
         model.predict(X)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("tau", [0, 0.005, 0.25, 1])
+def test_a_soft_update_is_its_formula_to_the_bit(dtype, tau):
+    target, online = (fb.mlp([3, 200, 100, 2], seed=s, dtype=dtype) for s in (0, 1))
+    before, other = target.get_parameters(), online.get_parameters()
+    target.soft_update(online, tau)
+    number = np.dtype(dtype).type
+    expected = before * number(1 - tau) + other * number(tau)
+    assert target.get_parameters().tobytes() == expected.tobytes()
+    assert online.get_parameters().tobytes() == other.tobytes()
+    # The padding is what it was: predictions are those of a model made of the vector.
+    twin = fb.mlp([3, 200, 100, 2], dtype=dtype)
+    twin.set_parameters(expected)
+    assert twin.predict(np.eye(3)).tobytes() == target.predict(np.eye(3)).tobytes()
+
+
+def test_copied_weights_are_the_same_bits_whatever_was_there():
+    target, online = network(), network()
+    online.layers[0].weight[0, 0] = -0.0
+    target.layers[0].weight[...] = np.nan
+    target.copy_weights_from(online)
+    assert target.get_parameters().tobytes() == online.get_parameters().tobytes()
+    target.copy_weights_from(target)
+    assert target.get_parameters().tobytes() == online.get_parameters().tobytes()
+
+
+@pytest.mark.parametrize("tau", [0.25, 1])
+def test_running_statistics_go_along(tau):
+    def make(seed):
+        layers = [fb.Dense(3, 5), fb.BatchNorm(), fb.Activation("tanh"), fb.Dense(5, 1)]
+        model = fb.Sequential(layers, seed=seed)
+        trainer = fb.Trainer(model, "half_squared_error", seed=0)
+        trainer.fit(np.random.default_rng(seed).normal(size=(50, 3)), np.ones(50))
+        return model
+
+    target, online = make(0), make(1)
+    norms = [model.layers[1] for model in (target, online)]
+    before = [(norm.running_mean.copy(), norm.running_variance.copy()) for norm in norms]
+    target.soft_update(online, tau)
+    for now, own, other in zip(
+        (norms[0].running_mean, norms[0].running_variance), *before, strict=True
+    ):
+        expected = own * np.float32(1 - tau) + other * np.float32(tau)
+        assert now.tobytes() == expected.tobytes()
+    with pytest.raises(ValueError, match=r"^online must have layers"):
+        target.soft_update(fb.mlp([3, 5, 5, 1], seed=0), tau)
+
+
+def test_a_subclass_and_other_activations_are_taken():
+    class Own(fb.Sequential):
+        pass
+
+    online = Own([fb.Dense(3, 4, "tanh"), fb.Dense(4, 1)], seed=1)
+    target = fb.mlp([3, 4, 1], seed=0)
+    target.copy_weights_from(online)
+    assert (target.get_parameters() == online.get_parameters()).all()
+
+
+UNLIKE = {
+    "shape": (lambda: fb.mlp([3, 5, 1]), ValueError, r"^online must have layers of .*\(3, 4, True"),
+    "bias": (lambda: fb.mlp([3, 4, 1], bias=False), ValueError, "^online must have layers of"),
+    "dtype": (lambda: fb.mlp([3, 4, 1], dtype="float64"), ValueError, "in float32.* in float64"),
+    "no model": (lambda: np.ones(21), TypeError, "^online must be a Sequential, got ndarray"),
+}
+
+
+@pytest.mark.parametrize("case", UNLIKE)
+def test_another_kind_of_model_changes_nothing(case):
+    make, error, words = UNLIKE[case]
+    target, online = fb.mlp([3, 4, 1], seed=0), make()
+    before = target.get_parameters().tobytes()
+    with pytest.raises(error, match=words):
+        target.soft_update(online, 0.5)
+    with pytest.raises(error, match=words):
+        target.copy_weights_from(online)
+    assert target.get_parameters().tobytes() == before
+
+
+def test_a_wrong_tau_and_weights_that_are_not_finite_change_nothing():
+    target, online = network(), network()
+    before = target.get_parameters().tobytes()
+    for tau, error in (
+        (-0.1, ValueError),
+        (1.1, ValueError),
+        (np.nan, ValueError),
+        ("1", TypeError),
+    ):
+        with pytest.raises(error, match=r"^tau must be"):
+            target.soft_update(online, tau)
+    online.layers[2].bias[0] = np.inf
+    words = r"^online must have finite weights, got inf in layers\[2\].bias\[0\]"
+    with pytest.raises(ValueError, match=words):
+        target.soft_update(online, 0.5)
+    with pytest.raises(ValueError, match=words):
+        target.copy_weights_from(online)
+    assert target.get_parameters().tobytes() == before

@@ -265,7 +265,9 @@ def test_a_time_budget_ends_long_fits_inside_of_an_epoch_too():
     trainer = new_trainer(fb.SGD(1e-4))
     budget = fb.TimeBudget(0.1)
     start = time.monotonic()
-    history = trainer.fit(rows, np.ones((20_000, 2)), batch_size=1, epochs=10**6, callbacks=[budget])
+    history = trainer.fit(
+        rows, np.ones((20_000, 2)), batch_size=1, epochs=10**6, callbacks=[budget]
+    )
     assert 0.1 <= time.monotonic() - start < 30
     assert len(history) < 10**6
     assert state_of(trainer.optimizer, trainer.model).n_steps > 0

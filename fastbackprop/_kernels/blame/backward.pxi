@@ -97,9 +97,18 @@ cdef void derive_last(const Layer* last, Py_ssize_t first, Py_ssize_t end) noexc
                        last.delta + i * last.row, last.width)
 
 
+cdef inline void mask_delta_row(
+    const Layer* layer, Py_ssize_t i, const real* d, real* d_x,
+) noexcept nogil:
+    """dC/dx = mask dC/da for row i of the batch."""
+    cdef Py_ssize_t j
+    cdef const real* mask = layer.mask + i * layer.row
+    for j in range(layer.width // LANES):
+        v_store(d_x + j * LANES, v_mul(v_load(d + j * LANES), v_load(mask + j * LANES)))
+
+
 cdef void layer_backward(
-    const Layer* layer, Py_ssize_t n_batch,      # rows of the whole batch
-    Py_ssize_t first, Py_ssize_t last,           # rows
+    const Layer* layer, Py_ssize_t first, Py_ssize_t last,           # rows
     int kind, real alpha, const real* a_prev,    # IN of the layer below; (rows, row_in)
     real* delta_prev,                            # OUT (rows, row_in): dC/dz of the layer below
 ) noexcept nogil:
@@ -110,13 +119,17 @@ cdef void layer_backward(
         dense_backward(layer, delta, kind, alpha, a_prev, delta_prev, n)
         return
     if layer.op == BATCH_NORM:
-        batch_norm_backward_rows(layer, n_batch, layer.inputs + first, delta, delta_prev, n)
+        batch_norm_backward_rows(layer, layer.inputs + first, delta,
+                                 layer.marks + first if layer.marks != NULL else NULL,
+                                 delta_prev, n)
     for i in range(n):
         if layer.op == LAYER_NORM:
             layer_norm_backward_row(layer, layer.inputs[first + i],
                                     layer.statistics + 2 * (first + i), delta + i * layer.row,
                                     delta_prev + i * layer.row_in)
-        elif layer.op == ACTIVATION:
+        elif layer.op == DROPOUT and layer.drops:
+            mask_delta_row(layer, first + i, delta + i * layer.row, delta_prev + i * layer.row_in)
+        elif not has_parameters(layer):
             memcpy(delta_prev + i * layer.row_in, delta + i * layer.row,
                    layer.width * sizeof(real))
         if kind != IDENTITY:
@@ -125,7 +138,7 @@ cdef void layer_backward(
 
 
 cdef void backward_rows(
-    const Plan* plan, Py_ssize_t n_batch, Py_ssize_t first, Py_ssize_t last,   # rows
+    const Plan* plan, Py_ssize_t first, Py_ssize_t last,             # rows
     Py_ssize_t low, Py_ssize_t high,             # layers: delta of high is there, of low wanted
 ) noexcept nogil:
     """delta of the layers below high."""
@@ -133,16 +146,16 @@ cdef void backward_rows(
     cdef const Layer* below
     for k in range(high, low, -1):
         below = &plan.layers[k - 1]
-        layer_backward(&plan.layers[k], n_batch, first, last, below.activation, below.alpha,
+        layer_backward(&plan.layers[k], first, last, below.activation, below.alpha,
                        derivative_input(below) + first * below.row,
                        below.delta + first * below.row)
 
 
 cdef void backward_to_inputs(
-    const Plan* plan, Py_ssize_t n_batch, Py_ssize_t first, Py_ssize_t last,
+    const Plan* plan, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
     """dC/dx from delta of the first layer."""
-    layer_backward(plan.layers, n_batch, first, last, IDENTITY, 0, NULL,
+    layer_backward(plan.layers, first, last, IDENTITY, 0, NULL,
                    plan.d_x + first * plan.layers.row_in)
 
 

@@ -23,12 +23,14 @@ def inspect(
         layer_forward(&linear, layer.inputs, &z[0, 0], &z[0, 0], NULL, n)
         memcpy(&a[0, 0], layer.a, n * layer.row * sizeof(real))
         memcpy(&delta[0, 0], layer.delta, n * layer.row * sizeof(real))
-        if layer.activation != SOFTMAX:
+        if layer.op == DROPOUT and layer.drops:
+            memcpy(&derivative[0, 0], layer.mask, n * layer.row * sizeof(real))
+        elif layer.activation != SOFTMAX:
             for i in range(n):
                 for j in range(layer.width):
                     derivative[i, j] = 1
                 derive_row(layer.activation, layer.alpha, x + i * layer.row, &derivative[i, 0],
                            layer.width)
         if k < workspace.plan.n_layers - 1:
-            layer_backward(above, n, 0, n, IDENTITY, 0, NULL, &d_a[0, 0])
+            layer_backward(above, 0, n, IDENTITY, 0, NULL, &d_a[0, 0])
         end_mode(caller)

@@ -59,13 +59,14 @@ cdef void batch_norm_sums(
 
 
 cdef void batch_norm_backward_rows(
-    const Layer* layer, Py_ssize_t n_batch,
+    const Layer* layer,
     const real** x, const real* d,               # IN (n,) pointers to (width,), (n, row)
+    const real* marks,                           # IN (n,) or NULL: rows that count
     real* d_x,                                   # OUT (n, row)
     Py_ssize_t n,
 ) noexcept nogil:
     cdef vec mean, scale, gamma, mean_d, mean_dot, g
-    cdef vec count = v_set1(<real>n_batch)
+    cdef vec count = v_set1(<real>layer.n_counted)
     cdef Py_ssize_t b, i, j
     for b in range(layer.width // LANES):
         j = b * LANES
@@ -76,6 +77,9 @@ cdef void batch_norm_backward_rows(
             mean_d = v_div(v_load(layer.statistics + 2 * layer.row + j), count)
             mean_dot = v_div(v_load(layer.statistics + 3 * layer.row + j), count)
         for i in range(n):
+            if marks != NULL and is_zero(marks[i]):      # its d is 0, and it moved no statistics
+                v_store(d_x + i * layer.row + j, v_zero())
+                continue
             g = v_sub(v_load(d + i * layer.row + j), mean_d)
             g = v_mul(v_fnma(normalized(v_load(x[i] + j), mean, scale), mean_dot, g), gamma)
             v_store(d_x + i * layer.row + j, v_first(g, layer.n_out - j))

@@ -52,6 +52,23 @@ cdef bint layer_correct(
     """Correct one op's parameters, or write their gradients; returns whether all are finite."""
     if layer.op == PRODUCT:
         return dense_correct(layer, layer.inputs, layer.delta, update, gradient, n, first, last)
-    if layer.op == ACTIVATION:
+    if not has_parameters(layer):
         return True
     return norm_correct(layer, n, update, gradient)
+
+
+cdef void gradient_of_rows(
+    const Layer* layer, Py_ssize_t n,
+    real* gradient,                              # OUT (n_in + 1, row): of this layer
+    Py_ssize_t first, Py_ssize_t last,           # a chunk of rows of W; the bias goes with row 0
+) noexcept nogil:
+    """The gradients of one op's parameters; zeros where they are frozen."""
+    cdef Py_ssize_t n_rows = rows_of_weights(layer)
+    if not layer.is_frozen:
+        layer_correct(layer, n, NULL, gradient, first, last)
+        return
+    if first < n_rows:
+        memset(gradient + first * layer.row, 0,
+               (min(last, n_rows) - first) * layer.row * sizeof(real))
+    if first == 0 and layer.bias != NULL:
+        memset(gradient + n_rows * layer.row, 0, layer.row * sizeof(real))

@@ -3,7 +3,7 @@
 
 include "activation_names.pxi"   # ACTIVATIONS, as setup.py writes it
 
-OPS = ("product", "activation", "layer_norm", "batch_norm")
+OPS = ("product", "activation", "layer_norm", "batch_norm", "dropout")
 
 dtype = DTYPE.decode()
 variant = ISA.decode()
@@ -35,7 +35,11 @@ cdef inline real rounded(double x) noexcept nogil:
 
 cdef inline Py_ssize_t rows_of_weights(const Layer* layer) noexcept nogil:
     """Rows in front of the bias."""
-    return layer.n_in if layer.op == PRODUCT else 0 if layer.op == ACTIVATION else 1
+    return layer.n_in if layer.op == PRODUCT else 1 if has_parameters(layer) else 0
+
+
+cdef inline bint has_parameters(const Layer* layer) noexcept nogil:
+    return layer.op == PRODUCT or layer.op == LAYER_NORM or layer.op == BATCH_NORM
 
 
 cdef inline void add_phase(Plan* plan, int kind, Py_ssize_t low, Py_ssize_t high) noexcept nogil:
@@ -60,11 +64,12 @@ cdef void list_phases(Plan* plan) noexcept nogil:
     add_phase(plan, TURN, low, plan.n_layers)
     for k in range(plan.n_layers - 1, -1, -1):
         if plan.layers[k].op == BATCH_NORM:
-            add_phase(plan, SUMS, k, k + 1)
             low = k - 1
-            while low > 0 and plan.layers[low].op != BATCH_NORM:
+            while low > plan.lowest and plan.layers[low].op != BATCH_NORM:
                 low -= 1
-            if k > 0:
+            if k >= plan.lowest:
+                add_phase(plan, SUMS, k, k + 1)
+            if k > plan.lowest:
                 add_phase(plan, BACKWARD, low, k)
     add_phase(plan, UPDATE, 0, plan.n_layers)
     if plan.has_limits:
@@ -84,6 +89,15 @@ cdef void list_phases_of_clipping(Plan* plan) noexcept nogil:
         phase += 1
 
 
+cdef void set_dropout(Layer* layer, double rate, uint32_t seed, Py_ssize_t k) noexcept:
+    """Key, threshold and scale: a rate below 1 keeps some words, even the one nearest to it."""
+    cdef Mode caller = begin_mode()
+    layer.key[0], layer.key[1] = seed, <uint32_t>k
+    layer.threshold = <uint32_t>min(rate * 4294967296.0 + 0.5, 4294967295.0)
+    layer.keep_scale = quotient(1, 1 - rate)
+    end_mode(caller)
+
+
 cdef class Network:
     """A network's layers as the kernels see them; immutable, and shared by any number of calls.
 
@@ -96,6 +110,8 @@ cdef class Network:
         are a weight of one row and a bias.
     running : ndarray, optional
         Mean and variance of each batch norm, laid out as its gamma and beta.
+    seed : int, optional
+        Of dropout's masks: 32 bits.
     """
 
     cdef Plan plan               # whose layers have no scratch
@@ -103,7 +119,8 @@ cdef class Network:
     cdef real[::1] running
     cdef Py_ssize_t widest       # the longest row of a layer's outputs
 
-    def __cinit__(self, list layers, real[::1] parameters, real[::1] running=None):
+    def __cinit__(self, list layers, real[::1] parameters, real[::1] running=None,
+                  uint32_t seed=0):
         cdef Layer* layer
         cdef Py_ssize_t i
         cdef bint has_bias
@@ -128,8 +145,10 @@ cdef class Network:
             self.plan.n_rows += rows_of_weights(layer) + has_bias
             layer.rate_factor = rounded(spec.learning_rate_factor)
             layer.l1, layer.max_norm = rounded(spec.l1), rounded(spec.max_norm)
+            layer.is_frozen = not spec.trainable
             layer.is_ordinary = spec.learning_rate_factor == 1 and spec.l1 == 0
-            if layer.max_norm != 0:
+            set_dropout(layer, spec.rate, seed, i)
+            if layer.max_norm != 0 and not layer.is_frozen:
                 self.plan.has_limits = True
             layer.activation, layer.alpha = ACTIVATIONS.index(spec.activation), rounded(spec.alpha)
             layer.weight = &parameters[0] + layer.offset
@@ -141,6 +160,8 @@ cdef class Network:
             fbp_assert(layer.op == PRODUCT or layer.n_in == layer.n_out)
             fbp_assert(layer.offset + layer.size <= parameters.shape[0])
             fbp_assert(<size_t>layer.weight % ALIGNMENT == 0)
+            if self.plan.lowest == i and (layer.is_frozen or not has_parameters(layer)):
+                self.plan.lowest = i + 1
             self.widest = max(self.widest, layer.row)
         list_phases(&self.plan)
         list_phases_of_clipping(&self.plan)

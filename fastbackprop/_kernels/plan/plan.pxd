@@ -5,12 +5,12 @@
 # and deltas are zero, those of activations can hold anything finite. What lies
 # between width and row is never touched.
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 
 from fastbackprop._kernels.simd.simd cimport real
 
 cdef enum Op:                    # the order of OPS in network.pxi
-    PRODUCT, ACTIVATION, LAYER_NORM, BATCH_NORM
+    PRODUCT, ACTIVATION, LAYER_NORM, BATCH_NORM, DROPOUT
 
 # enum Activation and what the plan asks of it, as setup.py writes it from _core/activations.py.
 include "activation_kinds.pxi"
@@ -55,7 +55,17 @@ cdef struct Layer:               # an op, and the activation that is done with i
     real l1                      # times the sign of a weight: added to its gradient
     real max_norm                # of a column of W, or 0
     bint is_ordinary             # a factor of 1, and no l1
+    bint is_frozen               # nothing of it is corrected
+    # Of a batch:
     bint of_batch                # BATCH_NORM: whether the statistics are the batch's, not running
+    const real* marks            # BATCH_NORM: 0 for rows that don't count there; NULL: all do
+    Py_ssize_t n_counted         # rows that count
+    bint drops                   # DROPOUT: whether there is a mask
+    int64_t n_forwards           # DROPOUT: training forwards before this one
+    uint32_t key[2]              # DROPOUT: seed and layer
+    uint32_t threshold           # DROPOUT: random words below it drop a unit
+    real keep_scale              # DROPOUT: what the others are multiplied with
+    real* mask                   # DROPOUT: (capacity, row)
     real* transposed             # W^T, packed for blame: (n_out up to a multiple of 4, row_in)
 
 cdef enum PhaseKind:
@@ -82,12 +92,14 @@ cdef struct Plan:                # of a network; in a workspace with scratch, fo
     Py_ssize_t n_phases
     Phase* clipping              # the same where gradients are clipped by their norm: one more
     bint has_batch_norm
+    Py_ssize_t lowest            # the first layer that learns, or n_layers: blame ends there
     bint has_limits              # a layer has a max_norm
     Py_ssize_t n_parameters      # reals, with padding
     Py_ssize_t n_rows            # of weights and biases of all layers
     real* x                      # (capacity, row_in of the first layer): rows of the data, copied
     real* d_x                    # (capacity, row_in of the first layer): dC/dx, or NULL
     real* costs                  # (capacity + LANES,): of each sample
+    real* marks                  # (capacity,), where there is a batch norm: see Layer
 
 cdef struct Loss:
     int kind

@@ -92,6 +92,10 @@ cdef Py_ssize_t lay_out(
     if start != NULL:
         plan.costs = start
     used += size
+    if plan.has_batch_norm:
+        if start != NULL:
+            plan.marks = start + used
+        used += size
     size = capacity * first.row_in if is_copied(first) else 0
     if start != NULL:
         plan.x = start + used
@@ -112,6 +116,10 @@ cdef Py_ssize_t lay_out(
         if start != NULL:
             layer.delta, layer.a, layer.z = start + used, start + used + size, start + used + size
         used += 2 * size
+        if layer.op == DROPOUT:
+            if start != NULL:
+                layer.mask = start + used
+            used += size
         if derives_from_z(layer.activation) or (
                 k == plan.n_layers - 1 and keeps_z(layer.activation)):
             if start != NULL:

@@ -153,6 +153,9 @@ cdef void forward_rows(
     fbp_assert(last <= plan.capacity)
     for k in range(low, high):
         layer = &plan.layers[k]
+        if layer.op == DROPOUT and layer.drops:
+            dropout_rows(layer, first, last)
+            continue
         layer_forward(layer, layer.inputs + first, layer.z + first * layer.row,
                       layer.a + first * layer.row,
                       layer.statistics + 2 * first if layer.op == LAYER_NORM else NULL,

@@ -22,6 +22,8 @@ cdef void predict_rows(
             inputs[i] = there + i * layer.row_in
     for k in range(plan.n_layers):
         layer = &plan.layers[k]
+        if layer.op == DROPOUT:                  # which is nothing here, and never the last layer
+            continue
         z = here
         if keeps_z(layer.activation) and k == plan.n_layers - 1:
             z = scratch + 2 * room

@@ -6,7 +6,7 @@
 #      chain over the rows, as the gradient of a bias is: so columns are what threads share. To
 #      predict, it takes the running ones, and each row is by itself.
 #   c) Variances are those of the numbers at hand (divided by n); the running variance is that of
-#      the population they came from (by n - 1), as in PyTorch.
+#      the population they came from (by n - 1), as in PyTorch. Rows of weight 0 count as absent.
 
 cdef inline vec normalized(vec x, vec mean, vec scale) noexcept nogil:
     return v_mul(v_sub(x, mean), scale)
@@ -81,6 +81,11 @@ cdef void batch_norm_rows(
                             layer.n_out - j))
 
 
+cdef inline bint counts(const Layer* layer, Py_ssize_t i) noexcept nogil:
+    """Whether row i of the batch has a weight."""
+    return layer.marks == NULL or not is_zero(layer.marks[i])
+
+
 cdef void batch_statistics(
     const Layer* layer, Py_ssize_t n,
     Py_ssize_t first, Py_ssize_t last,           # columns, whole vectors of them
@@ -88,18 +93,21 @@ cdef void batch_statistics(
 ) noexcept nogil:
     """Mean and 1 / deviation of columns of the batch, and what becomes of the running ones."""
     cdef vec sums, mean, variance, d, momentum = v_set1(layer.momentum)
-    cdef vec count = v_set1(<real>n), others = v_set1(<real>(n - 1))
+    cdef vec count = v_set1(<real>layer.n_counted)
+    cdef vec others = v_set1(<real>(layer.n_counted - 1))
     cdef real* running
     cdef Py_ssize_t i, j = first
     while j < last:
         sums = v_zero()
         for i in range(n):
-            sums = v_add(sums, v_load(layer.inputs[i] + j))
+            if counts(layer, i):
+                sums = v_add(sums, v_load(layer.inputs[i] + j))
         mean = v_first(v_div(sums, count), layer.n_out - j)
         sums = v_zero()
         for i in range(n):
-            d = v_sub(v_load(layer.inputs[i] + j), mean)
-            sums = v_fma(d, d, sums)
+            if counts(layer, i):
+                d = v_sub(v_load(layer.inputs[i] + j), mean)
+                sums = v_fma(d, d, sums)
         sums = v_first(sums, layer.n_out - j)
         variance = v_div(sums, count)
         v_store(layer.statistics + j, mean)
@@ -135,10 +143,3 @@ cdef inline real normalized_at(const Layer* layer, Py_ssize_t i, Py_ssize_t j) n
     """x^ in column j of row i, from the statistics."""
     cdef real mean = layer.statistics[2 * i if layer.op == LAYER_NORM else j]
     return (layer.inputs[i][j] - mean) * scale_at(layer, i, j)
-
-
-cdef void set_of_batch(Plan* plan, bint of_batch) noexcept nogil:
-    """Whether batch norms take the batch's statistics from here on, or the running ones."""
-    cdef Py_ssize_t k
-    for k in range(plan.n_layers):
-        plan.layers[k].of_batch = of_batch

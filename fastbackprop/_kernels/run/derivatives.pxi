@@ -8,7 +8,7 @@ cdef enum:
 cdef void begin_inference(Plan* plan) noexcept nogil:
     """What derivatives of the model as it predicts need before any row."""
     cdef Mode caller = begin_mode()
-    set_of_batch(plan, False)
+    begin_batch(plan, 0, False, 0, NULL, NULL, 0)
     take_running(plan)
     pack_all(plan)
     end_mode(caller)
@@ -56,8 +56,8 @@ cdef void output_derivatives_work(
         memcpy(last.delta + i * last.row, job.combinations + i % each * last.n_out,
                last.n_out * sizeof(real))
     derive_last(last, start, end)
-    backward_rows(plan, 1, start, end, 0, plan.n_layers - 1)
-    backward_to_inputs(plan, 1, start, end)
+    backward_rows(plan, start, end, 0, plan.n_layers - 1)
+    backward_to_inputs(plan, start, end)
     for i in range(first_sample, last_sample):
         for j in range(each):
             memcpy(job.out + i * job.out_row + j * n_in,
@@ -114,14 +114,14 @@ cdef void sample_gradients_work(
     point_at_rows(plan, &job.rows, 0, first, last)
     forward_rows(plan, first, last, 0, plan.n_layers)
     compare_last(plan, &job.loss, first, last)
-    backward_rows(plan, 1, first, last, 0, plan.n_layers - 1)
+    backward_rows(plan, first, last, 0, plan.n_layers - 1)
     for k in range(plan.n_layers):
         layer = plan.layers + k
         for i in range(first, last):
             if layer.op == PRODUCT:
                 outer_product(layer.inputs[i], layer.delta + i * layer.row,
                               job.out[k] + i * layer.n_in * layer.n_out, layer.n_in, layer.n_out)
-            elif layer.op != ACTIVATION:
+            elif has_parameters(layer):
                 gamma_gradient(layer, i, job.out[k] + i * layer.n_out)
             if layer.bias != NULL:
                 memcpy(job.out[plan.n_layers + k] + i * layer.n_out, layer.delta + i * layer.row,

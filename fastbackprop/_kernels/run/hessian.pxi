@@ -209,13 +209,13 @@ cdef void forward_r(const Hessian* job, Py_ssize_t first, Py_ssize_t last) noexc
         layer, r = job.plan.layers + k, job.r_plan.layers + k
         if layer.op == PRODUCT:
             product_forward_r(layer, r, k > 0, job.spare + first * job.widest, first, last)
-        elif layer.op != ACTIVATION:
+        elif has_parameters(layer):
             norm_forward_r(layer, r, k > 0, first, last)
         for i in range(first, last):
             r_a = r.a + i * layer.row
-            if layer.op == ACTIVATION and k > 0:
+            if not has_parameters(layer) and k > 0:
                 memcpy(r_a, r.inputs[i], layer.row * sizeof(real))
-            elif layer.op == ACTIVATION:
+            elif not has_parameters(layer):
                 memset(r_a, 0, layer.row * sizeof(real))
             if layer.activation == SOFTMAX:
                 softmax_derive_row(layer.a + i * layer.row, r_a, layer.width)
@@ -234,7 +234,7 @@ cdef void layer_backward_r(
     cdef real* r_d_x = (r - 1).delta
     cdef real* spare = job.spare + first * job.widest
     cdef Py_ssize_t n = last - first, above = first * layer.row, below = first * layer.row_in
-    layer_backward(layer, job.n, first, last, IDENTITY, 0, NULL, d_x + below)
+    layer_backward(layer, first, last, IDENTITY, 0, NULL, d_x + below)
     if layer.op == PRODUCT:
         dense_backward(layer, r.delta + above, IDENTITY, 0, NULL, r_d_x + below, n)
         dense_backward(r, layer.delta + above, IDENTITY, 0, NULL, spare, n)
@@ -279,7 +279,7 @@ cdef void hessian_rows_work(
     forward_rows(plan, first, last, 0, plan.n_layers)
     forward_r(job, first, last)
     compare_r(job, first, last)
-    backward_rows(plan, job.n, first, last, 0, plan.n_layers - 1)
+    backward_rows(plan, first, last, 0, plan.n_layers - 1)
     for k in range(plan.n_layers - 1, 0, -1):
         layer_backward_r(job, plan.layers + k, job.r_plan.layers + k, first, last)
 

@@ -29,6 +29,7 @@ cdef struct Training:                            # steps over the rows [first, l
     StateHeader* header
     const double* rates                          # (steps, RATES), or NULL: update has them
     Py_ssize_t n_done                            # steps
+    int64_t n_forwards                           # of the model in training before these steps
     Py_ssize_t first
     Py_ssize_t last
     Py_ssize_t batch_size
@@ -69,8 +70,8 @@ cdef void begin_step(Training* job, Py_ssize_t start) noexcept nogil:
     total = total_weight(&job.loss, job.rows.order, start, job.progress.n)
     job.is_weightless = not total > 0
     scale_gradient(&job.loss, total)
-    if job.plan.has_batch_norm:                  # one row has no deviation: the running ones do
-        set_of_batch(job.plan, job.progress.n > 1 and not job.is_weightless)
+    begin_batch(job.plan, job.progress.n, not job.is_weightless, job.n_forwards + job.n_done,
+                job.loss.weights, job.rows.order, start)
 
 
 cdef bint close_blame(Training* job) noexcept nogil:
@@ -141,14 +142,14 @@ cdef bint update_chunk(
     cdef bint finite
     if k == 0:
         fetch_ahead(job, first, last)
-    if job.is_weightless:
+    if job.is_weightless or layer.is_frozen:
         return True
-    if job.clip_norm != 0 and layer.op != ACTIVATION:
+    if job.clip_norm != 0 and has_parameters(layer):
         finite = correct_rows(layer, &job.update, job.gradients + layer.offset, first,
                               min(last, rows_of_weights(layer)))
     else:
         finite = layer_correct(layer, job.progress.n, &job.update, NULL, first, last)
-    if k > 0 and layer.op == PRODUCT and has_next(job):
+    if k > job.plan.lowest and layer.op == PRODUCT and has_next(job):
         pack_transposed(layer, first, last)
     return finite
 
@@ -159,8 +160,8 @@ cdef void gradient_chunk(
     """The gradients of rows [first, last) of layer k, and their squares."""
     cdef const Layer* layer = &job.plan.layers[k]
     cdef real* gradient = job.gradients + layer.offset
-    layer_correct(layer, job.progress.n, NULL, gradient, first, last)
-    if layer.op != ACTIVATION:
+    gradient_of_rows(layer, job.progress.n, gradient, first, last)
+    if has_parameters(layer):
         note_squares(layer, &job.update, gradient, first, last, job.squares)
 
 

@@ -22,26 +22,28 @@ cdef void backward_all(const Plan* plan, Py_ssize_t n) noexcept nogil:
         if plan.layers[k].op == BATCH_NORM:
             batch_norm_sums(&plan.layers[k], n, 0, plan.layers[k].width)
         if k > 0:
-            backward_rows(plan, n, 0, n, k - 1, k)
+            backward_rows(plan, 0, n, k - 1, k)
 
 
 def forward(
     Workspace workspace, const real[:, ::1] X, real[:, ::1] y_hat, real[:, ::1] z,
-    bint training=True,
+    bint training=True, int64_t n_forwards=0, const real[::1] weights=None,
 ):
     """predict for one batch, and keep what backward needs: X must stay as it is.
 
-    In training, batch norms take the batch's statistics, and the running ones take part.
+    In training, batch norms take the statistics of the rows that have a weight, and the running
+    ones take part; ``n_forwards`` of the kind before this one say which masks dropout takes.
     """
     cdef Py_ssize_t i, n = X.shape[0]
     cdef const Layer* last = &workspace.plan.layers[workspace.plan.n_layers - 1]
     cdef Plan* plan = &workspace.plan
     cdef const real* x = start_of_2d(X)
+    cdef const real* row_weights = &weights[0] if weights is not None else NULL
     cdef Mode caller
     fbp_assert(n <= plan.capacity)
     with nogil:
         caller = begin_mode()
-        set_of_batch(plan, training and n > 1)
+        begin_batch(plan, n, training, n_forwards, row_weights, NULL, 0)
         begin_forward(plan, x, n)
         forward_all(plan, n)
         end_mode(caller)
@@ -77,8 +79,8 @@ def backward(
         backward_all(plan, n)
         for k in range(plan.n_layers):
             layer = &plan.layers[k]
-            layer_correct(layer, n, NULL, &gradients[0] + layer.offset, 0, layer.n_in)
-        backward_to_inputs(plan, n, 0, n)
+            gradient_of_rows(layer, n, &gradients[0] + layer.offset, 0, layer.n_in)
+        backward_to_inputs(plan, 0, n)
         end_mode(caller)
     for i in range(n):
         memcpy(&d_x[i, 0], plan.d_x + i * first.row_in, first.n_in * sizeof(real))
@@ -185,7 +187,7 @@ cdef Py_ssize_t correct_all(
     cdef bint is_fine = True
     for k in range(plan.n_layers):
         layer = &plan.layers[k]
-        if layer.op == ACTIVATION:
+        if layer.is_frozen or not has_parameters(layer):
             continue
         if not correct_rows(layer, update, g + layer.offset, 0, rows_of_weights(layer)):
             is_fine = False
@@ -223,7 +225,7 @@ def clip(Network network, real[::1] gradients, double clip_value, double clip_no
         caller = begin_mode()
         for k in range(plan.n_layers):
             layer = &plan.layers[k]
-            if layer.op != ACTIVATION:
+            if has_parameters(layer):
                 note_squares(layer, &update, g + layer.offset, 0, rows_of_weights(layer), squares)
         if (find_nonfinite(g, plan.n_parameters) < 0 and
                 begin_clipping(plan, &update, clip_norm if clip_norm != 0 else INFINITY, g,

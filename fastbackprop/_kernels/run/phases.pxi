@@ -16,7 +16,7 @@ cdef inline int64_t weight_chunks(const Layer* layer) noexcept nogil:
 
 cdef inline int64_t column_chunks(const Layer* layer) noexcept nogil:
     """Into how many chunks the columns of its weights are cut, to be limited."""
-    return pieces(layer.width, COLUMNS) if layer.max_norm != 0 else 0
+    return pieces(layer.width, COLUMNS) if layer.max_norm != 0 and not layer.is_frozen else 0
 
 
 cdef int64_t chunks_of(const Training* job, const Phase* here, Py_ssize_t n) noexcept nogil:
@@ -49,14 +49,14 @@ cdef void rows_work(
     """FORWARD, TURN or BACKWARD for rows [first, last) of the batch."""
     cdef const Plan* plan = job.plan
     if here.kind == BACKWARD:
-        backward_rows(plan, job.progress.n, first, last, here.low, here.high)
+        backward_rows(plan, first, last, here.low, here.high)
         return
     if here.low == 0:
         point_at_rows(plan, &job.rows, job.progress.start, first, last)
     forward_rows(plan, first, last, here.low, here.high)
     if here.kind == TURN:
         atomic_add(&job.progress.n_right, compare_batch(job, first, last))
-        backward_rows(plan, job.progress.n, first, last, here.low, plan.n_layers - 1)
+        backward_rows(plan, first, last, max(here.low, plan.lowest), plan.n_layers - 1)
 
 
 cdef void columns_work(
@@ -84,7 +84,7 @@ cdef void weights_work(Training* job, const Phase* here, int64_t chunk) noexcept
             note_wrong_layer(job, k)
     elif here.kind == GRADIENT:
         gradient_chunk(job, k, first, last)
-    elif k > 0 and plan.layers[k].op == PRODUCT:
+    elif k > plan.lowest and plan.layers[k].op == PRODUCT:
         pack_transposed(&plan.layers[k], first, last)
 
 

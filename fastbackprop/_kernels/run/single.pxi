@@ -123,9 +123,10 @@ cdef void train_singly(Training* job) noexcept nogil:
 
 
 cdef bint is_products(const Plan* plan) noexcept nogil:
-    """Whether there is nothing but dense layers, all of which have the same learning rate."""
+    """Whether there is nothing but dense layers, all of which learn with the same rate."""
     cdef Py_ssize_t k
     for k in range(plan.n_layers):
-        if plan.layers[k].op != PRODUCT or not plan.layers[k].is_ordinary:
+        if (plan.layers[k].op != PRODUCT or not plan.layers[k].is_ordinary
+                or plan.layers[k].is_frozen):
             return False
     return True

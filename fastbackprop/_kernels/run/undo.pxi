@@ -3,8 +3,8 @@
 # numbers of the step, or where these do not exclude that a weight overflows.
 
 cdef struct Undo:
-    real* parameters
-    Py_ssize_t n_parameters
+    real* parameters             # and the running statistics right behind them
+    Py_ssize_t n_parameters      # of both
     real* state
     Py_ssize_t n_state
     real* room                                   # for parameters, then state; NULL: no undo
@@ -36,7 +36,7 @@ cdef bint can_be_bounded(const Plan* plan, Py_ssize_t n, Py_ssize_t n_copied) no
     for k in range(plan.n_layers):
         if not plan.layers[k].is_ordinary:
             return False
-        if plan.layers[k].op != PRODUCT and plan.layers[k].op != ACTIVATION:
+        if plan.layers[k].op == LAYER_NORM or plan.layers[k].op == BATCH_NORM:
             return False
         n_read += n * (plan.layers[k].width_in + plan.layers[k].width)
     return n_read <= n_copied
@@ -73,7 +73,7 @@ cdef bint step_stays_finite(
     cdef Py_ssize_t i, k
     for k in range(plan.n_layers):
         layer = &plan.layers[k]
-        if layer.op == ACTIVATION:
+        if layer.is_frozen or not has_parameters(layer):
             continue
         inputs, delta = largest_of_rows(layer.inputs, n, layer.n_in), 0
         for i in range(n):

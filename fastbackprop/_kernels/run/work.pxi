@@ -61,6 +61,8 @@ cdef class TrainingWork(Work):
         The largest gradient, and the largest norm of all gradients together; 0 stands for any.
     clipping : array, optional
         Scratch, where there is a clip_norm: see Network.clipping_scratch_size.
+    n_forwards : int
+        Training forwards of the model before this call: what dropout's masks depend on.
     """
 
     cdef Training job
@@ -75,7 +77,7 @@ cdef class TrainingWork(Work):
         double cost, Py_ssize_t n_right, int n_threads=1, bint crowded=False,
         real[::1] undo=None, const double[:, ::1] rates=None, bint undo_is_filled=True,
         double clip_value=0, double clip_norm=0, real[::1] clipping=None,
-        const real[::1] weights=None, const real[::1] shares=None,
+        const real[::1] weights=None, const real[::1] shares=None, int64_t n_forwards=0,
     ):
         cdef Training* job = &self.job
         fbp_assert(min(batch_size, last - first) <= workspace.plan.capacity)
@@ -88,14 +90,18 @@ cdef class TrainingWork(Work):
         job.loss = loss_on(loss_spec, targets, labels, weights, shares)
         self.network = workspace.network
         job.undo.parameters = &self.network.parameters[0]
-        job.undo.n_parameters = self.network.parameters.shape[0]
+        job.undo.n_parameters = job.plan.n_parameters
+        if undo is not None and self.network.running is not None:
+            job.undo.n_parameters += self.network.running.shape[0]
+            fbp_assert(self.network.running.shape[0] == 0 or &self.network.running[0]
+                       == &self.network.parameters[0] + job.plan.n_parameters)
         job.undo.state, job.undo.n_state = &state[0], state.shape[0]
         job.undo.room = &undo[0] if undo is not None else NULL
         job.undo.is_filled = undo_is_filled
         fbp_assert(undo is None
                    or undo.shape[0] >= job.undo.n_parameters + job.undo.n_state)
         fbp_assert(undo_is_filled or last - first <= batch_size)
-        job.update = update_on(update_spec, state, job.undo.n_parameters)
+        job.update = update_on(update_spec, state, job.plan.n_parameters)
         job.header = header_of(state)
         job.update.clip_value, job.clip_norm = rounded(clip_value), clip_norm
         job.update.is_clipped = clip_value != 0 or clip_norm != 0
@@ -103,12 +109,12 @@ cdef class TrainingWork(Work):
         job.phases, job.n_phases = job.plan.phases, job.plan.n_phases
         if clip_norm != 0:
             fbp_assert(clipping.shape[0] >= self.network.clipping_scratch_size)
-            job.gradients, job.squares = &clipping[0], &clipping[0] + job.undo.n_parameters
+            job.gradients, job.squares = &clipping[0], &clipping[0] + job.plan.n_parameters
             job.phases, job.n_phases = job.plan.clipping, job.plan.n_phases + 1
         fbp_assert(rates is None or (rates.shape[1] == RATES and
                                      rates.shape[0] >= pieces(last - first, batch_size)))
         job.rates = &rates[0, 0] if rates is not None else NULL
-        job.n_done = 0
+        job.n_done, job.n_forwards = 0, n_forwards
         job.first, job.last, job.batch_size = first, last, batch_size
         # Some chunks for each thread, of whole tiles; few enough that weights are read from nearby.
         job.rows_per_chunk = max(MIN_ROWS, pieces(batch_size,

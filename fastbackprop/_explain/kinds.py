@@ -1,0 +1,50 @@
+"""Layers of an explanation that aren't Dense: how their numbers are called and come about."""
+
+from typing import Any
+
+from fastbackprop._explain.chain import bias_name, name_of, weight_name
+from fastbackprop._explain.chain import shown_number as number
+from fastbackprop._explain.parts import LayerExplanation
+
+__all__ = ["check_dense", "forward_line", "parameter_name"]
+
+
+def check_dense(e: Any, what: str) -> None:
+    """Refuse to show layers that a picture of weights between neurons has no place for."""
+    for k, layer in enumerate(e.layers):
+        if layer.kind != "Dense":
+            raise ValueError(
+                f"{what} must be asked of a model of Dense layers only, got layers[{k}] "
+                f"{layer.kind}; print the explanation, or see its layers, to have their numbers."
+            )
+
+
+def parameter_name(layer: LayerExplanation, k: int, index: tuple[int, ...]) -> str:
+    """Return how a weight (i, j) or bias (j,) of layer k is called; of norms gamma and beta."""
+    shape = layer.weight.shape
+    if layer.kind == "Dense":
+        return weight_name(shape, k, *index) if len(index) == 2 else bias_name(shape, k, *index)
+    greek = "gamma" if len(index) == 2 else "beta"
+    return name_of(f"{greek}{k + 1}", shape[1], index[-1])
+
+
+def forward_line(e: Any, k: int, j: int, s: int) -> tuple[str, ...]:
+    """Return how output j of layer k, which isn't Dense, comes from its input."""
+    layer, n = e.layers[k], e.layers[k].weight.shape[1]
+    x, of_x = (e.x, "x") if k == 0 else (e.layers[k - 1].a, f"a{k}")
+    x_name, a_name = name_of(of_x, n, j), name_of(f"a{k + 1}", n, j)
+    if k == len(e.layers) - 1:
+        a_name = f"{name_of('y_hat', n, j)} = {a_name}"
+    a, x_j = number(layer.a[s, j]), number(x[s, j])
+    if layer.kind == "Activation":
+        return (f"  {a_name} = sigma({x_name})", f"= sigma({x_j}) = {a}")
+    if layer.kind == "Dropout":
+        mask = number(layer.derivative[s, j])
+        return (f"  {a_name} = mask {x_name}", f"= {mask} * {x_j} = {a}")
+    over = "row" if layer.kind == "LayerNorm" else "batch"
+    gamma, beta = (parameter_name(layer, k, index) for index in ((0, j), (j,)))
+    return (
+        f"  {a_name} = {gamma} normalised({x_name}) + {beta}, over the {over}",
+        f"from {x_j}, {gamma} = {number(layer.weight[0, j])}, {beta} = {number(layer.bias[j])}",
+        f"= {a}",
+    )
