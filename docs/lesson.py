@@ -8,6 +8,7 @@ in the block of text behind it.
 
 import contextlib
 import io
+import os
 import re
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ BLOCKS = re.compile(r"^```python\n(.*?)^```\n(?:^```text\n(.*?)^```\n)?", re.MUL
 def run(page: str) -> tuple[str, dict[str, Any]]:
     """Return the page with what its blocks print now, and the names that they define."""
     names: dict[str, Any] = {}
+    os.environ["COLUMNS"] = "80"  # whatever the terminal is
 
     def with_output(block: re.Match[str]) -> str:
         printed = io.StringIO()

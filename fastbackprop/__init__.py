@@ -65,6 +65,7 @@ from fastbackprop._predict.initializers import (
 from fastbackprop._predict.norms import BatchNorm, LayerNorm
 from fastbackprop._predict.plain import Activation, Dropout
 from fastbackprop._train.averaging import WeightAveraging
+from fastbackprop._train.batches import Batches
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.checkpoint import Checkpoint
 from fastbackprop._train.early_stopping import EarlyStopping
@@ -87,6 +88,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "BatchNorm",
+    "Batches",
     "BinaryCrossEntropy",
     "Callback",
     "Checkpoint",

@@ -44,6 +44,7 @@ from fastbackprop._model.files import read_checkpoint_file, write_model_file
 from fastbackprop._model.flat import flat_of
 from fastbackprop._predict.initializers import normal, uniform
 from fastbackprop._predict.op import OpSpec
+from fastbackprop._train import data as data_of_training
 from fastbackprop._train import loop
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.history import History
@@ -82,6 +83,7 @@ __all__ = [
     "cli_data",
     "composed_after",
     "copy_of",
+    "data_of_training",
     "digest_of_file",
     "dispatch",
     "figures_of",

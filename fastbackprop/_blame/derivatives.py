@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss, Targets, as_loss
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._core.buffers import Parameters, Place, aligned_empty, aligned_zeros, row_length
@@ -42,6 +43,8 @@ class Derivatives:
         _network: Any
         _parameters: Parameters
         _workspaces: Any
+        _classes: Classes | None
+        _feature_names: tuple[str, ...] | None
 
         @property
         def n_in(self) -> int: ...
@@ -50,7 +53,7 @@ class Derivatives:
         @property
         def dtype(self) -> np.dtype: ...
         def _as_rows(
-            self, X: Any, check_finite: bool, may_be_row: bool = True
+            self, X: Any, check_finite: bool, may_be_row: bool = True, scale: float = 1.0
         ) -> tuple[Rows, bool]: ...
         def _new_network(self, parameters: np.ndarray) -> Any: ...
 

@@ -75,6 +75,12 @@ class Loss:
         """Return how many targets a sample has."""
         return n_out
 
+    def _n_classes(self, n_out: int) -> int | None:
+        """Return of how many classes a sample has one; None where it has none."""
+        if self.activation == "softmax":
+            return n_out
+        return 2 if self.is_classification and n_out == 1 else None
+
     def _constants(self, n_out: int, dtype: np.dtype) -> dict[str, Any]:
         """Return what else the kernels' LossSpec is told."""
         parameter = self._row.parameter

@@ -1,9 +1,12 @@
 """X and y in the kernels' form: the same checks for training, derivatives and explanations."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from fastbackprop._compare.labels import Classes, encode
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.weights import as_weights
 from fastbackprop._core.rows import Rows, as_rows
@@ -21,6 +24,10 @@ class Network(Protocol):
     def n_out(self) -> int: ...
     @property
     def dtype(self) -> np.dtype: ...
+    @property
+    def _classes(self) -> Classes | None: ...
+    @property
+    def _feature_names(self) -> tuple[str, ...] | None: ...
 
 
 class Checked(NamedTuple):
@@ -43,6 +50,10 @@ def as_samples(
     sample_weight: Any = None,
     weight_name: str = "sample_weight",
     check_finite: bool = True,
+    classes: Classes | None = None,
+    features: Sequence[str] | None = None,
+    may_learn: bool = False,
+    scale: float = 1.0,
 ) -> Checked:
     """Return X and y checked, or a complaint in one sentence; nothing has changed then.
 
@@ -67,6 +78,14 @@ def as_samples(
         What complaints call them.
     check_finite : bool
         Whether NaN and infinity are refused: in y now, in X when its rows are asked for.
+    classes : Classes, optional
+        Classes whose labels y has, instead of the model's.
+    features : sequence of str, optional
+        Names that the columns of a frame must have, instead of the model's.
+    may_learn : bool
+        Whether labels may be those of classes that nobody has named yet.
+    scale : float
+        What X is multiplied by.
     """
     x_name, y_name = names
     rows, one_row = as_rows(
@@ -77,9 +96,15 @@ def as_samples(
         "the model's n_in",
         may_be_row=may_be_row,
         check_finite=check_finite,
+        features=features or model._feature_names,
+        scale=scale,
+        may_be_sparse=True,
     )
     if len(rows) == 0 and not may_be_empty:
         raise ValueError(f"{x_name} must have at least one row, got 0.")
+    known = classes or model._classes
+    n_classes = loss._n_classes(model.n_out)
+    y, classes = encode(y_name, y, n_classes, known, one_row=one_row, may_learn=may_learn)
     targets = loss._targets(
         y, model.n_out, model.dtype, name=y_name, one_row=one_row, check_finite=check_finite
     )
@@ -90,4 +115,6 @@ def as_samples(
             given, len(rows), model.dtype, name=weight_name, may_be_zero=may_be_weightless
         )
         targets = targets.weighted(weights)
+    if classes is not None:
+        targets = replace(targets, classes=classes)
     return Checked(rows, targets)

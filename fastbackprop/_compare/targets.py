@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._compare.labels import Classes
 from fastbackprop._core.arithmetic import exact_mode, quotient
 from fastbackprop._core.dispatch import kernels
 
@@ -24,12 +25,15 @@ class Targets:
     shares : ndarray of shape (n,), optional
         What each sample adds to the divisor of cost and gradient, where that isn't its weight: less
         where targets are missing.
+    classes : Classes, optional
+        Whose indices these are, where the user has labels of another kind.
     """
 
     values: np.ndarray | None
     labels: np.ndarray | None
     weights: np.ndarray | None = None
     shares: np.ndarray | None = None
+    classes: Classes | None = None
 
     def __len__(self) -> int:
         array = self.values if self.labels is None else self.labels
@@ -41,6 +45,7 @@ class Targets:
             None if self.labels is None else self.labels[rows],
             None if self.weights is None else self.weights[rows],
             None if self.shares is None else self.shares[rows],
+            self.classes,
         )
 
     def weighted(self, weights: np.ndarray | None) -> "Targets":

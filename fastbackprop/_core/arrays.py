@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LABELS_ADVICE", "as_numeric", "column_names", "place_words", "refuse_masked"]
+__all__ = [
+    "LABELS_ADVICE",
+    "as_numeric",
+    "column_names",
+    "feature_names",
+    "is_missing",
+    "is_sparse",
+    "place_words",
+    "refuse_masked",
+    "sparse_rows",
+]
 
 NUMBERS = "be an array of real numbers"
 # What complaints about text say where labels are expected.
@@ -41,25 +51,82 @@ def as_numeric(what: str, value: Any, must: str = NUMBERS, *, text_advice: str =
         return _from_pandas(what, value, must, text_advice)
     if hasattr(value, "collect") and not hasattr(value, "__array__"):
         raise TypeError(f"{what} must {must}, got a {type(value).__name__}; collect() it first.")
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError(
-            f"{what} must be an array with rows of one length, got rows of different lengths."
-        ) from None
+    columns = _columns(value)
+    _refuse_nulls(what, columns)
+    array = _as_array(what, value, must, columns)
     if not _is_real(array.dtype):
         names = column_names(value)
         if names is not None and array.dtype.kind == "O":
             _refuse_objects(what, array, must, text_advice, names)
+        _refuse_kinds(what, must, columns)
         advice = text_advice if _has_text(array) else ""
         raise TypeError(f"{what} must {must}, got dtype {array.dtype}{advice}.")
     return array
+
+
+def _as_array(what: str, value: Any, must: str, columns: list[tuple[Any, Any]]) -> np.ndarray:
+    """Return what NumPy makes of it, by whichever way it offers."""
+    try:
+        if isinstance(value, list | tuple) or hasattr(value, "__array__"):
+            if "bfloat16" in str(getattr(value, "dtype", "")):
+                # NumPy has no such number; float32 holds each of them.
+                value = value.float() if hasattr(value, "float") else value.astype(np.float32)
+            return np.asarray(value)
+        if hasattr(value, "__dlpack__"):
+            return np.from_dlpack(value)
+        return np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(value, list | tuple) and isinstance(error, ValueError):
+            raise ValueError(
+                f"{what} must be an array with rows of one length, got rows of different lengths."
+            ) from None
+        _refuse_kinds(what, must, columns)
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise TypeError(
+            f"{what} must {must}, got a {type(value).__name__} that NumPy can't take: {reason}."
+        ) from error
+
+
+def _columns(value: Any) -> list[tuple[Any, Any]]:
+    """Return the columns of polars and pyarrow, with their names (None for one by itself)."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return []
+    if hasattr(value, "null_count") and hasattr(value, "is_null"):
+        return [(None, value)]
+    get_columns = getattr(value, "get_columns", None)
+    columns = get_columns() if callable(get_columns) else getattr(value, "columns", None)
+    names = column_names(value)
+    if names is None or not isinstance(columns, list) or len(columns) != len(names):
+        return []
+    return list(zip(names, columns, strict=True))
+
+
+def _refuse_nulls(what: str, columns: list[tuple[Any, Any]]) -> None:
+    """Refuse what is missing in columns of polars and pyarrow, which NumPy would take for NaN."""
+    for name, column in columns:
+        count = getattr(column, "null_count", 0)
+        if count() if callable(count) else count:
+            missing = np.flatnonzero(np.asarray(column.is_null()))
+            _complain_of_missing(what, int(missing[0]), name)
+
+
+def _refuse_kinds(what: str, must: str, columns: list[tuple[Any, Any]]) -> None:
+    """Raise a complaint of the first column that isn't of numbers, if there is one."""
+    for name, column in columns:
+        dtype = np.asarray(column).dtype
+        if name is not None and not _is_real(dtype):
+            kind = getattr(column, "type", None) or getattr(column, "dtype", dtype)
+            raise TypeError(f"{what} must {must}, got dtype {kind} in column {name!r}.")
 
 
 def column_names(value: Any) -> list[Any] | None:
     """Return the names of a frame's columns; None for what isn't a frame."""
     if isinstance(value, np.ndarray | list | tuple):
         return None
+    if hasattr(value, "dims") and hasattr(value, "coords"):  # xarray's
+        return np.asarray(value.coords[value.dims[-1]]).tolist() if _has_names(value) else None
     # pyarrow's columns are data; pandas takes any attribute for a column's name.
     for attribute in ("columns",) if _is_pandas(value) else ("column_names", "columns"):
         names = getattr(value, attribute, None)
@@ -69,6 +136,21 @@ def column_names(value: Any) -> list[Any] | None:
             except TypeError:
                 return None
     return None
+
+
+def _has_names(array: Any) -> bool:
+    """Return whether the last axis of an array of xarray has text for coordinates."""
+    if not isinstance(array.dims, tuple) or array.ndim != 2 or array.dims[-1] not in array.coords:
+        return False
+    return np.asarray(array.coords[array.dims[-1]]).dtype.kind in "UO"
+
+
+def feature_names(value: Any) -> list[str] | None:
+    """Return the names of columns where all are text, each another; None for any others."""
+    names = column_names(value)
+    if not names or not all(isinstance(x, str) for x in names) or len(set(names)) < len(names):
+        return None
+    return [str(x) for x in names]
 
 
 def place_words(place: tuple[Any, ...], names: list[Any] | None = None) -> str:
@@ -117,9 +199,21 @@ def _complain_of_mask(what: str, where: str) -> None:
     )
 
 
+def is_sparse(value: Any) -> bool:
+    """Return whether it is a matrix of scipy.sparse or of its like."""
+    return hasattr(value, "nnz") and hasattr(value, "tocsr")
+
+
+def sparse_rows(what: str, value: Any) -> Any:
+    """Return a sparse matrix with real numbers as CSR, whose rows are found quickly."""
+    if not _is_real(value.dtype):
+        raise TypeError(f"{what} must {NUMBERS}, got the dtype {value.dtype} of a sparse matrix.")
+    return value.tocsr()
+
+
 def _refuse_sparse(what: str, value: Any, must: str) -> None:
     """Refuse scipy.sparse and its like, which NumPy takes for one object without shape."""
-    if hasattr(value, "nnz") and hasattr(value, "tocsr"):
+    if is_sparse(value):
         raise TypeError(
             f"{what} must {must}, got the sparse {type(value).__name__} of shape {value.shape}; "
             f"pass it as a dense array, {what}.toarray(), or some of its rows at a time."
@@ -184,11 +278,12 @@ def _refuse_objects(
                 f"{what} must {must}, got the text {text} at {place_words(place, names)}"
                 f"{text_advice}."
             )
-        if _is_missing(element):
+        if is_missing(element):
             _complain_of_missing(what, place[0], None if names is None else names[place[1]])
 
 
-def _is_missing(element: Any) -> bool:
+def is_missing(element: Any) -> bool:
+    """Return whether an object stands for a value that isn't there."""
     # pandas.NA and NaT, which can't be compared without being imported.
     if element is None or type(element).__name__ in ("NAType", "NaTType"):
         return True

@@ -24,6 +24,7 @@ __all__ = [
     "as_rows",
     "as_vector",
     "check_choice",
+    "check_feature_names",
     "check_held",
     "check_integer",
     "check_like",
@@ -214,6 +215,22 @@ def as_labels(what: str, value: np.ndarray, n_classes: int) -> np.ndarray:
             f"index {index}."
         )
     return labels
+
+
+def check_feature_names(names: Any, n: int) -> tuple[str, ...] | None:
+    """Return names of inputs, all different; None for None."""
+    if names is None:
+        return None
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"feature_names must be a sequence of {n} names, got {names!r}.")
+    names = tuple(names)
+    for i, name in enumerate(names):
+        if not isinstance(name, str):
+            raise TypeError(f"feature_names[{i}] must be text, got {name!r}.")
+    if len(names) != n or len(set(names)) != n:
+        got = f"{len(names)}" if len(names) != n else f"{len(set(names))}"
+        raise ValueError(f"feature_names must be {n} different names, got {got}.")
+    return tuple(map(str, names))
 
 
 def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

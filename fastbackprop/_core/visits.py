@@ -30,7 +30,9 @@ class Visits:
     def __init__(self) -> None:
         self._longer = 1.0  # than OPERATIONS_PER_CALL
 
-    def parts(self, n: int, unit: int, operations: float) -> Iterator[tuple[int, int]]:
+    def parts(
+        self, n: int, unit: int, operations: float, most_rows: int | None = None
+    ) -> Iterator[tuple[int, int]]:
         """Yield (first, last) rows of each call, in order.
 
         Parameters
@@ -41,10 +43,14 @@ class Visits:
             Rows that stay together; only the last unit may be shorter.
         operations : float
             Floating-point operations of one unit.
+        most_rows : int, optional
+            Rows that one call may have at most, unless one unit has more.
         """
         first = 0
         while first < n:
             n_units = max(1, int(self._longer * OPERATIONS_PER_CALL / operations))
+            if most_rows is not None:
+                n_units = max(1, min(n_units, most_rows // unit))
             last = min(first + n_units * unit, n)
             start = time.perf_counter()
             yield first, last

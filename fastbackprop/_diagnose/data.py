@@ -3,7 +3,7 @@
 Looked at with NumPy, in double. Each threshold stands here once, with its reason.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -29,11 +29,17 @@ ROWS_PER_CLASS = 20  # so that the counts mean something
 
 
 def _columns(
-    indices: np.ndarray, numbers: np.ndarray, *, letter: str = "x", smallest_first: bool = False
+    indices: np.ndarray,
+    numbers: np.ndarray,
+    *,
+    letter: str = "x",
+    names: Sequence[str] | None = None,
+    smallest_first: bool = False,
 ) -> tuple[str, float]:
     """Return the columns by the size of their numbers, and the number of the first.
 
-    One is ``x[3]``; several are ``x[3] (806), x[5] (33) and 7 more``.
+    One is ``x[3]``; several are ``x[3] (806), x[5] (33) and 7 more``. Columns of a frame have their
+    names behind: ``x[12] 'proline' (806)``.
 
     Parameters
     ----------
@@ -41,21 +47,27 @@ def _columns(
         Indices of the columns, at least one.
     numbers : ndarray
         Number that was measured, for all columns.
+    names : sequence of str, optional
+        Names of all columns.
     """
+
+    def name_of(i: int) -> str:
+        return f"{letter}[{i}]" if names is None else f"{letter}[{i}] {names[i]!r}"
+
     sizes = abs(numbers[indices])
     order = indices[np.argsort(sizes if smallest_first else -sizes, kind="stable")]
     first = float(numbers[order[0]])
     if len(order) == 1:
-        return f"{letter}[{order[0]}]", first
-    names = ", ".join(f"{letter}[{i}] ({numbers[i]:.3g})" for i in order[:3])
-    return names if len(order) <= 3 else f"{names} and {len(order) - 3:,} more", first
+        return name_of(order[0]), first
+    listed = ", ".join(f"{name_of(i)} ({numbers[i]:.3g})" for i in order[:3])
+    return listed if len(order) <= 3 else f"{listed} and {len(order) - 3:,} more", first
 
 
-def input_findings(x: np.ndarray) -> Iterator[Finding]:
-    """Find constant, unscaled, uneven and duplicated columns."""
+def input_findings(x: np.ndarray, names: Sequence[str] | None = None) -> Iterator[Finding]:
+    """Find constant, unscaled, uneven and duplicated columns; say them by their names."""
     size = np.sqrt((x**2).mean(axis=0))
     mean, spread = x.mean(axis=0), x.std(axis=0)
-    yield from _unscaled(size)
+    yield from _unscaled(size, names)
     if len(x) < LEAST_ROWS:
         return
     is_dense = (x != np.median(x, axis=0)).mean(axis=0) > DENSE
@@ -65,20 +77,20 @@ def input_findings(x: np.ndarray) -> Iterator[Finding]:
     if len(constant):
         yield Finding(
             "constant inputs",
-            *_columns(constant, mean),
+            *_columns(constant, mean, names=names),
             "Leave it out: it says the same of each sample, as the bias does already.",
         )
-    yield from _uneven(size, mean, spread, is_dense)
-    yield from _duplicates(x, mean, spread, constant)
+    yield from _uneven(size, mean, spread, is_dense, names)
+    yield from _duplicates(x, mean, spread, constant, names)
 
 
-def _unscaled(size: np.ndarray) -> Iterator[Finding]:
+def _unscaled(size: np.ndarray, names: Sequence[str] | None) -> Iterator[Finding]:
     """Find columns, by their root mean squares, for which initial weights are not made."""
     large = np.flatnonzero(size > LARGE_INPUT)
     if len(large):
         yield Finding(
             "unscaled inputs",
-            *_columns(large, size),
+            *_columns(large, size, names=names),
             "Divide it by about that, or standardise all inputs: weights begin for inputs of "
             "about 1.",
         )
@@ -92,7 +104,11 @@ def _unscaled(size: np.ndarray) -> Iterator[Finding]:
 
 
 def _uneven(
-    size: np.ndarray, mean: np.ndarray, spread: np.ndarray, is_dense: np.ndarray
+    size: np.ndarray,
+    mean: np.ndarray,
+    spread: np.ndarray,
+    is_dense: np.ndarray,
+    names: Sequence[str] | None,
 ) -> Iterator[Finding]:
     """Find columns that hardly vary beside their mean, or much less than others."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -101,7 +117,7 @@ def _uneven(
     if len(steady):
         yield Finding(
             "inputs that hardly vary",
-            *_columns(steady, ratio),
+            *_columns(steady, ratio, names=names),
             "Subtract its mean: what varies is so many times smaller than what doesn't.",
         )
     even = is_dense & (spread > 1e-7 * size) & (size <= LARGE_INPUT)
@@ -111,14 +127,18 @@ def _uneven(
     if len(narrow):
         yield Finding(
             "inputs of different scale",
-            *_columns(narrow, spread / widest, smallest_first=True),
+            *_columns(narrow, spread / widest, names=names, smallest_first=True),
             "Its values vary by that part of another column's, and its weights learn so much more "
             "slowly: standardise all inputs.",
         )
 
 
 def _duplicates(
-    x: np.ndarray, mean: np.ndarray, spread: np.ndarray, constant: np.ndarray
+    x: np.ndarray,
+    mean: np.ndarray,
+    spread: np.ndarray,
+    constant: np.ndarray,
+    names: Sequence[str] | None,
 ) -> Iterator[Finding]:
     """Find columns that are the same but for scale and offset."""
     varied = np.setdiff1d(np.flatnonzero(spread > 0), constant)[:MOST_COLUMNS]
@@ -134,7 +154,7 @@ def _duplicates(
         more = f" and {len(pairs) - 1:,} more pairs" if len(pairs) > 1 else ""
         yield Finding(
             "duplicated inputs",
-            f"x[{i}] and x[{j}]{more}",
+            " and ".join(f"x[{m}]{f' {names[m]!r}' if names else ''}" for m in (i, j)) + more,
             float(len(pairs)),
             "Leave one of the two out: they say the same, and share their blame at random.",
         )

@@ -5,6 +5,7 @@ reason, in the file of its findings. Nothing is said where nothing is wrong.
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from fastbackprop._diagnose.steps import STILL_STEEP, slope_of, step_findings
 from fastbackprop._diagnose.units import unit_findings
 from fastbackprop._diagnose.weights import equal_units, lost_weights
 from fastbackprop._explain.inspection import layers_of
+from fastbackprop._explain.names import columns_of
 from fastbackprop._explain.samples import Samples, data_of
 from fastbackprop._model.sequential import Sequential
 
@@ -83,16 +85,24 @@ def diagnose(
     if rate is not None:
         check_held("learning_rate", rate, model.dtype)
     compare = as_loss_or_function(loss)
-    return look(copy.deepcopy(model), data_of(model, X, y, compare, "X"), compare, rate)
+    samples = data_of(model, X, y, compare, "X", is_whole=False)
+    names = model.feature_names or columns_of(X)
+    return look(copy.deepcopy(model), samples, compare, rate, names)
 
 
-def look(model: Sequential, samples: Samples, compare: Loss, rate: float | None) -> Diagnosis:
+def look(
+    model: Sequential,
+    samples: Samples,
+    compare: Loss,
+    rate: float | None,
+    names: Sequence[str] | None = None,
+) -> Diagnosis:
     """Diagnose a copy of a model with checked data; the copy is spent afterwards."""
     n = len(samples)
     model._parameters.is_pinned = True  # the same masks before a step and after it
-    if n > MOST_ROWS:
-        samples = samples.take(np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS]))
-    findings = _data_findings(model, samples, compare)
+    some = np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS])
+    samples = samples.take(slice(None) if n <= MOST_ROWS else some)
+    findings = _data_findings(model, samples, compare, names or model.feature_names)
     overflows, cost, layers = _predict_compare_blame(model, samples, compare)
     if overflows:
         sizes = [unmeasured(weight) for weight, _ in model._parameters.views()]
@@ -104,18 +114,33 @@ def look(model: Sequential, samples: Samples, compare: Loss, rate: float | None)
     if rate is not None:
         steps = [*step_findings(model, samples, compare, cost, layers, rate)]
         learns = slope_of(layers) > STILL_STEEP * cost
-        findings += [*update_findings(sizes, learns and not steps and not findings), *steps]
+        is_of_targets = any(x.name == "unscaled targets" for x in findings)
+        updates = [*update_findings(sizes, learns and not steps and not findings)]
+        findings += [_by_targets(x) for x in updates + steps] if is_of_targets else updates + steps
     return Diagnosis(findings, len(samples), n, sizes)
 
 
-def _data_findings(model: Sequential, samples: Samples, compare: Loss) -> list[Finding]:
+def _data_findings(
+    model: Sequential, samples: Samples, compare: Loss, names: Sequence[str] | None
+) -> list[Finding]:
     """Judge the data alone. Labels can always be reached: they are probabilities."""
     with np.errstate(over="ignore", invalid="ignore"):
-        findings = [*input_findings(samples.rows.astype(np.float64))]
+        findings = [*input_findings(samples.rows.astype(np.float64), names)]
         if not samples.are_labels:
             targets = samples.target_rows(model.n_out).astype(np.float64)
             findings += target_findings(model.layers[-1].activation, targets, compare)
     return [*findings, *class_findings(samples.targets, model.n_out, compare)]
+
+
+def _by_targets(finding: Finding) -> Finding:
+    """Say what makes steps too long where targets are large: no smaller rate would mend that."""
+    if finding.name not in ("large updates", "learning rate too high"):
+        return finding
+    advice = (
+        "The targets are the cause: the error, and with it each gradient, is as large as they are. "
+        "Standardise the targets, and keep the learning rate."
+    )
+    return finding._replace(advice=advice)
 
 
 def _predict_compare_blame(

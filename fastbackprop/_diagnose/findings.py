@@ -9,10 +9,16 @@ from fastbackprop._explain.html_page import HtmlPage
 __all__ = ["Diagnosis", "Finding"]
 
 STYLE = """:root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 1rem auto; padding: 0 1rem;
+overflow-wrap: anywhere }
 table { border-collapse: collapse; width: 100% } th, td { text-align: left; vertical-align: top;
 padding: .5rem; border-bottom: 1px solid #8886 }
-td:nth-child(3) { font-variant-numeric: tabular-nums }"""
+td { font-variant-numeric: tabular-nums }
+.wide { overflow-x: auto }
+@media (max-width: 640px) { body > table thead { position: absolute; clip-path: inset(50%) }
+body > table tr { display: block; padding: .75rem 0; border-bottom: 1px solid #8886 }
+body > table td { display: block; padding: .1rem 0; border: 0 }
+body > table td:first-child { font-weight: 600 } }"""
 
 
 class Finding(NamedTuple):
@@ -121,9 +127,11 @@ class Diagnosis(HtmlPage):
 
     def _page(self) -> str:
         return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Diagnosis</title>'
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>Diagnosis</title>"
             f"<style>{STYLE}</style></head><body><h1>Diagnosis</h1>{self._repr_html_()}"
-            f"<h2>Layers</h2>{self._layers_html()}"
+            f'<h2>Layers</h2><div class="wide">{self._layers_html()}</div>'
             f"<p>{self.n_rows:,} of {self.of_rows:,} rows were looked at.</p></body></html>\n"
         )
 

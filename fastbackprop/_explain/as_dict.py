@@ -42,6 +42,7 @@ def as_dict(e: Any, convert: Callable[[Any], Any]) -> dict[str, Any]:
             "n_parameters": sum(
                 x.weight.size + (0 if x.bias is None else x.bias.size) for x in e.layers
             ),
+            **({} if e.feature_names is None else {"feature_names": list(e.feature_names)}),
         },
         "loss": e.loss,
         "learning_rate": e.learning_rate,

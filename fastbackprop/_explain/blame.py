@@ -10,7 +10,7 @@ from fastbackprop._explain.chain import name_of
 from fastbackprop._explain.kinds import parameter_name
 from fastbackprop._explain.parts import LayerExplanation
 
-__all__ = ["Blame", "Blamed", "candidates", "shares_of"]
+__all__ = ["Blame", "Blamed", "candidates", "percent", "shares_of"]
 
 
 class Blame(NamedTuple):
@@ -37,6 +37,14 @@ class Blamed(NamedTuple):
     where: tuple[int, ...]
     share: float
     gradient: float
+
+    def __str__(self) -> str:
+        return f"{self.name}: {percent(self.share)} of the blame, gradient {self.gradient:.4g}"
+
+
+def percent(share: float) -> str:
+    """Return a share with three digits, as 43.2 %."""
+    return f"{100 * share:.3g} %"
 
 
 def shares_of(d_x: np.ndarray, layers: list[LayerExplanation]) -> Blame:

@@ -5,7 +5,7 @@ kernels that did it say what was inside (``inspect``).
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.inspection import layers_of, only_to_look, predict_and_compare
+from fastbackprop._explain.names import columns_of, image_shape_of, names_of
 from fastbackprop._explain.parts import After, LayerExplanation
+from fastbackprop._explain.playable import settings_of
 from fastbackprop._explain.samples import Samples, data_of
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.output import Output
@@ -34,6 +36,9 @@ def explain(
     loss: str | Loss | LossFunction,
     *,
     learning_rate: float = 0.01,
+    feature_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int] | None = None,
 ) -> Explanation:
     """Explain one step of backpropagation: predict, compare, blame, correct, with every number.
 
@@ -50,6 +55,11 @@ def explain(
         the samples.
     learning_rate : float, default=0.01
         Learning rate of the step of plain SGD.
+    feature_names, class_names : sequence of str, optional
+        Names of the inputs (by default those of a frame's columns) and of the outputs, for the page
+        and the picture.
+    image_shape : tuple of int, optional
+        Shape (rows, columns) of the image that a row of x is: the page draws it.
 
     Returns
     -------
@@ -79,8 +89,19 @@ def explain(
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare = as_loss_or_function(loss)
     samples = data_of(model, x, y, compare)
+    names = feature_names or model.feature_names or columns_of(x)
+    classes = class_names
+    if classes is None and model.classes is not None and len(model.classes) == model.n_out:
+        classes = model.classes.tolist()
+    shown = {
+        "feature_names": names_of("feature_names", names, model.n_in, "the model's n_in"),
+        "class_names": names_of("class_names", classes, model.n_out, "the model's n_out"),
+        "image_shape": image_shape_of(image_shape, model.n_in),
+    }
     model_copy, optimizer = copy.deepcopy(model), SGD(rate)
-    return explain_step(model_copy, samples, compare, optimizer, lambda: optimizer.step(model_copy))
+    return explain_step(
+        model_copy, samples, compare, optimizer, lambda: optimizer.step(model_copy), **shown
+    )
 
 
 def explain_step(
@@ -89,8 +110,10 @@ def explain_step(
     compare: Loss,
     optimizer: Optimizer,
     correct: Callable[[], object],
+    **shown: Any,
 ) -> Explanation:
     """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""
+    settings = settings_of(model, compare, optimizer)
     n_forwards = model._parameters.n_forwards
     with only_to_look(model):
         y_hat, cost, d = predict_and_compare(model, samples, compare)
@@ -117,6 +140,8 @@ def explain_step(
         d_x=d_x,
         layers=[LayerExplanation(**values) for values in layers],
         after=after,
+        settings=settings,
+        **shown,
     )
 
 

@@ -49,6 +49,11 @@ class Explanation(HtmlPage):
     learning_rate, optimizer, loss, title, dtype : float, str, str, str, str
         Learning rate of the step; what did it, as "SGD(0.01)"; the name of the loss; the model in
         one line, and its dtype.
+    feature_names, class_names, image_shape : list, list, tuple, each or None
+        Names of the inputs and of the outputs, and the shape (rows, columns) of the image that an x
+        is: for the page and the picture.
+    settings : dict or None
+        Loss and optimizer as the page computes them; None where it can't.
 
     Examples
     --------
@@ -73,11 +78,17 @@ class Explanation(HtmlPage):
         self.costs: np.ndarray = values["costs"]
         self.d_y_hat: np.ndarray = values["d_y_hat"]
         self.d_x: np.ndarray = values["d_x"]
+        self.feature_names: list[str] | None = values.get("feature_names")
+        self.class_names: list[str] | None = values.get("class_names")
+        self.image_shape: tuple[int, int] | None = values.get("image_shape")
+        self.settings: dict[str, Any] | None = values.get("settings")
         self.layers: list[LayerExplanation] = values["layers"]
         self.after: After = values["after"]
         self.blame = shares_of(self.d_x, self.layers)
 
-    def chain(self, layer: int, i: int | None, j: int, *, sample: int = 0, most: int = 8) -> Chain:
+    def chain(
+        self, layer: int, i: int | None, j: int, *, sample: int | None = None, most: int = 8
+    ) -> Chain:
         """Return the chain rule for one weight and one sample: every factor, by name and number.
 
         Parameters
@@ -88,8 +99,8 @@ class Explanation(HtmlPage):
             Row of the weight: the input of the layer; None for the bias.
         j : int
             Column of the weight: the neuron.
-        sample : int, default=0
-            Index of the row of x.
+        sample : int or None, default=None
+            Index of the row of x; None takes the most costly, as the text does.
         most : int, default=8
             Number of paths to name, the strongest first; there can be as many as the product of the
             widths behind the layer.
@@ -106,6 +117,7 @@ class Explanation(HtmlPage):
         """
         check_dense(self, "chain")
         _check_index("layer", layer, len(self.layers))
+        sample = int(np.argmax(self.costs)) if sample is None else sample
         _check_index("sample", sample, len(self.x))
         n_in, n_out = self.layers[layer].weight.shape
         _check_index("j", j, n_out)

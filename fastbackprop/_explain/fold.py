@@ -54,6 +54,7 @@ def folded(
         ),
         "widths": model["widths"],
         "activations": model["activations"],
+        "slopes": model["slopes"],
         "learning_rate": first["learning_rate"],
         "optimizer": first["optimizer"],
         "plain": first["optimizer"] == f"SGD({first['learning_rate']:g})",
@@ -161,7 +162,8 @@ def _step(
         "after": {
             name: _plain(data["after"][name])
             for name in ("cost", "predicted_cost", "falls", "verdict")
-        },
+        }
+        | {"y_hat": _plain(data["after"]["y_hat"][samples[:, None], neurons[-1]])},
         "worst": [{**x, "share": _plain(x["share"])} for x in data["worst"]],
         "layers": layers,
     }

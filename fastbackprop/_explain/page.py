@@ -11,36 +11,58 @@ from typing import Any
 
 from fastbackprop._explain.fold import AMOUNTS, folded, prepared
 from fastbackprop._explain.kinds import check_dense
+from fastbackprop._explain.names import names_on_page
+from fastbackprop._explain.playable import playable
 
 __all__ = ["frame", "render"]
 
-MOST_CHARACTERS = 480_000
+MOST_CHARACTERS = (
+    480_000  # without what is there to be played with, of which playable.py says how much
+)
 # In the order in which they are read: each uses what stands before it, and functions of all.
 SCRIPTS = (
     "state",
+    "activations",
+    "losses",
+    "net",
+    "play",
     "numbers",
     "names",
+    "symbols",
+    "path",
+    "places",
+    "labels",
     "drawing",
+    "travel",
+    "compare",
     "sentence",
     "neuron",
     "weight",
+    "pictures",
     "controls",
+    "sliders",
+    "story",
 )
 
 
 def render(explanations: Sequence[Any]) -> str:
     """Return the page of the Explanation of a step, or of those of a training."""
     check_dense(explanations[0], "to_html")
-    steps = [prepared(e) for e in explanations]
-    template = _template()
+    steps, first = [prepared(e) for e in explanations], explanations[0]
+    template, play = _template(), playable(first)
     page = ""
     for amount in AMOUNTS:
-        embedded = json.dumps(folded(steps, *amount), separators=(",", ":"), allow_nan=False)
-        # Nothing in the data may end the script that holds it.
-        page = template.replace("@DATA@", embedded.replace("<", "\\u003c"))
+        shown = folded(steps, *amount)
+        page = template.replace("@DATA@", _embedded({**shown, **names_on_page(first, shown)}))
         if len(page) <= MOST_CHARACTERS:
             break
-    return page
+    return page.replace("@PLAY@", _embedded(play))
+
+
+def _embedded(data: Any) -> str:
+    """Return data as JSON in which nothing can end the script that holds it."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
 
 
 def frame(explanations: Sequence[Any]) -> str:

@@ -21,12 +21,12 @@ class Samples:
     Labels stay labels: whoever shows them chooses rows first, and makes rows of numbers of those.
     """
 
-    rows: np.ndarray
+    rows: np.ndarray  # or Rows, of which who looks at them takes some
     targets: np.ndarray
     are_labels: bool
 
     @classmethod
-    def of(cls, rows: np.ndarray, targets: Targets) -> "Samples":
+    def of(cls, rows: Any, targets: Targets) -> "Samples":
         """Take what a Loss made of y."""
         if targets.labels is not None:
             return cls(rows, targets.labels, are_labels=True)
@@ -47,13 +47,22 @@ class Samples:
         return self.targets.reshape(len(self.targets), -1).copy()
 
 
-def data_of(model: Sequential, x: Any, y: Any, loss: Loss, name: str = "x") -> Samples:
-    """Check x and y, and bring them into the form of the model and the loss."""
+def data_of(
+    model: Sequential, x: Any, y: Any, loss: Loss, name: str = "x", *, is_whole: bool = True
+) -> Samples:
+    """Check x and y, and bring them into the form of the model and the loss.
+
+    Not ``is_whole`` leaves the rows of x to be converted when some are taken.
+    """
     is_number = isinstance(x, Real) or getattr(x, "shape", None) == ()
     value = np.atleast_1d(as_numeric(name, x)) if is_number else x
     loss._check_fits(model.layers[-1].activation, model.n_out)
-    rows, targets = as_samples(model, loss, value, y, names=(name, "y"), may_be_row=True)
-    return Samples.of(rows.whole(), targets)
+    rows, targets = as_samples(
+        model, loss, value, y, names=(name, "y"), may_be_row=True, may_learn=True
+    )
+    if not is_whole:
+        rows.check()
+    return Samples.of(rows.whole() if is_whole else rows, targets)
 
 
 def one_hot(labels: np.ndarray, n_classes: int, dtype: np.dtype) -> np.ndarray:

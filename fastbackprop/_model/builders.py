@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from fastbackprop._compare.labels import check_classes
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.validation import check_choice, check_integer, check_real
 from fastbackprop._model.copies import assembled
@@ -146,7 +147,12 @@ def model_in_file(
 ) -> Sequential:
     """Return the model of what a file holds, or the errors of ``load``."""
     try:
-        return assembled(Sequential, *described(tensors, description))
+        model = assembled(Sequential, *described(tensors, description))
+        if "classes" in description:
+            n_classes = max(2, model.n_out)
+            model._learn(check_classes("classes", description["classes"], n_classes))
+        model.feature_names = description.get("feature_names")
+        return model
     except MemoryError as error:
         raise MemoryError(f"{path} needs more memory than there is.") from error
     except Exception as error:  # a description says anything, so that anything may be raised

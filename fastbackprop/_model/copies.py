@@ -116,7 +116,9 @@ def copy_of(model: Model, dtype: str) -> Model:
             for view, array in zip(some, others, strict=True):
                 if view is not None:
                     view[...] = array
-    return assembled(type(model), layers, parameters)
+    other = assembled(type(model), layers, parameters)
+    other._learn(model._classes, model._feature_names)
+    return other
 
 
 def assembled(cls: type[Model], layers: Sequence[Layer], parameters: Parameters) -> Model:

@@ -59,6 +59,10 @@ def describe(model: Structure, store: np.ndarray) -> Description:
             text["bias"] = layer.has_bias
         layers.append({**text, **layer._rules.unusual()})
     text = {"dtype": model.dtype.name, "layers": layers}
+    if model._classes is not None:
+        text["classes"] = model._classes.as_list()
+    if model._feature_names is not None:
+        text["feature_names"] = model._feature_names
     if any(isinstance(layer, Dropout) for layer in model.layers):
         text["masks"] = {"seed": parameters.seed, "n_forwards": parameters.n_forwards}
     return Description(tensors, text, None if is_plain else LAYERS_VERSION)

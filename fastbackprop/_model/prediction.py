@@ -9,7 +9,7 @@ import numpy as np
 from fastbackprop._core.buffers import aligned_empty, empty
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.threads import MOST_THREADS, check_n_threads, run, share_of_work
-from fastbackprop._core.validation import Rows, check_out
+from fastbackprop._core.validation import Rows, check_out, check_real
 from fastbackprop._core.visits import Visits
 from fastbackprop._model.structure import Structure
 
@@ -28,14 +28,15 @@ class Prediction(Structure):
         out: np.ndarray | None = None,
         check_finite: bool = True,
         n_threads: int | None = None,
+        scale: float = 1.0,
     ) -> np.ndarray:
         """Predict: the outputs for each row of X.
 
         Parameters
         ----------
         X : array-like of shape (n, n_in) or (n_in,)
-            Any numbers, also a frame with columns of numbers; converted to the model's dtype. n may
-            be 0.
+            Any numbers, also a frame with columns of numbers, or a matrix of scipy.sparse;
+            converted to the model's dtype. n may be 0.
         out : ndarray of shape (n, n_out) or (n_out,), optional
             C-contiguous, of the model's dtype: gets the result, and is returned.
         check_finite : bool, default=True
@@ -45,6 +46,9 @@ class Prediction(Structure):
             worth, at most the CPUs that the process may use, and at most what
             FASTBACKPROP_NUM_THREADS or else OMP_NUM_THREADS says. The result is the same; a few
             rows are one thread's in any case.
+        scale : float, default=1.0
+            What the numbers of X are multiplied by, in double, before they become the model's
+            dtype: 1 / 255 for pixels of uint8, for instance.
 
         Returns
         -------
@@ -60,8 +64,8 @@ class Prediction(Structure):
 
         Notes
         -----
-        Rows of another dtype or layout (a file of uint8 that is mapped into memory, for instance)
-        are converted some 16 MB at a time, not as a whole.
+        Rows of another dtype or layout (a file of uint8 that is mapped into memory, for instance),
+        and those of sparse matrices, are converted some 16 MB at a time, not as a whole.
 
         Probabilities in float32 sum to 1 within some 1e-7, but ``numpy.random.multinomial`` and
         its kin want 1e-12: cast them to float64, then divide each row by its sum, by
@@ -70,20 +74,22 @@ class Prediction(Structure):
         An output is one sum over the layer's inputs in the model's dtype: with hundreds of
         thousands of inputs of one sign take ``dtype="float64"``; see the notes of ``Sequential``.
         """
-        if out is None and (
+        if scale != 1:
+            scale = check_real("scale", scale)
+        elif out is None and (
             n_threads is None or (type(n_threads) is int and 0 < n_threads <= MOST_THREADS)
         ):
             quick = self._quick(X, check_finite)
             if quick is not None:
                 return quick
-        rows, is_row = self._as_rows(X, check_finite)
+        rows, is_row = self._as_rows(X, check_finite, scale=scale)
         shape = (self.n_out,) if is_row else (len(rows), self.n_out)
         if out is None:
             result = empty("The predictions", shape, self._dtype)
         else:
             result = check_out(out, shape, self._dtype)
             rows.check()  # now: what is in out stays there, where X is refused
-            if np.may_share_memory(rows.base, result):
+            if not rows.is_sparse and np.may_share_memory(rows.base, result):
                 rows = rows.copy()
         matrix = result.reshape(len(rows), self.n_out)
         threads = check_n_threads(n_threads)

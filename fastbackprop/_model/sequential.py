@@ -8,17 +8,17 @@ import numpy as np
 from fastbackprop._blame.derivatives import Derivatives
 from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.validation import check_choice, check_seed
+from fastbackprop._model.classification import Classification
 from fastbackprop._model.copies import Copies
 from fastbackprop._model.layers import check_layers, dtype_name, mask_seed, room_for
 from fastbackprop._model.passes import Passes
-from fastbackprop._model.prediction import Prediction
 from fastbackprop._model.summary import line_of, table_of
 from fastbackprop._predict.layer import Layer
 
 __all__ = ["Sequential"]
 
 
-class Sequential(Prediction, Passes, Copies, Derivatives):
+class Sequential(Classification, Passes, Copies, Derivatives):
     """Dense layers, one behind the other, and what stands between them.
 
     Parameters

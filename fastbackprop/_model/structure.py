@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._compare.labels import Classes
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.lock import TrainingLock
-from fastbackprop._core.validation import Rows, as_rows, check_real
+from fastbackprop._core.validation import Rows, as_rows, check_feature_names, check_real
 from fastbackprop._model.flat import blended, check_same_shapes, flat_of, set_flat
 from fastbackprop._model.workspaces import Workspaces
 from fastbackprop._predict.layer import Layer
@@ -20,6 +21,10 @@ __all__ = ["Structure"]
 
 class Structure:
     """Layers, their parameters and the kernels' network; what all of a model's methods share."""
+
+    # Of the class until it is learned: what copies and pickles keep is what an instance has.
+    _classes: Classes | None = None
+    _feature_names: tuple[str, ...] | None = None
 
     def _assemble(self, layers: Sequence[Layer], parameters: Parameters) -> None:
         """Make a network of layers and parameters: what the constructor, copies and load share."""
@@ -198,7 +203,9 @@ class Structure:
         new = online._lock.read(blended, own, online._parameters, tau)
         self._lock.write(np.copyto, own.store, new)
 
-    def _as_rows(self, X: Any, check_finite: bool, may_be_row: bool = True) -> tuple[Rows, bool]:
+    def _as_rows(
+        self, X: Any, check_finite: bool, may_be_row: bool = True, scale: float = 1.0
+    ) -> tuple[Rows, bool]:
         """Return the rows of X, not converted yet, and whether X is one row by itself."""
         return as_rows(
             "X",
@@ -208,7 +215,30 @@ class Structure:
             "the model's n_in",
             may_be_row=may_be_row,
             check_finite=check_finite,
+            features=self._feature_names,
+            scale=scale,
+            may_be_sparse=True,
         )
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the inputs, which frames must have in this order; None where none are known.
+
+        ``Trainer.fit`` takes them from a frame whose columns have text for names; files keep them,
+        and explanations and diagnoses use them. Can be assigned, None too.
+        """
+        return self._feature_names
+
+    @feature_names.setter
+    def feature_names(self, names: Sequence[str] | None) -> None:
+        self._feature_names = check_feature_names(names, self.n_in)
+
+    def _learn(self, classes: Classes | None, feature_names: Sequence[str] | None = None) -> None:
+        """Keep the classes and the names, if there are some."""
+        if classes is not None:
+            self._classes = classes
+        if feature_names is not None:
+            self._feature_names = tuple(feature_names)
 
     def _copied_values(self) -> np.ndarray:
         """Return a copy of the store, of the end of one step, while another thread trains."""

@@ -5,6 +5,7 @@ import numpy as np
 from fastbackprop._compare.losses import Targets
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.finite import check_weights
+from fastbackprop._core.rows import Rows
 from fastbackprop._correct.optimizer import Optimizer
 
 __all__ = ["advice_after_divergence"]
@@ -18,7 +19,7 @@ ROWS_AT_ONCE = 4096
 
 
 def advice_after_divergence(
-    optimizer: Optimizer, parameters: Parameters, rows: np.ndarray, targets: Targets
+    optimizer: Optimizer, parameters: Parameters, rows: np.ndarray | Rows, targets: Targets
 ) -> str:
     """Return a sentence that names the probable cause and the remedy.
 
@@ -51,7 +52,7 @@ def advice_after_divergence(
     )
 
 
-def _not_finite(parameters: Parameters, rows: np.ndarray, targets: Targets) -> str | None:
+def _not_finite(parameters: Parameters, rows: np.ndarray | Rows, targets: Targets) -> str | None:
     """Return a sentence where numbers that went in were no numbers: no setting can help then."""
     matrices = [(f"column {{}} of {name}", x) for name, x in (("X", rows), ("y", targets.values))]
     for what, matrix in matrices:
@@ -69,9 +70,10 @@ def _not_finite(parameters: Parameters, rows: np.ndarray, targets: Targets) -> s
     return None
 
 
-def _sizes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sizes(matrix: np.ndarray | Rows) -> tuple[np.ndarray, np.ndarray]:
     """Return the largest and the mean magnitude of each column."""
-    matrix = matrix.reshape(len(matrix), -1)  # y of a loss of the user's own has any shape
+    if isinstance(matrix, np.ndarray):
+        matrix = matrix.reshape(len(matrix), -1)  # y of a loss of the user's own has any shape
     largest, total = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
     for first in range(0, len(matrix), ROWS_AT_ONCE):
         magnitudes = np.abs(matrix[first : first + ROWS_AT_ONCE].astype(np.float64))
@@ -80,7 +82,7 @@ def _sizes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return largest, total / len(matrix)
 
 
-def _large_inputs(rows: np.ndarray) -> tuple[float, str] | None:
+def _large_inputs(rows: np.ndarray | Rows) -> tuple[float, str] | None:
     largest, mean = _sizes(rows)
     column = int(largest.argmax())
     if largest[column] < LARGE_NUMBER and mean[column] < LARGE_MEAN:

@@ -1,9 +1,11 @@
 """What a fit works on, checked before anything changes."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.samples import Checked, as_samples
 from fastbackprop._core.dispatch import kernels
@@ -14,11 +16,15 @@ from fastbackprop._train.measures import Measure
 
 __all__ = ["FitPlan", "TrainingData", "check_validation"]
 
+# Bytes of rows that are converted for one call of the kernels, unless a batch has more: they stay
+# in a near cache.
+GATHERED = 2 * 2**20
+
 
 class TrainingData(NamedTuple):
     """What steps are made of: rows and targets, in this order or their own, so many at a time."""
 
-    rows: np.ndarray
+    rows: np.ndarray | Rows  # Rows where they must be converted, batch by batch
     targets: Targets
     order: np.ndarray | None
     batch_size: int
@@ -37,6 +43,18 @@ class TrainingData(NamedTuple):
             return self.targets
         return self.targets[slice(self.n_used) if self.order is None else self.order[: self.n_used]]
 
+    @property
+    def most_rows(self) -> int | None:
+        """How many rows one call of the kernels may have, where they are converted for it."""
+        return self.rows.rows_in(GATHERED) if isinstance(self.rows, Rows) else None
+
+    def part(self, first: int, last: int) -> "Part":
+        """Return rows [first, last) of the epoch where they lie, or converted for the kernels."""
+        if not isinstance(self.rows, Rows):
+            return Part(self.rows, self.targets, self.order, first, last)
+        some = slice(first, last) if self.order is None else self.order[first:last]
+        return Part(self.rows[some], self.targets[some], None, 0, last - first)
+
     def total_of(self, first: int, last: int) -> float:
         """Return what the cost of some rows of the epoch is divided by: see Targets.total."""
         divisor = self.targets.weights if self.targets.shares is None else self.targets.shares
@@ -51,7 +69,19 @@ class TrainingData(NamedTuple):
 
     def as_rows(self) -> Rows:
         """Return the rows as ``evaluate`` takes them; they were checked."""
+        if isinstance(self.rows, Rows):
+            return self.rows
         return Rows("X", self.rows, self.rows.dtype, check_finite=False)
+
+
+class Part(NamedTuple):
+    """Rows of one call of the kernels: some of ``rows``, in ``order``."""
+
+    rows: np.ndarray
+    targets: Targets
+    order: np.ndarray | None
+    first: int
+    last: int
 
 
 class FitPlan(NamedTuple):
@@ -63,6 +93,7 @@ class FitPlan(NamedTuple):
     callbacks: Callbacks
     measures: tuple[Measure, ...] = ()
     measured: Checked | None = None  # what metrics of training compare with
+    feature_names: Sequence[str] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -70,7 +101,15 @@ class FitPlan(NamedTuple):
         return -(-self.data.n_used // self.data.batch_size)
 
 
-def check_validation(model: Sequential, loss: Loss, pair: Any, check_finite: bool) -> Checked:
+def check_validation(
+    model: Sequential,
+    loss: Loss,
+    pair: Any,
+    check_finite: bool,
+    classes: Classes | None,
+    features: Sequence[str] | None,
+    scale: float,
+) -> Checked:
     """Return validation_data in the kernels' form, or a complaint that names it."""
     if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
         got = f"{len(pair)} items" if isinstance(pair, tuple | list) else type(pair).__name__
@@ -85,6 +124,9 @@ def check_validation(model: Sequential, loss: Loss, pair: Any, check_finite: boo
         sample_weight=weights,
         weight_name="validation weights",
         check_finite=check_finite,
+        classes=classes,
+        features=features,
+        scale=scale,
     )
     samples.rows.check()
     return samples

@@ -159,7 +159,7 @@ class Loop:
         model._n_trainings += 1
         first_row = sums.row
         with model._workspaces.borrowed(size) as workspace:
-            for start, end in self._parts(n - first_row, size, one_by_one):
+            for start, end in self._parts(n - first_row, size, one_by_one, data.most_rows):
                 part = first_row + start, first_row + end
                 n_steps = -(-(end - start) // size)
                 if one_by_one:  # a callback may have changed them
@@ -177,11 +177,13 @@ class Loop:
                     break
         return None
 
-    def _parts(self, n: int, size: int, one_by_one: bool) -> Iterable[tuple[int, int]]:
+    def _parts(
+        self, n: int, size: int, one_by_one: bool, most_rows: int | None
+    ) -> Iterable[tuple[int, int]]:
         """Return the first and last row of each call."""
         if one_by_one:
             return ((first, min(first + size, n)) for first in range(0, n, size))
-        return self._visits.parts(n, size, self.operations(size))
+        return self._visits.parts(n, size, self.operations(size), most_rows)
 
     def _call(
         self,
@@ -196,18 +198,19 @@ class Loop:
         is_alone: bool,
     ) -> Any:
         """Steps over a part of the rows, in one call of the kernels."""
-        model, targets, (first, last) = self.model, data.targets, part
+        model, (rows, targets, order, first, last) = self.model, data.part(*part)
         n_threads, crowded = share_of_work(
             self.n_threads, self.operations(min(data.batch_size, last - first))
         )
         work = kernels(model.dtype).TrainingWork(
-            workspace, data.rows, targets.values, targets.labels, data.order,
+            workspace, rows, targets.values, targets.labels, order,
             first, last, data.batch_size, self.loss._spec(model.n_out, model.dtype), settings,
             optimizer_state.buffer, sums.cost, sums.n_right, n_threads, crowded, undo,
             rates, not is_alone, *self._clipping, self._clipping.scratch(model),
             **targets.of_samples, n_forwards=model._parameters.n_forwards,
         )  # fmt: skip
-        return model._lock.write(run, work, n_threads)
+        outcome, cost, n_right, row, layer = model._lock.write(run, work, n_threads)
+        return outcome, cost, n_right, row - first + part[0], layer
 
     def _divergence(
         self, data: TrainingData, wrong: Wrong, when: str, kept: str, epoch: int, batch: int

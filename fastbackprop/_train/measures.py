@@ -95,7 +95,9 @@ def _check_fits(name: str, loss: Loss, n_out: int) -> None:
 def _of_outputs(name: str, loss: Loss, n_out: int) -> Callable[..., float]:
     """Return the metric as a function of y, y_hat and weights, which knows what the loss says."""
     function = METRICS[name].function
-    if not METRICS[name].is_of_classes or name == "top_k":
+    if not METRICS[name].is_of_classes:
+        return partial(function, mask_missing=getattr(loss, "mask_missing", False))
+    if name == "top_k":
         return function
     is_hinge = loss.name == "hinge"
     options: dict[str, Any] = {}

@@ -1,6 +1,7 @@
 """What became of a fit: one warning where the model that it leaves is no use."""
 
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from fastbackprop._core.activations import TABLE
 from fastbackprop._core.buffers import aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import TrainingWarning
+from fastbackprop._core.rows import Rows
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["warn_of_useless_fit"]
@@ -32,7 +34,7 @@ ADVICE = "fastbackprop.diagnose(model, X, y, loss=...) looks for the reason."
 def warn_of_useless_fit(
     model: Sequential,
     loss: Loss,
-    rows: np.ndarray,
+    rows: np.ndarray | Rows,
     targets: Targets,
     losses: list[float],
     batch_size: int,
@@ -78,19 +80,33 @@ def _cost_of_best_constant(model: Sequential, loss: Loss, targets: Targets) -> f
     return float(loss(np.tile(best, (len(some), 1)), y)[0])
 
 
-def _sameness(model: Sequential, rows: np.ndarray, targets: Targets) -> str | None:
+def _sameness(model: Sequential, rows: np.ndarray | Rows, targets: Targets) -> str | None:
     some = rows[:: -(-len(rows) // ROWS)]
     if not _are_equal(model.predict(some, check_finite=False)):
         return None
     values = targets.values if targets.labels is None else targets.labels
     assert values is not None
-    if len(rows) == 1 or (rows == rows[0]).all() or (values == values[0]).all():
+    if len(rows) == 1 or _are_one(rows) or (values == values[0]).all():
         return None  # so it should be
-    if not _are_equal(model.predict(rows, check_finite=False)):
+    every = (model.predict(x, check_finite=False) for x in _pieces(rows))
+    if not _are_equal(np.concatenate([*every])):
         return None
     index = _dead_layer(model, some)
     reason = "" if index is None else f": every relu of layers[{index}] is 0 for all of them"
     return f"All {len(rows):,} rows get the same outputs{reason}."
+
+
+def _pieces(rows: np.ndarray | Rows) -> Iterator[np.ndarray]:
+    """Yield all rows, so many at a time that they are no burden where they must be converted."""
+    n_rows = max(1, int(NUMBERS_AT_ONCE / rows.shape[1]))
+    for first in range(0, len(rows), n_rows):
+        yield rows[first : first + n_rows]
+
+
+def _are_one(rows: np.ndarray | Rows) -> bool:
+    """Whether all rows are the same."""
+    first = rows[:1]
+    return all((x == first).all() for x in _pieces(rows))
 
 
 def _dead_layer(model: Sequential, rows: np.ndarray) -> int | None:

@@ -1,5 +1,6 @@
 """What ``fit`` is asked for: checked, and made into a plan, before anything changes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,14 @@ from fastbackprop._train.measures import Measure, as_measures
 from fastbackprop._train.progress import ProgressBar, wants_bar
 from fastbackprop._train.split import check_split, split_rows
 
-__all__ = ["plan_fit"]
+__all__ = ["all_callbacks", "figures_recorded", "plan_fit"]
+
+COPIED = 16 * 2**20  # bytes of rows, of which some are copied: larger ones are mapped files, maybe
 
 
 def plan_fit(
     trainer: Any,
-    rows: np.ndarray,
+    rows: np.ndarray | Rows,
     targets: Targets,
     *,
     epochs: Any,
@@ -35,6 +38,8 @@ def plan_fit(
     on_epoch_end: Any,
     check_finite: bool,
     log: Any,
+    features: Sequence[str] | None,
+    scale: float,
 ) -> FitPlan:
     """Return the plan of a fit, or a complaint; the arguments are those of ``Trainer.fit``.
 
@@ -42,7 +47,7 @@ def plan_fit(
     ----------
     trainer : Trainer
         Its model, loss and settings.
-    rows, targets : ndarray, Targets
+    rows, targets : ndarray or Rows, Targets
         The samples, checked; their weights aren't those of classes yet.
     """
     model, loss = trainer._model, trainer._loss
@@ -52,15 +57,19 @@ def plan_fit(
     drop_last = check_true_false("drop_last", drop_last)
     share = check_split(validation_split, validation_data)
     measures = as_measures(metrics, loss, model.n_out)
-    called = Callbacks(trainer, _all_callbacks(callbacks, on_epoch_end, progress_bar, log))
+    called = Callbacks(trainer, all_callbacks(callbacks, on_epoch_end, progress_bar, log))
     validation = None
     if validation_data is not None:
-        validation = check_validation(model, loss, validation_data, check_finite)
-    called.check(_figures(loss.is_classification, measures, validation is not None or share > 0))
+        validation = check_validation(
+            model, loss, validation_data, check_finite, targets.classes, features, scale
+        )
+    called.check(
+        figures_recorded(loss.is_classification, measures, validation is not None or share > 0)
+    )
     if share:
         train, held_out = split_rows(targets, share, loss, trainer._fitting.generator, model.dtype)
-        validation = _as_checked(rows[held_out], targets[held_out])
-        rows, targets = rows[train], targets[train]
+        validation = _as_checked(_chosen(rows, held_out), targets[held_out])
+        rows, targets = _chosen(rows, train), targets[train]
     if drop_last and size > len(rows):
         raise ValueError(
             f"batch_size must be at most {len(rows)}, the rows of X, with drop_last=True, got "
@@ -73,10 +82,10 @@ def plan_fit(
     are_known = loss.is_classification and targets.weights is None
     names = {measure.name for measure in measures} - ({"accuracy"} if are_known else set())
     measured = _as_checked(rows, targets) if names else None
-    return FitPlan(data, epochs, validation, called, measures, measured)
+    return FitPlan(data, epochs, validation, called, measures, measured, features)
 
 
-def _all_callbacks(callbacks: Any, on_epoch_end: Any, progress_bar: Any, log: Any) -> list[Any]:
+def all_callbacks(callbacks: Any, on_epoch_end: Any, progress_bar: Any, log: Any) -> list[Any]:
     """Return the user's callbacks, and those that stand for other arguments."""
     bar = [ProgressBar()] if wants_bar(progress_bar) else []
     logger = as_logger(log)
@@ -84,7 +93,7 @@ def _all_callbacks(callbacks: Any, on_epoch_end: Any, progress_bar: Any, log: An
     return [*bar, *as_callbacks(callbacks, on_epoch_end), *lines]
 
 
-def _figures(
+def figures_recorded(
     is_classification: bool, measures: tuple[Measure, ...], validates: bool
 ) -> dict[str, bool]:
     """Return the names of all figures, and whether this fit records them."""
@@ -93,6 +102,17 @@ def _figures(
     return dict.fromkeys(names, True) | others | {"seconds": True}
 
 
-def _as_checked(rows: np.ndarray, targets: Targets) -> Checked:
-    """Return samples, which were checked, as ``evaluate`` takes them."""
-    return Checked(Rows("X", rows, rows.dtype, check_finite=False), targets)
+def _chosen(rows: np.ndarray | Rows, index: np.ndarray) -> np.ndarray | Rows:
+    """Return some of the rows: copied if they are few, else when a batch asks for them."""
+    if isinstance(rows, np.ndarray) and rows.nbytes <= COPIED:
+        return rows[index]
+    return _as_rows(rows).chosen(index)
+
+
+def _as_rows(rows: np.ndarray | Rows) -> Rows:
+    """Return rows that were checked as ``evaluate`` takes them."""
+    return rows if isinstance(rows, Rows) else Rows("X", rows, rows.dtype, check_finite=False)
+
+
+def _as_checked(rows: np.ndarray | Rows, targets: Targets) -> Checked:
+    return Checked(_as_rows(rows), targets)

@@ -13,13 +13,21 @@ from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.own_loss import LossFunction, OwnLoss, as_loss_or_function
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._compare.weights import ClassWeight
+from fastbackprop._core.arrays import feature_names
 from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.lock import run_then
 from fastbackprop._core.random import RawWords
+from fastbackprop._core.rows import Rows
 from fastbackprop._core.threads import check_n_threads
-from fastbackprop._core.validation import check_integer, check_like, check_seed, check_true_false
+from fastbackprop._core.validation import (
+    check_integer,
+    check_like,
+    check_real,
+    check_seed,
+    check_true_false,
+)
 from fastbackprop._correct.clipping import Clipping, check_limit
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import as_optimizer
@@ -28,7 +36,7 @@ from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.best import BestWeights
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.callbacks import as_callbacks, with_those_of_resume
-from fastbackprop._train.class_weights import ClassWeights
+from fastbackprop._train.class_weights import ClassWeights, check_classes_of
 from fastbackprop._train.data import FitPlan, TrainingData
 from fastbackprop._train.evaluation import evaluate
 from fastbackprop._train.fitting import Fitting
@@ -41,6 +49,7 @@ from fastbackprop._train.planning import plan_fit
 from fastbackprop._train.rate_search import LearningRateSearch, check_sweep
 from fastbackprop._train.saving import pack_fit, pack_trainer, read_checkpoint
 from fastbackprop._train.state import TrainingState
+from fastbackprop._train.streaming import fit_stream, plan_stream
 
 __all__ = ["Trainer"]
 
@@ -84,6 +93,10 @@ class Trainer:
     clip_norm : float or None, default=None
         The largest norm of all gradients of a step together, above 0: where it is larger, all are
         multiplied by the same factor.
+    classes : sequence, optional
+        The labels of y: text, True and False, or any integers, in the order of the outputs; for one
+        output those of no and yes. They become the model's, instead of what ``fit`` would learn:
+        for ``step``, which sees no data but a batch.
 
     Attributes
     ----------
@@ -130,6 +143,7 @@ class Trainer:
         diagnose: bool = False,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        classes: Any = None,
     ) -> None:
         if not isinstance(model, Sequential):
             raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
@@ -141,7 +155,10 @@ class Trainer:
         self._optimizer._spec(model.dtype)
         # Keyed apart from the weights, which may well be drawn from the same seed.
         generator = RawWords(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
-        self._class_weights = ClassWeights(class_weight, self._loss, model.n_out)
+        named = check_classes_of(self._loss, model, classes)
+        self._class_weights = ClassWeights(
+            class_weight, self._loss, model.n_out, named or model._classes
+        )
         clipping = Clipping(
             check_limit("clip_value", clip_value, model.dtype),
             check_limit("clip_norm", clip_norm, model.dtype),
@@ -157,6 +174,7 @@ class Trainer:
             "clip_value": clip_value,
             "clip_norm": clip_norm,
         }
+        model._learn(named)
 
     @property
     def model(self) -> Sequential:
@@ -179,15 +197,29 @@ class Trainer:
         return self._batch_size
 
     def _data(
-        self, X: Any, y: Any, sample_weight: Any, check_finite: bool, *, is_step: bool = False
-    ) -> tuple[np.ndarray, Targets]:
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        check_finite: bool,
+        *,
+        is_step: bool = False,
+    ) -> tuple[np.ndarray | Rows, Targets]:
         """X and y in the kernels' form, or a complaint; nothing has changed yet."""
         rows, targets = self._samples(X, y, sample_weight, check_finite, is_step=is_step)
         return rows, self._class_weights.on(targets, self._model.dtype, are_all=not is_step)
 
     def _samples(
-        self, X: Any, y: Any, sample_weight: Any, check_finite: bool, *, is_step: bool = False
-    ) -> tuple[np.ndarray, Targets]:
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        check_finite: bool,
+        *,
+        is_step: bool = False,
+        scale: float = 1.0,
+        which: str | None = None,
+    ) -> tuple[np.ndarray | Rows, Targets]:
         """The same without weights of classes."""
         rows, targets = as_samples(
             self._model,
@@ -198,8 +230,14 @@ class Trainer:
             may_be_weightless=is_step,
             sample_weight=sample_weight,
             check_finite=check_finite,
+            may_learn=not is_step,
+            scale=scale,
+            names=("X", "y") if which is None else (f"X of {which}", f"y of {which}"),
         )
-        return rows.whole(), targets
+        if is_step or rows.is_ready:
+            return rows.whole(), targets
+        rows.check()
+        return rows.whole() if rows.is_ready else rows, targets
 
     def fit(
         self,
@@ -219,16 +257,22 @@ class Trainer:
         on_epoch_end: Callable[[History], object] | None = None,
         check_finite: bool = True,
         log: bool | str | Logger | LoggerAdapter | None = None,
+        scale: float = 1.0,
     ) -> History:
         """Train on all samples, again and again; another fit goes on where this one has ended.
 
         Parameters
         ----------
         X : array-like of shape (n, n_in)
-            Inputs; not copied if C-contiguous and of the model's dtype.
+            Inputs; not copied. Rows of another dtype or layout than the kernels want (a file of
+            uint8 that is mapped into memory, for instance), and those of a matrix of scipy.sparse,
+            are converted batch by batch; the bits are those of the array converted beforehand.
         y : array-like of shape (n,) or (n, n_out)
-            Targets: for cross entropy integer labels (n,), one-hot or probabilities (n, n_out);
-            else numbers, (n,) for one output.
+            Targets: for cross entropy labels (n,), one-hot or probabilities (n, n_out); else
+            numbers, (n,) for one output. Labels are indices of outputs where all are integers from
+            0 to n_out - 1; or text, True and False, or any integers, whose sorted distinct ones
+            become the model's ``classes`` if it has none. So are those of one output with binary
+            cross entropy or hinge: 0 and 1, or two labels.
         epochs : int, default=1
             Number of times that each sample is used.
         batch_size : int, optional
@@ -269,6 +313,10 @@ class Trainer:
         log : bool, str or Logger, optional
             A logger of Python's ``logging``, or its name, which gets the figures of each epoch at
             level INFO; True is that of "fastbackprop".
+        scale : float, default=1.0
+            What the numbers of X (and of the validation's) are multiplied by, in double, before
+            they become the model's dtype: 1 / 255 for pixels of uint8. ``predict`` must be told
+            the same.
 
         Returns
         -------
@@ -302,7 +350,8 @@ class Trainer:
         million rows of one sign, up to 1 % off, over ten million up to 14 %. Take batches of fewer
         than some 100,000 rows, or ``dtype="float64"``; see the notes of ``Sequential``.
         """
-        rows, targets = self._samples(X, y, sample_weight, check_finite)
+        scale = check_real("scale", scale)
+        rows, targets = self._samples(X, y, sample_weight, check_finite, scale=scale)
         plan = plan_fit(
             self,
             rows,
@@ -319,6 +368,8 @@ class Trainer:
             on_epoch_end=on_epoch_end,
             check_finite=check_finite,
             log=log,
+            features=feature_names(X),
+            scale=scale,
         )
         if self._pending is not None:
             self._pending.check(plan)
@@ -326,6 +377,7 @@ class Trainer:
 
     def _fit(self, plan: FitPlan) -> History:
         """Do it, in the model's lock."""
+        self._model._learn(plan.data.targets.classes, plan.feature_names)
         parameters, data, callbacks = self._model._parameters, plan.data, plan.callbacks
         optimizer_state = self._optimizer._state(parameters)
         pending, self._pending, self._callbacks = self._pending, None, ()
@@ -353,6 +405,91 @@ class Trainer:
             self._model, self._loss, data.rows, data.targets, losses, data.batch_size
         )
         return state.history
+
+    def fit_batches(
+        self,
+        batches: Any,
+        *,
+        epochs: int = 1,
+        validation_data: tuple[Any, ...] | None = None,
+        metrics: Iterable[str | MetricFunction] = (),
+        callbacks: Iterable[Callback] = (),
+        progress_bar: bool | None = None,
+        on_epoch_end: Callable[[History], object] | None = None,
+        check_finite: bool = True,
+        log: bool | str | Logger | LoggerAdapter | None = None,
+    ) -> History:
+        """Train on batches as they come: from files, generators, other libraries' loaders.
+
+        Parameters
+        ----------
+        batches : iterable
+            Tuples or lists (X, y) or (X, y, weights) as for ``step``, each of which is one step:
+            ``Batches``, a list, a torch DataLoader, a generator; or a function that returns such an
+            iterable, which is called for each epoch.
+        epochs : int, default=1
+            Number of times that the batches are gone through.
+        validation_data : tuple (X, y) or (X, y, weights), optional
+            Data that the model is evaluated on after each epoch, as for ``fit``.
+        metrics : iterable of str or callable
+            Figures of the validation data, as for ``fit``; training records its loss, and for
+            classification its accuracy.
+        callbacks : iterable of Callback
+            As for ``fit``.
+        progress_bar : bool, optional
+            None shows one where standard error is a terminal, or in a notebook.
+        on_epoch_end : callable, optional
+            Function that is called with the history after each epoch.
+        check_finite : bool, default=True
+            Whether NaN and infinity are looked for in each batch.
+        log : bool, str or Logger, optional
+            As for ``fit``.
+
+        Returns
+        -------
+        History
+            The figures of each epoch, as of ``fit``; its loss is the weighted mean over the rows of
+            all batches.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument or the first batch doesn't fit, or ``epochs`` is more than 1 and the
+            iterable can be used once: the model has not changed. If a later batch doesn't fit: the
+            model keeps the steps before it.
+        DivergenceError, RuntimeError, KeyboardInterrupt
+            As in ``fit``.
+
+        Notes
+        -----
+        Labels other than indices need ``Trainer(classes=[...])``, and a schedule that goes over the
+        whole fit needs to know how long that is, by ``len(batches)`` or its own ``n_steps``.
+        Memory is that of one batch, or of the blocks that ``Batches`` reads at a time.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastbackprop as fb
+        >>> X = np.random.default_rng(0).normal(size=(100, 2))
+        >>> trainer = fb.Trainer(fb.mlp([2, 1], seed=0), "mean_squared_error", seed=0)
+        >>> batches = fb.Batches(X, X.sum(axis=1), batch_size=10, seed=0)
+        >>> len(trainer.fit_batches(batches, epochs=3))
+        3
+        >>> history = trainer.fit_batches((x[None], [x.sum()]) for x in X)
+        """
+        plan = plan_stream(
+            self,
+            batches,
+            epochs=epochs,
+            validation_data=validation_data,
+            metrics=metrics,
+            callbacks=callbacks,
+            progress_bar=progress_bar,
+            on_epoch_end=on_epoch_end,
+            check_finite=check_finite,
+            log=log,
+        )
+        return self._model._lock.run(fit_stream, self, plan)
 
     def find_learning_rate(
         self,
@@ -602,6 +739,7 @@ class Trainer:
         sample_weight: Any = None,
         metrics: Iterable[str | MetricFunction] = (),
         check_finite: bool = True,
+        scale: float = 1.0,
     ) -> dict[str, float]:
         """Compare the model's predictions with y, without training.
 
@@ -617,6 +755,8 @@ class Trainer:
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
+        scale : float, default=1.0
+            What the numbers of X are multiplied by, as in ``fit``.
 
         Returns
         -------
@@ -631,7 +771,13 @@ class Trainer:
             As in ``fit``, or if a weight isn't finite.
         """
         samples = as_samples(
-            self._model, self._loss, X, y, sample_weight=sample_weight, check_finite=check_finite
+            self._model,
+            self._loss,
+            X,
+            y,
+            sample_weight=sample_weight,
+            check_finite=check_finite,
+            scale=check_real("scale", scale),
         )
         measures = as_measures(metrics, self._loss, self._model.n_out)
         check_weights(self._model._parameters)

@@ -151,12 +151,6 @@ BAD_Y = {
         ValueError,
         "y must hold integer labels, got nan at index 2.",
     ),
-    "label text": (
-        "cross_entropy",
-        list("abab"),
-        TypeError,
-        "y must hold integer labels from 0 to 1, or probabilities, got",
-    ),
     "label ragged": (
         "cross_entropy",
         [[0], [0, 1], [1], [1]],

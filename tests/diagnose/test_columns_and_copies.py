@@ -106,3 +106,43 @@ def test_zeros_of_either_sign_are_equal():
     model = network(weight_init="zeros")
     model.layers[0].weight[0, 3] = -0.0
     assert finding("equal units", *data(), model).value == 1
+
+
+def test_columns_of_a_frame_are_called_by_their_names():
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    X[:, 1] *= 700
+    frame = pandas.DataFrame(X, columns=["alcohol", "proline", "hue"])
+    model = fb.mlp([3, 4, 1], seed=0)
+    (found,) = fb.diagnose(model, frame, X[:, 0], loss="half_squared_error").findings
+    assert (found.name, found.where) == ("unscaled inputs", "x[1] 'proline'")
+    assert found.value == pytest.approx(np.sqrt((X[:, 1] ** 2).mean()))
+    frame["hue"] = frame["alcohol"]
+    names = [
+        x.where for x in fb.diagnose(model, frame, X[:, 0], loss="half_squared_error").findings
+    ]
+    assert "x[0] 'alcohol' and x[2] 'hue'" in names
+
+
+def test_targets_are_named_where_they_are_the_cause():
+    X = np.random.default_rng(0).normal(size=(200, 5))
+    model = fb.mlp([5, 8, 1], seed=0)
+
+    def advice(y):
+        found = fb.diagnose(model, X, y, loss="half_squared_error", learning_rate=0.1).findings
+        return {x.name: x.advice for x in found}
+
+    large = advice(9000 + 500 * X.sum(axis=1))
+    assert "unscaled targets" in large
+    for name in ("large updates", "learning rate too high"):
+        assert name not in large or "The targets are the cause" in large[name]
+    assert "targets" not in " ".join(advice(22 + X.sum(axis=1)).values())
+
+
+def test_its_page_fits_a_phone(tmp_path):
+    X = np.ones((20, 3)) * [1, 700, 1]
+    model = fb.mlp([3, 4, 1], seed=0)
+    fb.diagnose(model, X, X[:, 0], loss="half_squared_error").to_html(tmp_path / "d.html")
+    page = (tmp_path / "d.html").read_text()
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert "@media (max-width: 640px)" in page

@@ -23,6 +23,12 @@ NETS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch):
+    """Equations in one line each, so that they can be read back."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 def example(name, dtype, n):
     widths, hidden, last, loss = NETS[name]
     rng = np.random.default_rng(3)
@@ -368,6 +374,61 @@ def test_wide_layers_are_folded_and_all_is_counted():
     assert max(map(len, text.splitlines())) < 250
 
 
+@pytest.mark.parametrize("columns", [40, 80, 132])
+@pytest.mark.parametrize("name", NETS)
+def test_the_text_keeps_to_the_terminals_width_and_loses_nothing(name, columns, monkeypatch):
+    model, X, y, loss = example(name, "float64", 3)
+    e = fb.explain(model, X, y, loss=loss, learning_rate=0.1)
+    whole = str(e)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = str(e)
+    words = [x for x in text.split("\n") if len(x) > columns]
+    assert not [x for x in words if len(x.split()) > 1]  # a word alone may be longer
+    assert text.split() == whole.split()
+    for index in re.findall(r"\w\[\d+, \d+\]", whole):
+        assert index in text  # no break inside of a name
+
+
+def test_a_chain_is_that_of_the_most_costly_sample_unless_another_is_asked_for():
+    model, X, y, loss = example("deep", "float64", 5)
+    e = fb.explain(model, X, y, loss=loss)
+    worst = int(e.costs.argmax())
+    assert worst != 0
+    assert e.chain(0, 1, 2) == e.chain(0, 1, 2, sample=worst)
+    assert e.chain(0, 1, 2) != e.chain(0, 1, 2, sample=0)
+
+
+def test_who_is_to_blame_is_said_in_percent():
+    car = fb.Sequential([fb.Dense(1, 1, bias=False, weight_init=w) for w in (3.0, 4.0)])
+    first = fb.explain(car, 2, 30, loss="half_squared_error").top(1)[0]
+    assert str(first) == "w1: 57.1 % of the blame, gradient -48"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"feature_names": ["a"]}, "feature_names must have 2 names (the model's n_in), got 1."),
+        ({"class_names": ["a", "b"]}, "class_names must have 1 names (the model's n_out), got 2."),
+        ({"feature_names": "ab"}, "feature_names must be a list of names, got str."),
+        ({"image_shape": (2, 2)}, "image_shape must have 2 pixels (the model's n_in), got 2 x 2."),
+        ({"image_shape": 2}, "image_shape must be (rows, columns), got 2."),
+    ],
+)
+def test_names_that_do_not_fit_are_refused(change, complaint):
+    with pytest.raises((ValueError, TypeError), match=re.escape(complaint)):
+        fb.explain(fb.mlp([2, 3, 1], seed=0), [1, 2], [1], loss="half_squared_error", **change)
+
+
+def test_names_of_a_frame_are_those_of_the_explanation():
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pandas.DataFrame({"left": [0.0, 1.0], 7: [1.0, 2.0]})
+    model = fb.mlp([2, 3, 1], seed=0)
+    e = fb.explain(model, frame, [1, 0], loss="half_squared_error")
+    assert e.feature_names == ["left", "7"]
+    own = fb.explain(model, frame, [1, 0], loss="half_squared_error", feature_names=["l", "r"])
+    assert own.feature_names == ["l", "r"]
+
+
 def test_it_says_when_the_step_was_too_long():
     model, X, y, loss = example("line", "float64", 4)
     e = fb.explain(model, X, y, loss=loss, learning_rate=50.0)
@@ -473,38 +534,53 @@ def test_it_can_be_drawn(name, tmp_path):
         axes = e.plot(by=by)
         shown = [min(8, n) for n in (model.n_in, *(x.n_out for x in model.layers))]
         assert len(axes.lines) == sum(a * b for a, b in pairwise(shown))
-        assert len(axes.texts) == sum(shown) + len(shown)
+        assert len({tuple(x.get_sizes()) for x in axes.collections}) == 1  # circles of one size
+        assert len(axes.collections) == sum(shown)
         sample = int(e.costs.argmax())
         drawn = [np.argsort(-x, kind="stable")[:8] for x in (e.blame.inputs, *e.blame.neurons)]
         drawn = [np.sort(x) for x in drawn]
-        widths, numbers = [], []
+        widths, numbers, labels = [], [], []
         for k, layer in enumerate(e.layers):
-            sizes = abs(layer.weight if by == "value" else e.blame.weights[k])[
+            values = (layer.weight if by == "value" else e.blame.weights[k])[
                 drawn[k][:, None], drawn[k + 1]
             ]
-            widths += (0.4 + 4 * sizes / sizes.max()).ravel().tolist()
+            widths += (0.4 + 4 * abs(values) / abs(values).max()).ravel().tolist()
+            labels += values.ravel().tolist() if values.size <= 12 else []
         assert [x.get_linewidth() for x in axes.lines] == pytest.approx(widths)
+        names = []
         for k, neurons in enumerate(drawn):
             a = e.x if k == 0 else e.layers[k - 1].a
+            letter = "x" if k == 0 else "y_hat" if k == len(e.layers) else f"a{k}"
+            names += [letter if a.shape[1] == 1 else f"{letter}[{j}]" for j in neurons]
             for j in neurons:
                 numbers.append([a[sample, j]])
                 if by == "blame" and k:
                     numbers[-1].append(e.layers[k - 1].delta[sample, j])
         texts = [x.get_text() for x in axes.texts]
-        printed = [[float(x) for x in t.split()] for t in texts if re.match(r"-?\d", t)]
+        printed = [
+            [float(x) for x in t.split()] for t in texts if re.match(r"-?\d", t) and "%" not in t
+        ]
+        if by == "value":  # labels of weights are numbers too, and come first
+            assert [x[0] for x in printed[: len(labels)]] == pytest.approx(labels, rel=1e-3)
+            del printed[: len(labels)]
+        else:
+            shares = [float(t.removesuffix(" %")) / 100 for t in texts if "%" in t]
+            assert shares == pytest.approx(labels, rel=6e-3)
         assert [len(x) for x in printed] == [len(x) for x in numbers]
         assert [x for t in printed for x in t] == pytest.approx(
             [x for t in numbers for x in t], rel=1e-3, abs=1e-9
         )
-        names = ["x", *(f"a{k}" for k in range(1, len(drawn) - 1)), "y_hat"]
-        more = [
-            n - len(x)
-            for n, x in zip((model.n_in, *(x.n_out for x in model.layers)), drawn, strict=True)
-        ]
-        wanted = [
-            own + (f"\nand {n} more" if n else "") for own, n in zip(names, more, strict=True)
-        ]
-        assert [t for t in texts if t[0] in "xay"] == wanted
+        assert [t for t in texts if t[0] in "xay"] == names
+        columns = [t for t in texts if t.startswith(("inputs", "layer"))]
+        assert len(columns) == len(shown)
+        for text, n, few in zip(
+            columns, (model.n_in, *(x.n_out for x in model.layers)), shown, strict=True
+        ):
+            assert text.endswith(f"\nand {n - few} more" if n > few else text)
+        legend = [x.get_text() for x in axes.get_legend().get_texts()]
+        assert legend == (
+            ["weight above 0", "weight below 0"] if by == "value" else ["share of the blame"]
+        )
         assert axes.figure is e.plot(by=by, ax=axes).figure
     axes.figure.savefig(tmp_path / "e.png")
     with pytest.raises(ValueError, match="by must be"):

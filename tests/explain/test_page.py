@@ -158,7 +158,9 @@ def check_numbers(browser, data):
     )
     for key, value, shown in numbers:
         assert float(value) == look_up(data, key), key
-        assert float(shown) == pytest.approx(float(value), rel=6e-4, abs=1e-30)
+        is_share = shown.endswith(" %")  # which has three digits
+        shown = float(shown.removesuffix(" %")) / (100 if is_share else 1)
+        assert shown == pytest.approx(float(value), rel=6e-3 if is_share else 6e-4, abs=1e-30)
     return {key for key, _, _ in numbers}
 
 
@@ -328,15 +330,62 @@ def test_the_drawing_says_and_shows_the_same_numbers(opened, browser, name):
                 if look == "value":
                     assert ("minus" if layer["weight"][i][j] < 0 else "plus") in classes
                 weight, share = re.search(
-                    r"\] (\S+), share of the blame (\S+)$", g.get_attribute("aria-label")
+                    r"\] (\S+), share of the blame (\S+) %$", g.get_attribute("aria-label")
                 ).groups()
                 assert float(weight) == pytest.approx(layer["weight"][i][j], rel=6e-4)
-                assert float(share) == pytest.approx(data["blame"]["weights"][k][i][j], rel=6e-4)
-    labels = [float(x.text) for x in browser.find_elements("css selector", ".on-line")]
-    weights = (
-        [w for layer in layers for row in layer["weight"] for w in row] if name == "small" else []
-    )
-    assert labels == pytest.approx(weights, rel=6e-4)
+                share_of = data["blame"]["weights"][k][i][j]
+                assert float(share) / 100 == pytest.approx(share_of, rel=6e-3)
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("name", PAGES)
+def test_labels_say_the_weight_its_blame_its_step_and_lie_on_nothing(opened, browser, name, width):
+    data = opened(name, width)
+    shown, last = browser.execute_script("return D.shown"), 2 * len(data["layers"]) + 2
+    for position in (0, last - 1, last):
+        walk_to(browser, position)
+        labels = browser.execute_script(
+            "return [...document.querySelectorAll('#drawing .on-line')].map(x => [x.dataset.of, "
+            "x.textContent])"
+        )
+        what = {0: "weight", last - 1: "weight_gradient", last: "weight_after"}[position]
+        for place, text in labels:
+            k, n, m = map(int, place[1:].split("."))
+            value = data["layers"][k - 1][what][shown[k - 1][n]][shown[k][m]]
+            said = re.split(" = | → ", text)[-1]
+            assert float(said) == pytest.approx(value, rel=6e-4), text
+        assert not browser.execute_script(COLLISIONS)
+        if name in ("car", "small") and width == 1280:
+            assert len(labels) == sum(len(a) * len(b) for a, b in pairwise(shown))
+
+
+# Every label against every circle, line and other label, as they are drawn.
+COLLISIONS = """
+const inside = (box, x, y) => x > box.left && x < box.right && y > box.top && y < box.bottom;
+const found = [], labels = [...document.querySelectorAll('#drawing .on-line')];
+const boxes = labels.map((x) => x.getBoundingClientRect());
+boxes.forEach((box, n) => {
+  for (const line of document.querySelectorAll('#drawing .weight .line')) {
+    const matrix = line.getScreenCTM(), length = line.getTotalLength();
+    for (let t = 0; t <= length; t += 1) {
+      const p = line.getPointAtLength(t).matrixTransform(matrix);
+      if (inside(box, p.x, p.y)) { found.push([labels[n].textContent, 'line']); break; }
+    }
+  }
+  for (const circle of document.querySelectorAll('#drawing circle')) {
+    const c = circle.getBoundingClientRect(), r = c.width / 2;
+    const x = Math.max(box.left, Math.min(c.left + r, box.right));
+    const y = Math.max(box.top, Math.min(c.top + r, box.bottom));
+    const away = Math.hypot(x - c.left - r, y - c.top - r);
+    if (away < r) found.push([labels[n].textContent, 'circle']);
+  }
+  boxes.forEach((other, m) => {
+    if (m < n && box.left < other.right && other.left < box.right && box.top < other.bottom
+      && other.top < box.bottom) found.push([labels[n].textContent, labels[m].textContent]);
+  });
+});
+return found;
+"""
 
 
 def test_buttons_play_their_steps_where_motion_is_welcome(opened, browser):

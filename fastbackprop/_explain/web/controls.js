@@ -1,8 +1,15 @@
 // What can be pressed, and what it moves.
 function choose(what) {
-  chosen = what; draw(); detail();
+  chosen = what; walked = null; clearTimeout(walkPath.timer); draw(); detail(); keep();
   // Its button is gone.
   if (document.activeElement === document.body) $("head").focus({ preventScroll: true });
+  if (innerWidth <= 860) $("chosen").scrollIntoView({ block: "nearest",
+    behavior: calm() ? "auto" : "smooth" });
+}
+function letGo() {                            // Esc
+  stop(); halt(); chosen = walked = null;
+  $("head").textContent = "Choose a neuron or a weight"; $("detail").replaceChildren();
+  draw(); keep();
 }
 function show() {
   $("walk").value = walk;
@@ -12,15 +19,23 @@ function show() {
   $("walk").setAttribute("aria-valuetext", `${now}, ${walk} of ${last}`);
   if (D.steps.length > 1)
     $("when").replaceChildren(`step ${step().index}, C = `, number(step().cost, "cost"));
-  draw(); tell();
+  draw(); tell(); errorPicture(); keep();
 }
-function go(p) { walk = Math.min(Math.max(p, 0), last); show(); }
-function stop() { clearInterval(playing); playing = null; }
-function play(first, end) {
+function go(p, duration = 900) { walk = Math.min(Math.max(p, 0), last); show(); travel(duration); }
+function stop() {
+  clearInterval(playing); playing = null;
+  $("play").setAttribute("aria-pressed", "false"); $("play").textContent = "play";
+}
+function play(first, end, pace = 900) {
   stop();
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return go(end);
-  go(first);
-  playing = setInterval(() => { if (walk >= end) stop(); else go(walk + 1); }, 700);
+  if (calm()) return go(end);
+  go(first, pace * .8);
+  if (first >= end) return;
+  $("play").setAttribute("aria-pressed", "true"); $("play").textContent = "pause";
+  playing = setInterval(() => {
+    if (walk < end) go(walk + 1, pace * .8);
+    if (walk >= end) stop();
+  }, pace);
 }
 const phases = {
   predict: [0, L], compare: [L + 1, L + 1], blame: [L + 2, 2 * L + 1], correct: [last, last],
@@ -30,12 +45,19 @@ for (const [name, range] of Object.entries(phases))
 $("walk").max = last;
 $("walk").addEventListener("input", (e) => { stop(); go(Number(e.target.value)); });
 $("lines").addEventListener("change", draw);
-function moved() { worst(); show(); detail(); }
+function moved() { worst(); show(); if (!knobOf.held) detail(); pictures(); training(); }
+function changed() {                          // the numbers are others now
+  $("played").hidden = !P;
+  document.body.classList.toggle("is-played", !!P);
+  moved(); knobs();
+}
 $("time").max = D.steps.length - 1;
 $("time").addEventListener("input", (e) => {
-  stop(); time = Number(e.target.value); samples(); moved();
+  stop(); halt(); P = null; time = Number(e.target.value); samples(); changed();
 });
-$("sample").addEventListener("change", (e) => { sample = Number(e.target.value); moved(); });
+$("sample").addEventListener("change", (e) => {
+  sample = Number(e.target.value); if (P) P.step = playedStep(P); moved();
+});
 function samples() {
   const { samples: rows, costs } = step();
   $("sample").replaceChildren(
@@ -43,15 +65,3 @@ function samples() {
   sample = Math.min(sample, step().samples.length - 1);
   $("sample").value = sample;
 }
-document.addEventListener("keydown", (e) => {
-  if (/SELECT|INPUT/.test(e.target.tagName) || e.ctrlKey || e.metaKey || e.altKey) return;
-  if ("1234".includes(e.key)) $(Object.keys(phases)[Number(e.key) - 1]).click();
-  else if (e.key === "ArrowRight") { stop(); go(walk + 1); }
-  else if (e.key === "ArrowLeft") { stop(); go(walk - 1); }
-});
-$("title").textContent = D.title;
-$("folded").textContent = D.note;
-$("sample-label").hidden = D.n_samples === 1;
-$("time-label").style.display = D.steps.length > 1 ? "" : "none";
-samples(); moved();
-addEventListener("resize", draw);

@@ -1,5 +1,4 @@
 // The network as a picture whose neurons and weights can be pressed.
-const RADIUS = 26;                            // of a neuron's circle
 function element(name, attributes, parent) {
   const e = document.createElementNS(SVG, name);
   for (const [k, v] of Object.entries(attributes)) e.setAttribute(k, v);
@@ -17,91 +16,97 @@ function draw() {
   const box = $("drawing");
   const focused = document.activeElement && document.activeElement.dataset
     ? document.activeElement.dataset.id : null;
-  const places = placesIn(box.clientWidth), { width, height } = places;
+  const places = placesIn(box.clientWidth), { width, height } = places, path = shownPath();
   const svg = element("svg", { width, height, viewBox: `0 0 ${width} ${height}`,
     role: "group", "aria-label": "network" });
-  const labels = [];
-  for (let k = 1; k <= L; k++) labels.push(...drawWeights(svg, k, places));
-  for (const [x, y, text] of labels)          // above all lines, below all neurons
-    element("text", { x, y, class: "on-line" }, svg).textContent = text;
+  const lines = [];
+  for (let k = 1; k <= L; k++) lines.push(drawWeights(svg, k, places, path));
   for (let k = 0; k <= L; k++) {
-    D.shown[k].forEach((_, i) => drawNeuron(svg, k, i, places));
+    D.shown[k].forEach((_, i) => drawNeuron(svg, k, i, places, path));
     if (hidden(k)) {
-      const x = Math.min(Math.max(places.X(k), 42), width - 42);
+      const x = Math.min(Math.max(places.X(k), 52), width - 52);
       element("text", { x, y: height - 6, class: "more" }, svg).textContent = more(hidden(k));
     }
   }
+  for (let k = 1; k <= L; k++) drawLabels(svg, k, places, path, lines[k - 1]);
+  if (places.side) drawTargets(svg, places);
   box.replaceChildren(svg);
   const again = focused && svg.querySelector(`[data-id="${focused}"]`);
   if (again) again.focus({ preventScroll: true });
 }
-function placesIn(room) {                     // where neuron i of layer k is drawn
-  const rows = Math.max(...D.shown.map((x) => x.length));
-  const gap = Math.max(92, (room - 70) / L);
-  return { gap, width: 70 + gap * L, height: rows * 74 + 50,
-    X: (k) => 35 + gap * k,
-    Y: (k, i) => 32 + (rows - D.shown[k].length) * 37 + i * 74 };
-}
-function directionOfWeights(k) {              // which way numbers go through layer k's weights now
+// Which way numbers go through layer k's weights now: blame of layer k - 1 comes through them.
+function directionOfWeights(k) {
   if (walk <= L) return walk === k ? "forward" : "";
-  return walk > L + 1 && walk < last && backLayer(walk) === k ? "back" : "";
+  return walk > L + 1 && walk < last && backLayer(walk) === k - 1 ? "back" : "";
 }
+const isCorrected = (k) => walk === last || walk > L + 1 && backLayer(walk) === k;
 function directionOfNeurons(k) {
   if (walk <= L) return walk === k ? "forward" : "";
   if (walk === L + 1) return k === L ? "forward" : "";
   return walk < last && backLayer(walk) === k ? "back" : "";
 }
-function drawWeights(svg, k, places) {        // lines; returns the labels that they may have
-  const byBlame = $("lines").value === "blame", values = layer(k);
+function drawWeights(svg, k, places, path) {  // returns the ends of all lines
+  const byBlame = $("lines").value === "blame", values = layer(k), ends = [];
   const W = values[walk === last ? "weight_after" : "weight"];
   const sizes = byBlame ? values.blame : W;
   const largest = Math.max(1e-30, ...sizes.flat().map(Math.abs));
-  const hasRoom = places.gap >= 120
-    && D.shown.slice(1).every((x, n) => x.length * D.shown[n].length <= 9);
-  const labels = [];
   D.shown[k - 1].forEach((_, i) => D.shown[k].forEach((_, j) => {
-    drawWeight(svg, { kind: "weight", k, i, j }, W[i][j], Math.abs(sizes[i][j]) / largest, places);
-    if (hasRoom) labels.push([...labelPlace(k, i, j, places), short(W[i][j])]);
+    ends.push(drawWeight(svg, { kind: "weight", k, i, j }, W[i][j],
+      Math.abs(sizes[i][j]) / largest, places, path));
   }));
-  return labels;
+  return ends;
 }
-function labelPlace(k, i, j, { X, Y, gap }) { // clear of the circles, and apart where lines cross
-  const n = D.shown[k - 1].length, edge = Math.max(.3, 48 / gap);
-  const t = n === 1 ? .5 : edge + (1 - 2 * edge) * i / (n - 1);
-  return [X(k - 1) + gap * t, Y(k - 1, i) + (Y(k, j) - Y(k - 1, i)) * t - 5];
-}
-function drawWeight(svg, what, w, size, { X, Y }) {
-  const { k, i, j } = what, share = short(layer(k).blame[i][j]);
+function drawWeight(svg, what, w, size, places, path) {
+  const { k, i, j } = what, id = `w${k}.${i}.${j}`, onPath = path.findIndex((x) => x.on === id);
   const color = $("lines").value === "blame" ? "blame" : w < 0 ? "minus" : "plus";
+  const fades = path.length && onPath < 0 && !same(chosen, what);
   const g = element("g", {
-    class: `weight ${color} ${directionOfWeights(k)} ${same(chosen, what) ? "chosen" : ""}`,
-    role: "button", tabindex: -1, "data-id": `w${k}.${i}.${j}`, "data-value": String(w),
-    "aria-label": `weight ${nameW(k, i, j)} ${short(w)}, share of the blame ${share}` }, svg);
-  const ends = { x1: X(k - 1) + RADIUS, y1: Y(k - 1, i), x2: X(k) - RADIUS, y2: Y(k, j) };
+    class: `weight ${color} ${directionOfWeights(k)} ${same(chosen, what) ? "chosen" : ""} `
+      + `${onPath >= 0 ? `f${onPath % 6}` : ""} ${fades ? "faded" : ""}`,
+    role: "button", tabindex: -1, "data-id": id, "data-value": String(w),
+    "aria-label": `weight ${nameW(k, i, j)} ${short(w)}, `
+      + `share of the blame ${percent(layer(k).blame[i][j])}` }, svg);
+  const ends = endsOf(k, i, j, places);
   element("line", { class: "line", "stroke-width": .6 + 5 * size,
     "stroke-opacity": .25 + .75 * size, ...ends }, g);
   element("line", { class: "hit", ...ends }, g);
   press(g, what);
+  return ends;
 }
-function drawNeuron(svg, k, i, { X, Y }) {
+function drawNeuron(svg, k, i, { X, Y, radius, font }, path) {
   const isKnown = k <= forwardLayer(walk);
   const isBlamed = k >= 1 && k >= backLayer(walk) && walk > L + 1;
   const [a] = valueA(k, i), delta = k ? layer(k).delta[sample][i] : null;
-  const what = { kind: "neuron", k, i };
-  const label = `${k ? "neuron" : "input"} ${nameA(k, i)}`;
+  const what = { kind: "neuron", k, i }, onPath = path.findIndex((x) => x.on === `n${k}.${i}`);
+  const title = titleOf(k, i), own = k === L ? outputName(i) : nameA(k, i);
+  const name = `${k ? "neuron" : "input"} ${own}${title === own ? "" : ` ${title}`}`;
   const g = element("g", {
-    class: `neuron ${directionOfNeurons(k)} ${same(chosen, what) ? "chosen" : ""}`,
+    class: `neuron ${directionOfNeurons(k)} ${same(chosen, what) ? "chosen" : ""} `
+      + `${onPath >= 0 ? `f${onPath % 6}` : ""}`,
     role: "button", tabindex: 0, "data-id": `n${k}.${i}`,
-    "aria-label": label + (isKnown ? ` = ${short(a)}` : "")
+    "aria-label": name + (isKnown ? ` = ${short(a)}` : "")
       + (isBlamed ? `, delta = ${short(delta)}` : "") }, svg);
   if (isKnown) g.dataset.a = String(a);
   if (isBlamed) g.dataset.delta = String(delta);
-  element("circle", { cx: X(k), cy: Y(k, i), r: RADIUS }, g);
-  const write = (y, text, kind) =>
-    element("text", { x: X(k), y: Y(k, i) + y, ...(kind && { class: kind }) }, g)
+  element("circle", { cx: X(k), cy: Y(k, i), r: radius }, g);
+  const write = (y, text, kind, size = font) =>
+    element("text", { x: X(k), y: Y(k, i) + y, "font-size": size, ...(kind && { class: kind }) }, g)
       .textContent = text;
-  write(isBlamed ? -2 : 4, isKnown ? shorter(a) : "");
-  if (isBlamed) write(11, shorter(delta), "delta");
-  write(RADIUS + 13, k === L ? outputName(i) : nameA(k, i), "name");
+  write(isBlamed ? -font * .15 : font * .35, isKnown ? shorter(a) : "");
+  if (isBlamed) write(font * .95, shorter(delta), "delta");
+  write(radius + 17, title.length > 14 ? `${title.slice(0, 13)}…` : title, "name", 14);
   press(g, what);
+}
+function drawTargets(svg, { X, Y, radius, font }) {   // y beside y_hat, the error as a bar between
+  if (walk <= L || !step().y.length) return;
+  const errors = D.shown[L].map((_, m) => step().y_hat[sample][m] - step().y[sample][m]);
+  const largest = Math.max(1e-30, ...errors.map(Math.abs)), x = X(L) + radius + 10;
+  errors.forEach((e, m) => {
+    const y = Y(L, m), width = 70 * Math.abs(e) / largest;
+    element("rect", { x, y: y + 4, width, height: 8, class: "error" }, svg);
+    element("text", { x, y: y - 4, class: "target", "font-size": Math.min(font, 18) }, svg)
+      .textContent = `y = ${shorter(step().y[sample][m])}`;
+    element("text", { x, y: y + 28, class: "target delta", "font-size": 14 }, svg)
+      .textContent = `${e < 0 ? "" : "+"}${shorter(e)}`;
+  });
 }

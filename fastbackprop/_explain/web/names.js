@@ -23,3 +23,6 @@ const hidden = (k) => D.widths[k] - D.shown[k].length;
 const more = (n) => `and ${n.toLocaleString("en")} more`;
 const outputName = (m) => indexed("y_hat", D.widths[L], real(L, m));
 const valueD = (m) => [step().d_y_hat[sample][m], `d_y_hat/${S()}/${real(L, m)}`];
+const inputTitle = (i) => D.inputNames ? D.inputNames[i] : nameA(0, i);       // for eyes
+const outputTitle = (m) => D.outputNames ? D.outputNames[m] : outputName(m);
+const titleOf = (k, i) => k === 0 ? inputTitle(i) : k === L ? outputTitle(i) : nameA(k, i);

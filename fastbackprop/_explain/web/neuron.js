@@ -1,14 +1,14 @@
 // What stands beside the network: a chosen neuron, and the weights most to blame.
 function correction(box, name, of, what, ...place) {            // before, the step, after
-  const parts = D.plain
-    ? [" - ", [D.learning_rate, "learning_rate"], " * ", of(what + "_gradient", ...place)]
+  const parts = isPlain()
+    ? [" - ", [learningRate(), "learning_rate"], " * ", of(what + "_gradient", ...place)]
     : [" + ", of(what + "_step", ...place)];
   line(box, `${name}: `, of(what, ...place), ...parts, " = ", of(what + "_after", ...place));
 }
 function term(list, what, ...parts) {
   const b = list.appendChild(document.createElement("li"))
     .appendChild(document.createElement("button"));
-  for (const x of parts) b.append(Array.isArray(x) ? number(...x) : x);
+  b.append(...written(parts));
   b.addEventListener("click", () => choose(what));
 }
 function detail() {
@@ -18,19 +18,27 @@ function detail() {
   (chosen.kind === "neuron" ? neuron : weight)(box, chosen);
 }
 function neuron(box, { k, i }) {
-  $("head").textContent = (k ? "neuron " : "input ") + nameA(k, i);
+  const title = titleOf(k, i), own = nameA(k, i);
+  $("head").textContent = (k ? `neuron ${own}, layer ${k}` : `input ${own}`)
+    + (title === own || k === L && !D.outputNames ? "" : `: ${title}`);
   if (k === 0) {
-    line(box, `${nameA(0, i)} = `, valueA(0, i));
-    line(box, `dC/d${nameA(0, i)} = `, [step().d_x[sample][i], `d_x/${S()}/${real(0, i)}`]);
+    line(box, `${own} = `, valueA(0, i));
+    line(box, `dC/d${own} = `, [step().d_x[sample][i], `d_x/${S()}/${real(0, i)}`]);
+    knobOf(box, own, valueA(0, i)[0], (P) =>
+      [P.batch.x, S() * D.widths[0] + real(0, i)]);
     return;
   }
   sumOf(box, k, i);
-  const act = D.activations[k - 1];
+  const act = actOf(k);
   const formula = act === "identity" ? nameZ(k, i) : `${act}(${nameZ(k, i)})`;
   line(box, `${nameA(k, i)} = ${formula} = `, valueOf("a", k, i));
   if (layer(k).derivative) line(box, `${act}'(${nameZ(k, i)}) = `, valueOf("derivative", k, i));
   line(box, `${nameDelta(k, i)} = dC/d${nameZ(k, i)} = `, valueOf("delta", k, i));
-  if (k === L) box.appendChild(document.createElement("p")).append(...outputs(i));
+  if (k === L) {
+    line(box, ...outputs(i));
+    if (step().y.length) knobOf(box, indexed("y", D.widths[L], real(L, i)), step().y[sample][i],
+      (P) => [P.batch.y, S() * D.widths[L] + real(L, i)]);
+  }
   if (layer(k).bias) bias(box, k, i);
 }
 function sumOf(box, k, i) {                   // z of a neuron, the largest terms first
@@ -51,24 +59,25 @@ function bias(box, k, i) {
     ? `dC/d${nameB(k, i)}, over all ${D.n_samples} samples = `
     : `dC/d${nameB(k, i)} = 1 * ${nameDelta(k, i)} = `, biasOf("bias_gradient", k, i));
   line(box, `share of all blame of ${nameB(k, i)}: `,
-    [layer(k).bias_blame[i], `blame/biases/${k - 1}/${real(k, i)}`]);
+    share(layer(k).bias_blame[i], `blame/biases/${k - 1}/${real(k, i)}`));
   correction(box, nameB(k, i), biasOf, "bias", k, i);
+  knobOf(box, nameB(k, i), layer(k).bias[i], (P) => [P.net.biases[k - 1], real(k, i)]);
 }
 function worst() {
   const list = $("worst");
   list.replaceChildren();
-  for (const { share, k, i, j } of step().worst) {   // of all, also those that are folded away
+  for (const { share: part, k, i, j } of step().worst) {   // of all, also those folded away
     const isBias = i === null, from = isBias ? null : D.shown[k - 1].indexOf(i);
     const to = D.shown[k].indexOf(j);
     const name = isBias ? indexed("b" + k, D.widths[k], j)
       : D.widths[k] * D.widths[k - 1] === 1 ? "w" + k : `w${k}[${i}, ${j}]`;
-    const value = [share,
-      isBias ? `blame/biases/${k - 1}/${j}` : `blame/weights/${k - 1}/${i}/${j}`];
+    const value = share(part,
+      isBias ? `blame/biases/${k - 1}/${j}` : `blame/weights/${k - 1}/${i}/${j}`);
     const what = isBias ? { kind: "neuron", k, i: to } : { kind: "weight", k, i: from, j: to };
     if (to >= 0 && from !== -1) term(list, what, `${name}  share `, value);
     else {
       list.appendChild(document.createElement("li"))
-        .append(`${name}  share `, number(...value));
+        .append(`${name}  share `, value);
     }
   }
 }

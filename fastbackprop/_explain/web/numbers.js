@@ -9,15 +9,25 @@ const shorter = (x) => {                      // inside a circle
   const t = short(x);
   return t.length <= 6 ? t : short(Number(x.toPrecision(2)));
 };
-function number(x, key) {
+const percent = (x) => x === null ? "not finite" : `${short(Number((100 * x).toPrecision(3)))} %`;
+function number(x, key, write = short) {      // what the reader made is no number of the library's
   const e = document.createElement("data");
-  e.value = String(x); e.title = String(x); e.textContent = short(x);
-  if (key) e.dataset.key = key;
+  e.value = String(x); e.title = String(x); e.textContent = write(x);
+  if (key && !P) e.dataset.key = key;
   return e;
 }
-function line(parent, ...parts) {             // strings and [value, key]
+const share = (x, key) => number(x, key, percent);
+function line(parent, ...parts) {             // strings, elements, and [value, key]
   const e = parent.appendChild(document.createElement("p"));
   e.className = "formula";
-  for (const x of parts) e.append(Array.isArray(x) ? number(...x) : x);
+  e.append(...written(parts));
+  return e;
+}
+const written = (parts) => parts.flatMap((x) =>
+  Array.isArray(x) ? [number(...x)] : typeof x === "string" ? explained(x) : [x]);
+function colored(n, content) {                // a factor, in the colour that it has everywhere
+  const e = document.createElement("span");
+  e.className = `factor f${n % 6}`;
+  e.append(content);
   return e;
 }

@@ -1,0 +1,80 @@
+// Labels of lines, where they touch no line, no circle and no other label; else there is none.
+const overlaps = (p, q) => p.x < q.x + q.w && q.x < p.x + p.w && p.y < q.y + q.h && q.y < p.y + p.h;
+function meets(box, { x1, y1, x2, y2 }) {     // whether a line goes through a box (Liang, Barsky)
+  let from = 0, to = 1;
+  for (const [p, q] of [[x1 - x2, x1 - box.x], [x2 - x1, box.x + box.w - x1],
+    [y1 - y2, y1 - box.y], [y2 - y1, box.y + box.h - y1]]) {
+    if (p === 0 && q < 0) return false;
+    if (p < 0) from = Math.max(from, q / p);
+    if (p > 0) to = Math.min(to, q / p);
+  }
+  return from < to;
+}
+function endsOf(k, i, j, { X, Y, radius }) {  // from circle to circle
+  const [x1, y1, x2, y2] = [X(k - 1), Y(k - 1, i), X(k), Y(k, j)];
+  const length = Math.hypot(x2 - x1, y2 - y1), [u, v] = [(x2 - x1) / length, (y2 - y1) / length];
+  return { x1: x1 + radius * u, y1: y1 + radius * v, x2: x2 - radius * u, y2: y2 - radius * v };
+}
+function boxesOf(k, places) {                 // of the circles at both ends, with their names
+  return [k - 1, k].flatMap((h) => D.shown[h].map((_, i) => ({
+    x: places.X(h) - places.radius - 3, y: places.Y(h, i) - places.radius - 3,
+    w: 2 * places.radius + 6, h: 2 * places.radius + 26 })));
+}
+function placeLabel(ends, text, lines, taken, size) {
+  const w = text.length * size * .56 + 6, h = size + 4;
+  const dx = ends.x2 - ends.x1, dy = ends.y2 - ends.y1, length = Math.hypot(dx, dy);
+  const [u, v] = [-dy / length, dx / length];
+  const away = Math.abs(u) * w / 2 + Math.abs(v) * h / 2 + 4;
+  // On a single line there is room above the circles, too.
+  const distances = lines.length === 1 ? [-1, 1, -4, 4] : [-1, 1];
+  for (const t of [.5, .35, .65, .25, .75, .15, .85, .42, .58, .3, .7, .2, .8])
+    for (const side of distances) {
+      const x = ends.x1 + t * dx + side * u * away, y = ends.y1 + t * dy + side * v * away;
+      const box = { x: x - w / 2, y: y - h / 2, w, h };
+      if (!taken.some((other) => overlaps(box, other)) && !lines.some((l) => meets(box, l)))
+        return { x, y: y + size * .35, box };
+    }
+  return null;
+}
+// What the labels of a layer say, those first that must be seen: [{id, i, j, parts}].
+function labelsOf(k, path) {
+  const labels = [];
+  D.shown[k - 1].forEach((_, i) => D.shown[k].forEach((_, j) => {
+    const id = `w${k}.${i}.${j}`, onPath = path.findIndex((x) => x.on === id);
+    labels.push({ id, i, j, onPath, ...saidOf(k, i, j) });
+  }));
+  const weight = (x) => (x.onPath >= 0 ? 1e9 : 0) + (same(chosen, { kind: "weight", k, ...x }) ? 1e10
+    : 0) + x.size;
+  return labels.sort((a, b) => weight(b) - weight(a));
+}
+function saidOf(k, i, j) {                    // the weight; its blame, once it is there; its step
+  const { weight: W, weight_gradient: G, weight_after: V } = layer(k);
+  const size = Math.abs(W[i][j]);
+  if (walk === last) return { size, text: isChain ? `${short(W[i][j])} → ${short(V[i][j])}`
+    : short(V[i][j]), value: V[i][j], kind: "stepped" };
+  if (walk > L + 1 && backLayer(walk) <= k) {
+    if (!isChain) return { size: Math.abs(G[i][j]), text: short(G[i][j]), kind: "blamed" };
+    const path = essential(pathOf({ k, i, j }));
+    const numbers = path.map((x) => short(x.value[0]));
+    return { size, text: `${numbers.join(" × ")} = ${short(G[i][j])}`, kind: "blamed",
+      factors: path, result: short(G[i][j]) };
+  }
+  return { size, text: isChain ? `${nameW(k, i, j)} = ${short(W[i][j])}` : short(W[i][j]) };
+}
+function drawLabels(svg, k, places, path, lines) {
+  const taken = boxesOf(k, places), size = Math.min(places.font, isChain ? 17 : 14);
+  for (const label of labelsOf(k, path)) {
+    const ends = endsOf(k, label.i, label.j, places);
+    const place = placeLabel(ends, label.text, lines, taken, size);
+    if (!place) continue;
+    taken.push(place.box);
+    const e = element("text", { x: place.x, y: place.y, "font-size": size, "data-of": label.id,
+      class: `on-line ${label.kind ?? ""} ${label.onPath >= 0 ? `f${label.onPath % 6}` : ""}` }, svg);
+    if (label.factors) label.factors.forEach((x, n) => {
+      if (n) element("tspan", {}, e).textContent = " × ";
+      element("tspan", { class: `f${x.n % 6}` }, e).textContent = short(x.value[0]);
+    });
+    if (label.factors) element("tspan", {}, e).textContent = ` = ${label.result}`;
+    else e.textContent = label.text;
+  }
+}
