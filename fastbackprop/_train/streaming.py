@@ -136,10 +136,10 @@ def fit_stream(trainer: Any, plan: StreamPlan) -> History:
     best = BestWeights(parameters, optimizer_state.buffer)
     n_rows = plan.epochs * (plan.n_rows or 0)
     state = TrainingState(parameters, optimizer_state, best, plan.epochs, n_rows)
-    # Of a fit around this one; a checkpoint has no plan of batches, which can't be stored.
+    # Of a fit that this one is inside of. There is no plan for checkpoints to go on with.
     outer, stops = (trainer._plan, trainer._state), trainer.stop_training
     trainer._plan, trainer._state, trainer.stop_training = None, state, False
-    trainer.history = state.history
+    trainer.history, trainer._pending = state.history, None
     try:
         run_then(partial(_run, trainer, plan, state), callbacks.settle)
     except KeyboardInterrupt as error:

@@ -119,9 +119,7 @@ def test_functions_get_y_and_y_hat_in_one_shape_where_there_is_one_output():
 def test_functions_of_scikit_learn_work_as_they_are():
     metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn isn't installed")
     trainer = regression()
-    history = trainer.fit(
-        X, REAL, metrics=[metrics.r2_score, metrics.mean_absolute_error, "r2"]
-    )
+    history = trainer.fit(X, REAL, metrics=[metrics.r2_score, metrics.mean_absolute_error, "r2"])
     assert history.r2_score == pytest.approx(history.r2, rel=1e-5)
     assert history.mean_absolute_error[0] > 0
 
