@@ -32,6 +32,7 @@ ACTIVATIONS = "predict/activations.pxi"
 SQUARED, ENTROPY = "compare/squared_error.pxi", "compare/cross_entropy.pxi"
 BINARY, FOCAL = "compare/binary_cross_entropy.pxi", "compare/focal_cross_entropy.pxi"
 ROBUST, HINGE, GAUSSIAN = "compare/robust.pxi", "compare/hinge.pxi", "compare/gaussian_nll.pxi"
+NORMS, GAMMA = "blame/norms.pxi", "correct/norms.pxi"
 BACKWARD, GRADIENT = "blame/backward.pxi", "correct/gradient.pxi"
 SINGLE, FIRST, SECOND = "run/single.pxi", "run/derivatives.pxi", "run/hessian.pxi"
 PLANTS = [
@@ -97,6 +98,18 @@ PLANTS = [
      "    finish_gradient(rows, vectors, layer, c, sums, i", CHECK),
     ("dC/db", GRADIENT, "v_add(sums[v], v_load(delta + v * LANES))",
      "v_fma({p}, v_load(delta + v * LANES), sums[v])", CHECK),
+    ("dC/dx through LayerNorm", NORMS, "v_sub(g, mean_g)), scale)",
+     "v_sub(g, mean_g)), v_mul(scale, {p}))", CHECK),
+    ("LayerNorm's mean", NORMS, "mean_g = v_set1(", "mean_g = v_set1({r} * ", CHECK),
+    ("LayerNorm's dot product", NORMS, "mean_dot = v_set1(", "mean_dot = v_set1({r} * ", CHECK),
+    ("BatchNorm's mean", NORMS, "v_sub(v_load(d + i * layer.row + j), mean_d)",
+     "v_sub(v_load(d + i * layer.row + j), v_mul(mean_d, {p}))", CHECK),
+    ("BatchNorm's dot product", NORMS, "mean, scale), mean_dot, g)",
+     "mean, scale), v_mul(mean_dot, {p}), g)", CHECK),
+    ("LayerNorm's dC/dgamma", GAMMA, "dots[0] = v_fma(d,",
+     "dots[0] = v_fma(v_mul(d, {p}),", CHECK),
+    ("through Dropout", BACKWARD, "v_mul(v_load(d + j * LANES), v_load(mask",
+     "v_mul(v_mul({p}, v_load(d + j * LANES)), v_load(mask", CHECK),
     ("one sample: dC/da through W", SINGLE, "v_fma(d, v_load(w + k * LANES)",
      "v_fma(v_mul(d, {p}), v_load(w + k * LANES)", BITS),
     ("one sample: dC/dW", SINGLE, "v_fma(v_set1(left[i]), right", "v_fma(v_mul(v_set1(left[i]), "
@@ -155,6 +168,12 @@ for (hidden, (last, loss, y)), dtype in itertools.product(
     n_out = 2 if loss == "gaussian_nll" else 3
     layers = [fb.Dense(4, 9, hidden), fb.Dense(9, 5, hidden), fb.Dense(5, n_out, last)]
     check = fb.gradient_check(fb.Sequential(layers, seed=1, dtype=dtype), X, y, loss=loss)
+    if not check:
+        sys.exit(str(check).splitlines()[-1])
+for norm, dtype in itertools.product(("batch", "layer"), ("float32", "float64")):
+    model = fb.mlp([4, 9, 5, 3], activation="tanh", output_activation="softmax", dropout=0.2,
+                   normalization=norm, seed=1, dtype=dtype)
+    check = fb.gradient_check(model, X, labels, loss="cross_entropy")
     if not check:
         sys.exit(str(check).splitlines()[-1])
 """

@@ -85,7 +85,8 @@ def _chain(e: Any, k: int, index: tuple[int, ...], s: int) -> list[Line]:
 def _delta(e: Any, k: int, j: int, s: int) -> Line:
     """Return delta with what it is made of, by the chain rule."""
     layer, n_out = e.layers[k], e.layers[k].weight.shape[1]
-    z, delta = name_of(f"z{k + 1}", n_out, j), name_of(f"delta{k + 1}", n_out, j)
+    of_z = f"z{k + 1}" if layer.kind == "Dense" else f"a{k}" if k > 0 else "x"
+    z, delta = name_of(of_z, n_out, j), name_of(f"delta{k + 1}", n_out, j)
     if k == len(e.layers) - 1 and is_saturated(e, s):
         why = f"{e.loss} and {layer.activation} taken together, since y_hat is at its end"
         return (f"  {delta} = dC/d{z}", f"= {number(layer.delta[s, j])}", why)

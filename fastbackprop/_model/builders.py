@@ -103,7 +103,7 @@ def mlp(
 def _rates_of(dropout: Any, n_hidden: int) -> list[float]:
     """Return a rate for each hidden layer."""
     is_sequence = isinstance(dropout, Iterable) and not isinstance(dropout, str)
-    rates = list(dropout) if is_sequence else [dropout] * n_hidden
+    rates: list[Any] = list(dropout) if is_sequence else [dropout] * n_hidden
     if len(rates) != n_hidden:
         raise ValueError(
             f"dropout must be a rate, or one for each of the {n_hidden} hidden layers, got "

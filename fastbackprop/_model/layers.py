@@ -74,7 +74,7 @@ def check_layers(layers: Any) -> list[Layer]:
         )
     for layer, width in zip(layers, _widths(layers), strict=True):
         if not isinstance(layer, Dense):
-            layer._n_in = layer._n_out = width
+            layer._width = width
     return layers
 
 

@@ -91,6 +91,8 @@ class Dense(Layer):
         "_activation",
         "_bias_init",
         "_has_bias",
+        "_n_in",
+        "_n_out",
         "_weight_init",
     }
 
@@ -110,8 +112,8 @@ class Dense(Layer):
     ) -> None:
         super().__init__()
         self._rules = check_rules(learning_rate_factor, l1, max_norm, trainable)
-        self._n_in: int = check_integer("n_in", n_in)
-        self._n_out: int = check_integer("n_out", n_out)
+        self._n_in = check_integer("n_in", n_in)
+        self._n_out = check_integer("n_out", n_out)
         self._activation = as_activation(activation)
         self._has_bias = check_true_false("bias", bias)
         # None once the layer is part of a model, which has the weights then.
@@ -144,6 +146,16 @@ class Dense(Layer):
     def max_norm(self) -> float | None:
         """Largest length of a column of the weights; None for any."""
         return self._rules.max_norm or None
+
+    @property
+    def n_in(self) -> int:
+        """Number of inputs."""
+        return self._n_in
+
+    @property
+    def n_out(self) -> int:
+        """Number of outputs: neurons."""
+        return self._n_out
 
     @property
     def has_bias(self) -> bool:

@@ -23,7 +23,7 @@ class Layer:
     _kind: ClassVar[str]  # of the kernels' OPS
     _has_running: ClassVar[bool] = False
     _internals: ClassVar[frozenset[str]] = frozenset(
-        ["_parameters", "_index", "_n_in", "_n_out", "_rules", "_copied"]
+        ["_parameters", "_index", "_rules", "_width", "_copied"]
     )
     _activation: ActivationFunction = IDENTITY
     _rules: UpdateRules = UpdateRules()
@@ -31,25 +31,23 @@ class Layer:
     def __init__(self) -> None:
         self._parameters: Parameters | None = None
         self._index = 0
-        # None until the neighbours are known.
-        self._n_in: int | None = None
-        self._n_out: int | None = None
+        self._width: int | None = None  # of a kind without widths of its own, once it is known
         # Of a copy that isn't part of a model yet: weight, bias and running statistics.
         self._copied: tuple[np.ndarray | None, ...] | None = None
 
     @property
     def n_in(self) -> int:
         """Number of inputs."""
-        if self._n_in is None:
+        if self._width is None:
             raise RuntimeError(
                 "A layer must be part of a Sequential to have a width, got a layer on its own."
             )
-        return self._n_in
+        return self._width
 
     @property
     def n_out(self) -> int:
         """Number of outputs: neurons."""
-        return self.n_in if self._n_out is None else self._n_out
+        return self.n_in
 
     @property
     def activation(self) -> str:

@@ -1,12 +1,17 @@
 """Activation, Dropout, LayerNorm and BatchNorm as layers of a model."""
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from masks import mask, philox
-from privates import mask_seed_of, n_forwards_of, store_of
+from privates import FOR_SCRIPTS, mask_seed_of, n_forwards_of, store_of
+from reference import VARIANTS, kernels
 
 import fastbackprop as fb
 
@@ -474,3 +479,37 @@ def test_a_bad_argument_is_named(case):
     with pytest.raises((ValueError, TypeError, RuntimeError), match=message) as caught:
         call()
     assert str(caught.value).count("\n") == 0
+
+
+SCRIPT = (
+    FOR_SCRIPTS
+    + """
+import sys
+import numpy as np
+sys.path.append(sys.argv[1])
+import test_layers
+import fastbackprop as fb
+for net in test_layers.NETS.values():
+    for dtype in ("float32", "float64"):
+        model = net(dtype)
+        trainer = fb.Trainer(model, "cross_entropy", fb.Adam(0.01), batch_size=37, seed=0)
+        trainer.fit(test_layers.X, test_layers.LABELS, epochs=2)
+        sys.stdout.buffer.write(store_of(model).tobytes())
+        sys.stdout.buffer.write(model.jacobian(test_layers.X[:3]).tobytes())
+"""
+)
+
+
+def test_instruction_sets_give_the_same_bits():
+    results = {
+        variant: subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(Path(__file__).parent)],
+            env={**os.environ, "FASTBACKPROP_KERNELS": variant},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for variant in VARIANTS
+        if kernels(variant, "float32").has_fma
+    }
+    assert all(results.values())
+    assert len(set(results.values())) == 1
