@@ -40,12 +40,16 @@ from fastbackprop._model import files, prediction
 from fastbackprop._model.beside import write_beside
 from fastbackprop._model.copies import copy_of
 from fastbackprop._model.files import _digest as digest_of_file
-from fastbackprop._model.files import read_checkpoint_file, write_model_file
+from fastbackprop._model.files import (
+    read_checkpoint_file,
+    read_model_file,
+    write_model_file,
+)
 from fastbackprop._model.flat import flat_of
 from fastbackprop._predict.initializers import normal, uniform
 from fastbackprop._predict.op import OpSpec
 from fastbackprop._train import data as data_of_training
-from fastbackprop._train import loop
+from fastbackprop._train import loop, planning
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.history import History
 from fastbackprop._train.progress import figures_of, show_progress
@@ -109,9 +113,11 @@ __all__ = [
     "optimizer_bytes",
     "padded_rows",
     "parameters_of",
+    "planning",
     "quick_prediction",
     "read_checkpoint_file",
     "read_data",
+    "read_model_file",
     "replace_run",
     "replace_workers",
     "row_length",

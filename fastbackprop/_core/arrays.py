@@ -67,7 +67,9 @@ def as_numeric(what: str, value: Any, must: str = NUMBERS, *, text_advice: str =
 def _as_array(what: str, value: Any, must: str, columns: list[tuple[Any, Any]]) -> np.ndarray:
     """Return what NumPy makes of it, by whichever way it offers."""
     try:
-        if isinstance(value, list | tuple) or hasattr(value, "__array__"):
+        if isinstance(value, list | tuple):
+            return np.asarray(value)
+        if hasattr(value, "__array__"):
             if "bfloat16" in str(getattr(value, "dtype", "")):
                 # NumPy has no such number; float32 holds each of them.
                 value = value.float() if hasattr(value, "float") else value.astype(np.float32)

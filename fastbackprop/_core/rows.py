@@ -226,7 +226,7 @@ class Rows:
     def _converted(
         self, rows: slice | np.ndarray, buffer: np.ndarray | None, origin: tuple[int, ...]
     ) -> np.ndarray:
-        numbers = self.base[rows if self._index is None else self._index[rows]]
+        numbers: Any = self.base[rows if self._index is None else self._index[rows]]
         if self.is_sparse:
             numbers = numbers.toarray()
         return convert(

@@ -122,7 +122,8 @@ def explain_step(
     **shown: Any,
 ) -> Explanation:
     """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""
-    settings, n_forwards = settings_of(model, compare, optimizer), model._parameters.n_forwards
+    settings = settings_of(model, compare, optimizer)
+    n_forwards = model._parameters.n_forwards
     with only_to_look(model):
         y_hat, cost, d = predict_and_compare(model, samples, compare)
         rate, y = optimizer.learning_rate, samples.target_rows(model.n_out)

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from fastbackprop._compare.labels import check_classes
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.validation import check_choice, check_integer, check_real
@@ -145,7 +143,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
 
 
 def model_in_file(
-    path: str | os.PathLike[str], tensors: dict[str, np.ndarray], description: dict[str, Any]
+    path: str | os.PathLike[str], tensors: dict[str, Any], description: dict[str, Any]
 ) -> Sequential:
     """Return the model of what a file holds, or the errors of ``load``."""
     try:

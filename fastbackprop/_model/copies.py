@@ -9,7 +9,7 @@ from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.validation import check_choice, check_integer
-from fastbackprop._model.descriptions import describe
+from fastbackprop._model.descriptions import Description, describe
 from fastbackprop._model.files import write_model_file
 from fastbackprop._model.layers import check_layers, room_for
 from fastbackprop._model.structure import Structure
@@ -44,7 +44,11 @@ class Copies(Structure):
         After every error a file that was there is as it was. While another thread trains the
         model, what is saved are the weights of the end of a step.
         """
-        write_model_file(path, *describe(self, self._copied_values()))
+        write_model_file(path, *self._in_file())
+
+    def _in_file(self) -> Description:
+        """Return what a file has to say of the model."""
+        return describe(self, self._copied_values())
 
     def __getstate__(self) -> dict[str, Any]:
         """The layers, which bring their weights with them, and the user's own attributes."""

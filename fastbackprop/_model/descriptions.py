@@ -59,6 +59,10 @@ def describe(model: Structure, store: np.ndarray) -> Description:
             text["bias"] = layer.has_bias
         layers.append({**text, **layer._rules.unusual()})
     text = {"dtype": model.dtype.name, "layers": layers}
+    if model._classes is not None:
+        text["classes"] = model._classes.as_list()
+    if model._feature_names is not None:
+        text["feature_names"] = model._feature_names
     if any(isinstance(layer, Dropout) for layer in model.layers):
         text["masks"] = {"seed": parameters.seed, "n_forwards": parameters.n_forwards}
     if model._classes is not None:
@@ -81,6 +85,8 @@ def described(
     masks = model.get("masks", {"seed": 0, "n_forwards": 0})
     parameters = room_for(layers, dtype, check_integer("seed", masks["seed"], 0))
     parameters.n_forwards = check_integer("n_forwards", masks["n_forwards"], 0)
+    if parameters.n_forwards >= 2**53:
+        raise ValueError("n_forwards is more than anybody has done")
     for i, layer in enumerate(layers):
         for name, view in _arrays_of(layer, parameters, i, parameters.store).items():
             view[...] = arrays[i][name]

@@ -78,6 +78,7 @@ def write_model_file(
     tensors: dict[str, np.ndarray],
     model: dict[str, Any],
     version: int | None = None,
+    *,
     trainer: dict[str, Any] | None = None,
 ) -> None:
     """Write a model, or a checkpoint, as ``write_beside`` does.

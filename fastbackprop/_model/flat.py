@@ -41,8 +41,8 @@ def set_flat(parameters: Parameters, flat: Any) -> None:
 
 def check_same_shapes(own: Parameters, online: Parameters) -> None:
     """Refuse parameters that don't lie as one's own do."""
-    are_alike = own.places == online.places and own.running_offsets == online.running_offsets
-    if are_alike and own.values.dtype == online.values.dtype:
+    have = [(x.places, x.running_offsets, x.values.dtype) for x in (own, online)]
+    if have[0] == have[1]:
         return
     must, got = (
         f"{[(x.n_in, x.n_out, x.has_bias) for x in parameters.places]} in {parameters.values.dtype}"
@@ -52,7 +52,10 @@ def check_same_shapes(own: Parameters, online: Parameters) -> None:
 
 
 def blended(own: Parameters, online: Parameters, tau: float) -> np.ndarray:
-    """Return (1 - tau) own + tau online, padding and all, which is zeros in both; in scratch."""
+    """Return (1 - tau) own + tau online of the stores, in scratch.
+
+    Their padding is zeros in both.
+    """
     check_weights(online, "online")
     number = own.values.dtype.type
     kept, taken = number(1 - tau), number(tau)

@@ -133,8 +133,8 @@ class Structure:
     def soft_update(self, online: "Structure", tau: float) -> None:
         """Move all parameters a part of the way to those of another model.
 
-        Each becomes (1 - tau) * itself + tau * that of ``online``: a target network of
-        reinforcement learning, or a moving average of the weights.
+        Each becomes (1 - tau) * itself + tau * that of ``online``, and so do the running statistics
+        of batch norms: a target network of reinforcement learning, or a moving average.
 
         Parameters
         ----------
@@ -171,7 +171,7 @@ class Structure:
         self._lock.run(self._blend, online, tau)
 
     def copy_weights_from(self, online: "Structure") -> None:
-        """Take over all parameters of another model.
+        """Take over all parameters of another model, with the running statistics of batch norms.
 
         Parameters
         ----------

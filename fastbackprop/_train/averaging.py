@@ -6,7 +6,7 @@ import numpy as np
 
 from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.buffers import aligned_empty
-from fastbackprop._core.validation import check_integer, check_real
+from fastbackprop._core.validation import check_integer, check_like, check_real
 from fastbackprop._train.callback import Callback
 
 __all__ = ["WeightAveraging"]
@@ -52,11 +52,6 @@ class WeightAveraging(Callback):
     def _begin(self) -> None:
         self._average: np.ndarray | None = None
         self._n_averaged = 0
-
-    @property
-    def average(self) -> np.ndarray | None:
-        """The average, laid out as the model's weights; None before it has begun and at the end."""
-        return self._average
 
     def on_fit_begin(self, trainer: Any) -> None:
         """Begin anew: see Callback.
@@ -118,9 +113,21 @@ class WeightAveraging(Callback):
         """
         average = state["average"]
         if average is not None:
-            self._average = aligned_empty(average.size, average.dtype)
-            self._average[:] = average
+            room = aligned_empty(average.size, average.dtype)
+            room[:] = average
+            self._average = room
         self._n_averaged = int(state["n_averaged"])
+
+    def _go_on(self, trainer: Any) -> None:
+        if self._average is None:
+            return
+        try:
+            weights = trainer._state.parameters.values
+            check_like("the average of WeightAveraging", self._average, weights)
+        except ValueError:
+            self._begin()  # or it would be left in the model
+            raise
+        trainer._state.average = self._average
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: no weights of a model that is elsewhere."""

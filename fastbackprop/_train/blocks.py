@@ -169,9 +169,9 @@ def taken(pieces: list[tuple[Group, np.ndarray]]) -> Group:
         weights = None if group.weights is None else group.weights[index]
         return Group(group.X[index], group.y[index], weights)
     parts = [taken([piece]) for piece in pieces]
-    first = parts[0]
+    weights = [x.weights for x in parts if x.weights is not None]
     return Group(
         np.concatenate([x.X for x in parts]),
         np.concatenate([x.y for x in parts]),
-        None if first.weights is None else np.concatenate([x.weights for x in parts]),
+        np.concatenate(weights) if weights else None,
     )

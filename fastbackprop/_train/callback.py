@@ -93,6 +93,9 @@ class Callback:
             What ``state`` has returned.
         """
 
+    def _go_on(self, trainer: Any) -> None:
+        """Complain of a stored state that is none of this model, behind ``set_state``."""
+
     def _check(self, figures: dict[str, bool]) -> None:
         """Complain before training; ``figures`` is all names that a history may have here.
 

@@ -167,7 +167,8 @@ class Callbacks:
             named = [x for x in left if type(x).__name__ == stored["callback"]]
             for callback in named[:1]:
                 left.remove(callback)
-                _set_state(callback, stored["state"], state)
+                _set_state(callback, stored["state"])
+                callback._go_on(self._trainer)
                 unheard += [] if stored["has_heard"] else [callback]
         self._unheard = unheard if state.is_between_epochs and state.epoch else []
         while self._unheard:
@@ -218,7 +219,7 @@ def _can_be_stored(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _set_state(callback: Callback, stored: dict[str, Any], state: Any) -> None:
+def _set_state(callback: Callback, stored: dict[str, Any]) -> None:
     """Let a callback go on from what a checkpoint has of it."""
     try:
         callback.set_state(stored)
@@ -227,8 +228,6 @@ def _set_state(callback: Callback, stored: dict[str, Any], state: Any) -> None:
             f"{type(callback).__name__}.set_state must take what its state() returned, got "
             f"{type(error).__name__}: {error}."
         ) from error
-    if isinstance(callback, WeightAveraging):
-        state.average = callback.average
 
 
 def _overrides(callback: Callback, name: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbackprop._core.buffers import aligned_empty
-from fastbackprop._core.validation import check_integer, check_true_false
+from fastbackprop._core.validation import check_integer, check_like, check_true_false
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.monitor import Monitor
 
@@ -185,6 +185,16 @@ class EarlyStopping(Callback):
             weights = room
         self._best = _Best(float(state["best"]), int(state["best_epoch"]), weights)
         self._n_waited = int(state["n_waited"])
+
+    def _go_on(self, trainer: Any) -> None:
+        room, state = self._best.room, trainer._state
+        if room is None:
+            return
+        try:
+            check_like("the best weights of EarlyStopping", room, state.copy())
+        except ValueError:
+            self._begin()  # or they would be put back
+            raise
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: no weights of a model that is elsewhere."""

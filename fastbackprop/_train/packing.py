@@ -26,16 +26,17 @@ def pack_room(
     tensors: Tensors,
     name: str,
     parameters: Parameters,
-    values: np.ndarray | None,
+    store: np.ndarray | None,
     state: np.ndarray,
 ) -> dict[str, Any]:
-    """Add a store (None: none) and an optimizer's state to the tensors; return what is JSON."""
+    """Add a model's store (None: none) and an optimizer's state to the tensors; return JSON."""
     start = ALIGNMENT // state.itemsize
     planes = state[start:].reshape(-1, parameters.values.size)
-    if values is not None:
-        tensors[f"{name}.parameters"] = flat_of(parameters, values)
-        if parameters.running.size:
-            tensors[f"{name}.running"] = _running(parameters, values)
+    if store is not None:
+        tensors[f"{name}.parameters"] = flat_of(parameters, store)
+        running = _running(parameters, store)
+        if running:
+            tensors[f"{name}.running"] = np.concatenate([x.reshape(-1) for x in running])
     if planes.any():
         tensors[f"{name}.planes"] = np.stack([flat_of(parameters, plane) for plane in planes])
     return {"header": state[:start].view(np.float64).tolist()}
@@ -72,19 +73,9 @@ def unpacked_generator(packed: dict[str, Any]) -> Any:
     return words.__getstate__()
 
 
-def _running(parameters: Parameters, store: np.ndarray) -> np.ndarray:
-    """Return the running statistics of a store as one vector."""
-    views = [x.reshape(-1) for x in parameters.running_views(store) if x is not None]
-    return np.concatenate(views) if views else np.empty(0, store.dtype)
-
-
-def _set_running(parameters: Parameters, flat: np.ndarray, store: np.ndarray) -> None:
-    """Let the running statistics of a store be those of such a vector."""
-    start = 0
-    for view in parameters.running_views(store):
-        if view is not None:
-            view[...] = flat[start : start + view.size].reshape(view.shape)
-            start += view.size
+def _running(parameters: Parameters, store: np.ndarray) -> list[np.ndarray]:
+    """Return the running statistics in a store, of those layers that have some."""
+    return [x for x in parameters.running_views(store) if x is not None]
 
 
 class Unpacking:
@@ -109,26 +100,30 @@ class Unpacking:
         return array
 
     def room(
-        self, name: str, packed: dict[str, Any], values: np.ndarray | None, state: np.ndarray
+        self, name: str, packed: dict[str, Any], store: np.ndarray | None, state: np.ndarray
     ) -> None:
-        """Fill weights (None: none) and an optimizer's state from what ``pack_room`` returned."""
+        """Fill a store (None: none) and an optimizer's state from what ``pack_room`` returned."""
         start = ALIGNMENT // state.itemsize
         header = np.array([float(x) for x in packed["header"]])
         is_right = (header >= 0) & (header < 2**53)
         if header.shape != (ALIGNMENT // 8,) or not is_right.all():
             raise ValueError(f"the header of {name} must be {ALIGNMENT // 8} numbers")
-        if values is not None:
-            spread(self._parameters, self._take(f"{name}.parameters", (self._n,)), values)
-            running = _running(self._parameters, values)
-            if running.size:
-                flat = self._take(f"{name}.running", running.shape)
-                _set_running(self._parameters, flat, values)
+        if store is not None:
+            spread(self._parameters, self._take(f"{name}.parameters", (self._n,)), store)
+            self._fill_running(name, _running(self._parameters, store))
         planes = state[start:].reshape(-1, self._parameters.values.size)
         if f"{name}.planes" in self.tensors:
             flats = self._take(f"{name}.planes", (len(planes), self._n))
             for plane, flat in zip(planes, flats, strict=True):
                 spread(self._parameters, flat, plane)
         state[:start].view(np.float64)[:] = header
+
+    def _fill_running(self, name: str, running: list[np.ndarray]) -> None:
+        n, first = sum(x.size for x in running), 0
+        flat = self._take(f"{name}.running", (n,)) if n else np.zeros(0)
+        for view in running:
+            view[...] = flat[first : first + view.size].reshape(view.shape)
+            first += view.size
 
     def value(self, packed: Any) -> Any:
         """Return what ``pack_value`` was given."""

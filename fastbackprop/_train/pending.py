@@ -45,7 +45,7 @@ def fingerprints_of(plan: FitPlan) -> dict[str, Any]:
 
 
 def _as_data(samples: Checked) -> TrainingData:
-    return TrainingData(samples.rows.base, samples.targets, None, 1)
+    return TrainingData(samples.rows, samples.targets, None, 1)
 
 
 def _fingerprint(data: TrainingData) -> dict[str, Any]:

@@ -114,7 +114,8 @@ def _passes_of(batches: Any, epochs: int) -> Callable[[], Iterable[Any]]:
     if hasattr(batches, "__iter__") or hasattr(batches, "__getitem__"):
         return lambda: batches
     if callable(batches):
-        return batches
+        passes: Any = batches
+        return passes
     raise TypeError(
         f"batches must be an iterable of batches (X, y), or a function that returns one, got "
         f"{batches!r}."
@@ -135,17 +136,20 @@ def fit_stream(trainer: Any, plan: StreamPlan) -> History:
     best = BestWeights(parameters, optimizer_state.buffer)
     n_rows = plan.epochs * (plan.n_rows or 0)
     state = TrainingState(parameters, optimizer_state, best, plan.epochs, n_rows)
-    outer, stops = trainer._state, trainer.stop_training  # of a fit that this one is inside of
-    trainer.history, trainer._state, trainer.stop_training = state.history, state, False
+    # Of a fit that this one is inside of. There is no plan for checkpoints to go on with.
+    outer, stops = (trainer._plan, trainer._state), trainer.stop_training
+    trainer._plan, trainer._state, trainer.stop_training = None, state, False
+    trainer.history, trainer._pending = state.history, None
     try:
         run_then(partial(_run, trainer, plan, state), callbacks.settle)
     except KeyboardInterrupt as error:
         error.add_note(state.what_is_kept(callbacks.kept))
         raise
     finally:
+        state.is_over = True
         callbacks.end()
-        trainer._state = outer
-        trainer.stop_training = trainer.stop_training if outer is None else stops
+        trainer._plan, trainer._state = outer
+        trainer.stop_training = trainer.stop_training if outer[1] is None else stops
     return state.history
 
 
@@ -158,7 +162,7 @@ def _run(trainer: Any, plan: StreamPlan, state: TrainingState) -> None:
             break
         n_steps = epoch.n_steps
         state.best.note(state.epoch, state.history.loss[-1])
-        plan.callbacks.epoch_end(state.history)
+        state.tell(plan.callbacks.epoch_end, state.history)
 
 
 class _Epoch:
@@ -241,7 +245,7 @@ class _Epoch:
                 total = data.total_of(before.row, sums.row)
                 return quotient(sums.cost - before.cost, total) if total > 0 else 0.0
 
-            return callbacks.advanced(sums.row - before.row, self.n_steps, loss)
+            return state.tell(callbacks.advanced, sums.row - before.row, self.n_steps, loss)
 
         length = None if self._plan.length is None else self._plan.epochs * self._plan.length
         position = Position(

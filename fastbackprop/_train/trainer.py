@@ -31,7 +31,6 @@ from fastbackprop._core.validation import (
 from fastbackprop._correct.clipping import Clipping, check_limit
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import as_optimizer
-from fastbackprop._model.descriptions import describe
 from fastbackprop._model.files import one_line, write_model_file
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.best import BestWeights
@@ -168,7 +167,6 @@ class Trainer:
         self._loop = Loop(model, self._loss, self._optimizer, threads, clipping)
         self._fitting = Fitting(self._loop, generator, check_true_false("diagnose", diagnose))
         self.history = History()
-        model._learn(named)
         self._settings = {
             "batch_size": self._batch_size,
             "n_threads": n_threads,
@@ -176,6 +174,7 @@ class Trainer:
             "clip_value": clip_value,
             "clip_norm": clip_norm,
         }
+        model._learn(named)
 
     @property
     def model(self) -> Sequential:
@@ -619,11 +618,12 @@ class Trainer:
         self._model._lock.run(self._save_checkpoint, path)
 
     def _save_checkpoint(self, path: str | os.PathLike[str]) -> None:
-        tensors, description, version = describe(self._model, self._model._copied_values())
+        described = self._model._in_file()
+        tensors = described.tensors
         packed = pack_trainer(tensors, self._loop, self._fitting, self._settings, self.history)
         if self._plan is not None and self._state is not None and not self._state.is_over:
             packed["fit"] = pack_fit(tensors, self._plan, self._state, self.stop_training)
-        write_model_file(path, tensors, description, version, packed)
+        write_model_file(path, *described, trainer=packed)
 
     @classmethod
     def resume(

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from privates import read_model_file, write_model_file
 
 import fastbackprop as fb
 
@@ -180,6 +181,33 @@ def test_classes_are_kept_by_files_pickles_and_copies(tmp_path):
             assert other.predict_classes(X).tolist() == model.predict_classes(X).tolist()
     with pytest.raises(ValueError, match="read-only"):
         model.classes[0] = "dog"
+
+
+@pytest.mark.parametrize(
+    "learned",
+    [
+        {"classes": ["a", "b"]},
+        {"classes": ["a", "b", "a"]},
+        {"classes": ["a", 1, 2]},
+        {"classes": [1.5, 2, 3]},
+        {"classes": "abc"},
+        {"classes": 7},
+        {"classes": [[1], [2], [3]]},
+        {"classes": {"a": 1, "b": 2}},
+        {"feature_names": ["a", "b"]},
+        {"feature_names": [1, 2, 3, 4]},
+        {"feature_names": "abcd"},
+        {"feature_names": ["a", "a", "b", "c"]},
+    ],
+    ids=repr,
+)
+def test_a_file_with_wrong_names_is_damaged(learned, tmp_path):
+    model, path = classifier().model, tmp_path / "model.safetensors"
+    model.save(path)
+    tensors, description = read_model_file(path)
+    write_model_file(path, tensors, {**description, **learned})
+    with pytest.raises(fb.ModelFileError, match="is damaged: its description and its weights"):
+        fb.load(path)
 
 
 @pytest.mark.parametrize(

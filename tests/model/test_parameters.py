@@ -167,6 +167,28 @@ def test_copied_weights_are_the_same_bits_whatever_was_there():
     assert target.get_parameters().tobytes() == online.get_parameters().tobytes()
 
 
+@pytest.mark.parametrize("tau", [0.25, 1])
+def test_running_statistics_go_along(tau):
+    def make(seed):
+        layers = [fb.Dense(3, 5), fb.BatchNorm(), fb.Activation("tanh"), fb.Dense(5, 1)]
+        model = fb.Sequential(layers, seed=seed)
+        trainer = fb.Trainer(model, "half_squared_error", seed=0)
+        trainer.fit(np.random.default_rng(seed).normal(size=(50, 3)), np.ones(50))
+        return model
+
+    target, online = make(0), make(1)
+    norms = [model.layers[1] for model in (target, online)]
+    before = [(norm.running_mean.copy(), norm.running_variance.copy()) for norm in norms]
+    target.soft_update(online, tau)
+    for now, own, other in zip(
+        (norms[0].running_mean, norms[0].running_variance), *before, strict=True
+    ):
+        expected = own * np.float32(1 - tau) + other * np.float32(tau)
+        assert now.tobytes() == expected.tobytes()
+    with pytest.raises(ValueError, match=r"^online must have layers"):
+        target.soft_update(fb.mlp([3, 5, 5, 1], seed=0), tau)
+
+
 def test_a_subclass_and_other_activations_are_taken():
     class Own(fb.Sequential):
         pass

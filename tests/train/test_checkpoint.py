@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 from checkpoints import everything
-from privates import step_by_step
+from privates import read_checkpoint_file, step_by_step, write_model_file
 
 import fastbackprop as fb
 
@@ -195,6 +195,22 @@ def test_a_state_that_a_callback_does_not_take_is_refused_in_a_sentence(tmp_path
         fit(fb.Trainer.resume(tmp_path / "c"), [Picky()])
 
 
+@pytest.mark.parametrize("kind", ["EarlyStopping", "WeightAveraging"])
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5)])
+def test_stored_weights_of_another_model_are_refused_before_they_are_used(kind, shape, tmp_path):
+    make = {"EarlyStopping": fb.EarlyStopping, "WeightAveraging": fb.WeightAveraging}[kind]
+    killed(tmp_path / "c", 30, [make()])
+    tensors, model, packed = read_checkpoint_file(tmp_path / "c")
+    (name,) = [x for x in tensors if x.startswith("trainer.callbacks.")]
+    tensors[name] = np.ones(shape, np.float32)
+    write_model_file(tmp_path / "c", tensors, model, trainer=packed)
+    trainer = fb.Trainer.resume(tmp_path / "c")
+    before = trainer.model.get_parameters().tobytes()
+    with pytest.raises(ValueError, match=f"of {kind} must be float32 of shape|^{kind}.set_state"):
+        fit(trainer, [make()])
+    assert trainer.model.get_parameters().tobytes() == before
+
+
 def test_it_is_written_every_so_many_epochs(tmp_path, monkeypatch):
     written = []
     save = fb.Trainer.save_checkpoint
@@ -310,3 +326,52 @@ def test_a_nested_fit_of_a_callback_is_none_of_the_checkpoint_s(tmp_path):
     trainer = fb.Trainer.resume(tmp_path / "c")
     fit(trainer, [])
     assert everything(trainer) == everything(whole)
+
+
+def test_labels_and_frames_and_files_mapped_into_memory_go_on(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (200, 6), np.uint8)
+    pixels.tofile(tmp_path / "pixels")
+    X = np.memmap(tmp_path / "pixels", np.uint8, "r", shape=(200, 6))
+    y = np.array(["cat", "dog", "eel"])[rng.integers(0, 3, 200)]
+
+    def make():
+        model = fb.mlp([6, 8, 3], output_activation="softmax", seed=1)
+        weights = {"cat": 2.0, "dog": 1.0, "eel": 0.5}
+        return fb.Trainer(model, "cross_entropy", "adam", seed=2, class_weight=weights)
+
+    def fit(trainer, *callbacks):
+        trainer.fit(X, y, epochs=5, scale=1 / 255, callbacks=callbacks, validation_split=0.2)
+        return everything(trainer)
+
+    whole = fit(make())
+    with pytest.raises(StopError):
+        fit(make(), fb.Checkpoint(tmp_path / "c"), StopAfter(13))
+    trainer = fb.Trainer.resume(tmp_path / "c")
+    assert fit(trainer) == whole
+    assert trainer.model.predict_classes(X[:5] / 255).dtype.kind == "U"
+    trainer = fb.Trainer.resume(tmp_path / "c")
+    with pytest.raises(ValueError, match=r"^X must be the same data as before"):
+        trainer.fit(X, y, epochs=5, scale=1 / 256, validation_split=0.2)
+
+
+def test_fit_batches_leaves_checkpoints_with_nothing_pending(tmp_path):
+    trainer, places = new_trainer(), []
+
+    class Save(fb.Callback):
+        def on_batch_end(self, trainer, step, loss):
+            if step == 11:
+                trainer.save_checkpoint(tmp_path / "step")
+                places.append(trainer.model.get_parameters().tobytes())
+
+    batches = [(X[i : i + 8], Y[i : i + 8]) for i in range(0, 56, 8)]
+    trainer.optimizer.learning_rate = 0.01
+    trainer.fit_batches(batches, epochs=3, callbacks=[Save(), fb.Checkpoint(tmp_path / "c")])
+    again = fb.Trainer.resume(tmp_path / "step")
+    assert again.model.get_parameters().tobytes() == places[0]
+    assert len(again.history) == 1
+    again = fb.Trainer.resume(tmp_path / "c")
+    assert everything(again) == everything(trainer)
+    for x in (trainer, again):
+        x.fit_batches(batches, epochs=2)
+    assert everything(again) == everything(trainer)

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from privates import data_of_training, rows
+from privates import data_of_training, planning, rows
 
 import fastbackprop as fb
 
@@ -197,6 +197,26 @@ def test_a_long_fit_that_is_useless_is_still_found(recwarn):
     model.layers[0].bias[...] = -1e6  # relus that are all dead
     fb.Trainer(model, "cross_entropy", seed=0).fit(PIXELS, LABELS, epochs=11)
     assert "get the same outputs" in str(recwarn.pop(fb.TrainingWarning).message)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32", "sparse"])
+def test_rows_that_are_held_out_are_chosen_and_not_copied(kind, monkeypatch):
+    X = {
+        "uint8": lambda: PIXELS,
+        "float32": lambda: PIXELS.astype(np.float32),
+        "sparse": lambda: pytest.importorskip("scipy.sparse").csr_matrix(PIXELS),
+    }[kind]()
+    figures = []
+    for most in (0, 10**9):
+        monkeypatch.setattr(planning, "COPIED", most)
+        for rows_of_x in (X, PIXELS.astype(np.float32)):
+            trainer = trainer_of()
+            history = trainer.fit(
+                rows_of_x, LABELS, epochs=3, validation_split=0.2, metrics=["top_k", "f1"]
+            )
+            kept = {k: v for k, v in history.to_dict().items() if k != "seconds"}
+            figures.append((kept, trainer.model.get_parameters().tobytes()))
+    assert figures[0] == figures[1] == figures[2] == figures[3]
 
 
 def test_no_copy_of_the_whole_is_made(tmp_path, monkeypatch):

@@ -94,11 +94,12 @@ def test_every_value_of_the_description_may_be_anything(tmp_path, monkeypatch):
     step_by_step(monkeypatch)
     path = tmp_path / "c"
     tensors, model, trainer = checkpoint(path)
+    write_model_file(path, tensors, model, trainer=trainer)
     assert not use(path)
     n = n_refused = 0
     for i, at in enumerate(places(trainer)):
         for new in ODD[i % 3 :: 3]:
-            write_model_file(path, tensors, model, changed(trainer, at, new))
+            write_model_file(path, tensors, model, trainer=changed(trainer, at, new))
             n_refused += use(path)
             n += 1
     assert n > 500
@@ -116,7 +117,7 @@ def test_every_part_of_the_description_may_be_missing(tmp_path, monkeypatch):
             for key in at[:-1]:
                 inner = inner[key]
             del inner[at[-1]]
-            write_model_file(path, tensors, model, without)
+            write_model_file(path, tensors, model, trainer=without)
             use(path)
 
 
@@ -136,9 +137,9 @@ def test_tensors_that_do_not_fit_are_refused(kind, tmp_path, monkeypatch):
             "another dtype": {**tensors, name: array.astype(np.float64)},
             "twice": {**tensors, name + "x": array},
         }
-        write_model_file(path, others[kind], model, trainer)
+        write_model_file(path, others[kind], model, trainer=trainer)
         if kind == "missing" and name.endswith("planes"):
-            assert not use(path)  # as of an optimizer that has done nothing
+            assert not use(path), name  # as of an optimizer that has done nothing
         else:
             assert use(path), name
 

@@ -66,6 +66,9 @@ def by_hand(trainer):
 CALLS = {
     "fit": lambda t, folder: t.fit(X, Y, epochs=2, validation_data=(X, Y)),
     "fit with a bar": lambda t, folder: t.fit(X, Y, epochs=2, progress_bar=True),
+    "fit with checkpoints": lambda t, folder: t.fit(
+        X, Y, epochs=2, callbacks=[fb.Checkpoint(folder / "checkpoint")]
+    ),
     "step": lambda t, folder: t.step(X, Y),
     "evaluate": lambda t, folder: t.evaluate(X, Y),
     "by hand": lambda t, folder: by_hand(t),
@@ -85,7 +88,9 @@ CALLS = {
 def test_ctrl_c_at_any_line_leaves_model_trainer_and_lock_as_promised(call, tmp_path):
     CALLS[call](new_trainer(), tmp_path)  # imports and such
     possible = {state(trainer) for trainer in trainers_after_each_step(call)}
-    n = 0
+    whole, n = new_trainer(), 0
+    whole.fit(X, Y, epochs=2)
+    whole = state(whole)
     with ThreadPoolExecutor(1) as another_thread:
         while True:
             n += 1
@@ -103,6 +108,10 @@ def test_ctrl_c_at_any_line_leaves_model_trainer_and_lock_as_promised(call, tmp_
             assert len({len(values) for values in figures.values()}) <= 1, interrupt.place
             assert state(trainer) in possible, f"half a step after Ctrl-C in {interrupt.place}"
             saved = tmp_path / "model.safetensors"
+            if (tmp_path / "checkpoint").exists():
+                resumed = fb.Trainer.resume(tmp_path / "checkpoint")
+                assert len(resumed.fit(X, Y, epochs=2)) == 2
+                assert state(resumed) == whole, interrupt.place
             if call == "save":
                 assert fb.load(saved).predict(X).shape == (12, 2), interrupt.place
             # What holds for another thread holds for this one too: the lock is free.

@@ -129,6 +129,35 @@ def test_any_fit_goes_on(case, at, tmp_path, monkeypatch):
     assert resumed(tmp_path / "c", **more)[0] == whole
 
 
+LAYERS = {
+    "dropout": [fb.Dropout(0.2), fb.Dense(3, 20, "relu"), fb.Dropout(0.5), fb.Dense(20, 2)],
+    "batch norm": [fb.Dense(3, 9), fb.BatchNorm(), fb.Activation("tanh"), fb.Dense(9, 2)],
+    "layer norm": [fb.Dense(3, 9), fb.LayerNorm(), fb.Activation("relu"), fb.Dense(9, 2)],
+    "frozen": [fb.Dense(3, 9, "tanh", trainable=False), fb.BatchNorm(), fb.Dense(9, 2)],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_any_layers_go_on_with_the_same_bits(kind, dtype, tmp_path, monkeypatch):
+    step_by_step(monkeypatch)
+    whole = None
+    for at in (3, 14, 17, 28):
+        model = fb.Sequential([copy.copy(x) for x in LAYERS[kind]], seed=1, dtype=dtype)
+        trainer = fb.Trainer(model, "half_squared_error", "adam", batch_size=8, seed=2)
+        done = fit_and_save(trainer, tmp_path / "c", at)
+        assert whole in (None, done)
+        whole = done
+        again, other = resumed(tmp_path / "c")
+        assert again == whole
+        assert other.model.predict(X).tobytes() == trainer.model.predict(X).tobytes()
+        # ... and so does the next fit, with the next masks.
+        for x in (trainer, other):
+            x.fit(X, Y, epochs=2)
+        assert everything(other) == everything(trainer)
+        assert other.model.predict(X).tobytes() == trainer.model.predict(X).tobytes()
+
+
 def test_a_fit_after_the_resumed_one_draws_on(tmp_path, monkeypatch):
     step_by_step(monkeypatch)
     trainer = new_trainer()
