@@ -41,7 +41,9 @@ def test_a_model_of_an_earlier_version_predicts_the_same_bits(path):
     with np.load(path.with_suffix(".npz")) as file:
         X, y_hat = file["X"], file["y_hat"]
     assert y_hat.dtype == model.dtype
-    if fb.kernel_info()["fma"]:  # the corpus was written with FMA
+    # The corpus was written with FMA. Since then tanh may differ in its last bit.
+    has_tanh = any(layer.activation == "tanh" for layer in model.layers)
+    if fb.kernel_info()["fma"] and not has_tanh:
         assert model.predict(X).tobytes() == y_hat.tobytes()
     else:
         tolerance = 1e-5 if model.dtype == np.float32 else 1e-13
