@@ -149,7 +149,7 @@ def test_kernel_sources_are_included_from_the_ground_up():
 
 TESTS = Path(__file__).resolve().parent
 # Python's own, and what notebooks call.
-PUBLIC_ENOUGH = {"_exit", "_repr_html_"}
+PUBLIC_ENOUGH = {"_exit", "_repr_html_", "_repr_png_"}
 
 
 def private_names_in(path):
@@ -204,6 +204,9 @@ def documented_things():
                 is_ours = str(getattr(value, "__module__", "")).startswith("fastbackprop")
                 if not member.startswith("_") and callable(value) and is_ours:
                     yield f"fastbackprop.{name}.{member}"
+
+    for name in fb.metrics.__all__:
+        yield f"fastbackprop.metrics.{name}"
 
 
 # Left out: where the summary starts (GL01), extended summaries, see-also sections and

@@ -1,39 +1,14 @@
 """Metrics of predicted classes: one of several, yes or no, or several yes or no at once."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
-from fastbackprop._compare.weights import as_weights
+from fastbackprop._compare.class_outputs import Classes, as_classes
 from fastbackprop._core.arithmetic import in_exact_mode
-from fastbackprop._core.validation import as_numeric, check_integer, check_real
+from fastbackprop._core.validation import check_integer
 
 __all__ = ["accuracy", "balanced_accuracy", "f1", "roc_auc", "top_k"]
-
-# Rows of targets that sum to 1, to the rounding of float32, are one class each.
-SUM_TOLERANCE = 1e-3
-
-
-class _Classes(NamedTuple):
-    """Targets and predictions, either (n,) whole numbers, or (n, k) yes or no."""
-
-    y: np.ndarray
-    y_hat: np.ndarray
-    scores: np.ndarray  # (n,) or (n, k), from which the predictions are
-    weights: np.ndarray
-
-    @property
-    def has_columns(self) -> bool:
-        """Whether a sample has several yes or no."""
-        return self.y.ndim == 2
-
-    @property
-    def columns(self) -> list["_Classes"]:
-        """Each yes or no by itself."""
-        return [
-            _Classes(self.y[:, k], self.y_hat[:, k], self.scores[:, k], self.weights)
-            for k in range(self.y.shape[1])
-        ]
 
 
 @in_exact_mode
@@ -79,7 +54,7 @@ def accuracy(
     >>> fb.metrics.accuracy([0, 1, 1, 1], [0.2, 0.9, 0.8, 0.4])
     0.75
     """
-    classes = _classes("accuracy", y, y_hat, sample_weight, threshold, multilabel)
+    classes = as_classes("accuracy", y, y_hat, sample_weight, threshold, multilabel)
     right = classes.y == classes.y_hat
     if classes.has_columns:
         right = right.mean(axis=1)
@@ -94,8 +69,10 @@ def top_k(y: Any, y_hat: Any, sample_weight: Any = None, *, k: int = 5) -> float
 
     Parameters
     ----------
-    y, y_hat, sample_weight
-        As for ``accuracy``, with an output for each class.
+    y, y_hat : array-like of shape (n,) or (n, n_out)
+        Targets and outputs, as for ``accuracy``; an output for each class.
+    sample_weight : array-like of shape (n,), optional
+        How much each sample counts.
     k : int, default=5
         How many may be wrong before the right one, and one more.
 
@@ -116,7 +93,7 @@ def top_k(y: Any, y_hat: Any, sample_weight: Any = None, *, k: int = 5) -> float
     0.5
     """
     k = check_integer("k", k)
-    classes = _classes("top_k", y, y_hat, sample_weight, 0.5, False)
+    classes = as_classes("top_k", y, y_hat, sample_weight, 0.5, False)
     if classes.has_columns or classes.scores.ndim == 1:
         raise ValueError(f"y_hat of top_k must have an output for each class, got {_got(classes)}.")
     largest = np.argsort(classes.scores, axis=1, kind="stable")[:, ::-1][:, :k]
@@ -137,8 +114,14 @@ def balanced_accuracy(
 
     Parameters
     ----------
-    y, y_hat, sample_weight, threshold, multilabel
-        As for ``accuracy``. Of several yes or no: the mean of theirs.
+    y, y_hat : array-like of shape (n,) or (n, n_out)
+        Targets and outputs, as for ``accuracy``.
+    sample_weight : array-like of shape (n,), optional
+        How much each sample counts.
+    threshold : float, default=0.5
+        Number above which an output says yes.
+    multilabel : bool, optional
+        Whether samples have several yes or no, as for ``accuracy``: then it is the mean of theirs.
 
     Returns
     -------
@@ -156,12 +139,12 @@ def balanced_accuracy(
     >>> fb.metrics.balanced_accuracy([0, 1, 1, 1], [0.2, 0.9, 0.8, 0.4])
     0.8333333333333333
     """
-    classes = _classes("balanced_accuracy", y, y_hat, sample_weight, threshold, multilabel)
+    classes = as_classes("balanced_accuracy", y, y_hat, sample_weight, threshold, multilabel)
     parts = classes.columns if classes.has_columns else [classes]
     return float(np.mean([_balanced(part) for part in parts]))
 
 
-def _balanced(classes: _Classes) -> float:
+def _balanced(classes: Classes) -> float:
     labels, places = np.unique(classes.y, return_inverse=True)
     right = classes.weights * (classes.y == classes.y_hat)
     totals = np.bincount(places, classes.weights, len(labels))
@@ -183,12 +166,18 @@ def f1(
 
     Parameters
     ----------
-    y, y_hat, sample_weight, threshold, multilabel
-        As for ``accuracy``.
+    y, y_hat : array-like of shape (n,) or (n, n_out)
+        Targets and outputs, as for ``accuracy``.
+    sample_weight : array-like of shape (n,), optional
+        How much each sample counts.
     average : None, "binary", "macro", "weighted" or "micro", default=None
         "binary" is that of class 1; "macro" the mean over the classes that are there or predicted,
         "weighted" by their samples; "micro" adds up the counts first. None is "binary" where there
         are two classes, else "macro".
+    threshold : float, default=0.5
+        Number above which an output says yes.
+    multilabel : bool, optional
+        Whether samples have several yes or no, as for ``accuracy``.
 
     Returns
     -------
@@ -206,7 +195,7 @@ def f1(
     >>> fb.metrics.f1([0, 1, 1, 1], [0.2, 0.9, 0.8, 0.4])
     0.8
     """
-    classes = _classes("f1", y, y_hat, sample_weight, threshold, multilabel)
+    classes = as_classes("f1", y, y_hat, sample_weight, threshold, multilabel)
     known = (None, "binary", "macro", "weighted", "micro")
     if average not in known:
         names = ", ".join(map(repr, known))
@@ -230,7 +219,7 @@ def f1(
     return float(scores.mean())
 
 
-def _are_two(classes: _Classes) -> bool:
+def _are_two(classes: Classes) -> bool:
     """Whether there are no classes but 0 and 1."""
     if classes.scores.ndim == 2:
         return classes.scores.shape[1] == 2
@@ -249,8 +238,12 @@ def roc_auc(
 
     Parameters
     ----------
-    y, y_hat, sample_weight, multilabel
-        As for ``accuracy``; two outputs for two classes are taken as that of class 1.
+    y, y_hat : array-like of shape (n,) or (n, n_out)
+        Targets and outputs, as for ``accuracy``; of two outputs for two classes that of class 1.
+    sample_weight : array-like of shape (n,), optional
+        How much each sample counts.
+    multilabel : bool, optional
+        Whether samples have several yes or no, as for ``accuracy``.
 
     Returns
     -------
@@ -268,7 +261,7 @@ def roc_auc(
     >>> fb.metrics.roc_auc([0, 1, 0, 1], [0.2, 0.9, 0.5, 0.4])
     0.75
     """
-    classes = _classes("roc_auc", y, y_hat, sample_weight, 0.5, multilabel)
+    classes = as_classes("roc_auc", y, y_hat, sample_weight, 0.5, multilabel)
     if classes.has_columns:
         pairs = [(part.y, part.scores) for part in classes.columns]
     elif classes.scores.ndim == 1:
@@ -296,76 +289,5 @@ def _area(is_true: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float
     return float((n_true * below).sum() / pairs)
 
 
-def _classes(
-    what: str,
-    y: Any,
-    y_hat: Any,
-    sample_weight: Any,
-    threshold: float,
-    multilabel: bool | None,
-) -> _Classes:
-    """Return classes for what users have, or a complaint."""
-    threshold = check_real("threshold", threshold)
-    y, scores = (_narrow(as_numeric(name, x)) for name, x in (("y", y), ("y_hat", y_hat)))
-    if scores.ndim not in (1, 2) or y.ndim not in (1, 2) or len(y) != len(scores):
-        raise ValueError(
-            f"y of {what} must have a row for each of y_hat {scores.shape}, got {y.shape}."
-        )
-    if len(y) == 0:
-        raise ValueError(f"y of {what} must have at least one sample, got 0.")
-    if y.ndim == 2 and y.shape != scores.shape:
-        raise ValueError(
-            f"y of {what} must be labels (n,) or have y_hat's shape {scores.shape}, got {y.shape}."
-        )
-    dtype = np.dtype(np.float64)
-    weights = np.ones(len(y))
-    if sample_weight is not None:
-        weights = as_weights(sample_weight, len(y), dtype)
-    if scores.ndim == 1:
-        return _of_one_output(what, y, scores, weights, threshold)
-    if multilabel is None:
-        multilabel = y.ndim == 2 and not (np.abs(y.sum(axis=1) - 1) < SUM_TOLERANCE).all()
-    if multilabel and y.ndim == 2:
-        is_yes = y > 0.5
-        y_hat = np.where(np.isnan(scores), ~is_yes, scores > threshold)  # NaN is never right
-        return _Classes(is_yes, y_hat, scores, weights)
-    return _of_outputs(what, y, scores, weights)
-
-
-def _of_one_output(
-    what: str, y: np.ndarray, scores: np.ndarray, weights: np.ndarray, threshold: float
-) -> _Classes:
-    """Return classes for labels, or for outputs above which a threshold says yes."""
-    are_labels = scores.dtype.kind in "iub"
-    y = _labels(what, y) if are_labels or y.dtype.kind in "iub" else (y > 0.5).astype(np.int64)
-    y_hat = scores.astype(np.int64) if are_labels else (scores > threshold).astype(np.int64)
-    return _Classes(y, np.where(np.isnan(scores), -1, y_hat), scores, weights)
-
-
-def _of_outputs(what: str, y: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> _Classes:
-    """Return classes where each has an output, and the largest is predicted."""
-    y = y.argmax(axis=1) if y.ndim == 2 else _labels(what, y)
-    most = scores.shape[1] - 1
-    if y.min() < 0 or y.max() > most:
-        raise ValueError(
-            f"y of {what} must have labels of 0 ... {most}, one for each column of y_hat, got "
-            f"{y.min() if y.min() < 0 else y.max()}."
-        )
-    y_hat = np.where(np.isnan(scores).any(axis=1), -1, scores.argmax(axis=1))
-    return _Classes(y, y_hat, scores, weights)
-
-
-def _narrow(array: np.ndarray) -> np.ndarray:
-    """Return (n,) for (n, 1)."""
-    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-
-
-def _labels(what: str, y: np.ndarray) -> np.ndarray:
-    """Return whole numbers, or a complaint."""
-    if y.dtype.kind not in "iub" and not (y == np.floor(y)).all():
-        raise ValueError(f"y of {what} must be labels, got {y[y != np.floor(y)][0]}.")
-    return y.astype(np.int64)
-
-
-def _got(classes: _Classes) -> str:
+def _got(classes: Classes) -> str:
     return "several yes or no" if classes.has_columns else "one output"

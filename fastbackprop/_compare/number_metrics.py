@@ -52,8 +52,12 @@ def rmse(y: Any, y_hat: Any, sample_weight: Any = None, *, mask_missing: bool = 
 
     Parameters
     ----------
-    y, y_hat, sample_weight, mask_missing
-        As for ``mae``.
+    y, y_hat : array-like of shape (n,) or (n, n_out)
+        What should have been predicted, and what was.
+    sample_weight : array-like of shape (n,), optional
+        How much each sample counts.
+    mask_missing : bool, default=False
+        Whether targets that are NaN are left out, as for ``mae``.
 
     Returns
     -------
@@ -84,8 +88,12 @@ def r2(y: Any, y_hat: Any, sample_weight: Any = None, *, mask_missing: bool = Fa
 
     Parameters
     ----------
-    y, y_hat, sample_weight, mask_missing
-        As for ``mae``.
+    y, y_hat : array-like of shape (n,) or (n, n_out)
+        What should have been predicted, and what was.
+    sample_weight : array-like of shape (n,), optional
+        How much each sample counts.
+    mask_missing : bool, default=False
+        Whether targets that are NaN are left out, as for ``mae``.
 
     Returns
     -------

@@ -32,7 +32,8 @@ class WeightAveraging(Callback):
     -----
     Training goes on with the weights as they are; metrics and validation see the average, also
     where ``EarlyStopping`` keeps the best. It is left in the model however the fit ends, unless
-    training diverged. With ``decay`` each step is a call of the kernels, and one of Python.
+    training diverged. Running statistics are averaged as weights are. With ``decay`` each step is a
+    call of the kernels, and one of Python.
 
     Examples
     --------
@@ -72,7 +73,7 @@ class WeightAveraging(Callback):
 
     def _add(self, trainer: Any, decay: Any) -> None:
         """Take the weights of now into the average, which keeps so much of what it was."""
-        values = trainer._state.parameters.values
+        values = trainer._state.parameters.store
         if self._average is None:
             average = aligned_empty(values.size, values.dtype)
             average[:] = values
@@ -88,7 +89,7 @@ class WeightAveraging(Callback):
     def _settle(self, trainer: Any) -> None:
         if self._average is not None:
             if not trainer._state.has_diverged:
-                np.copyto(trainer._state.parameters.values, self._average)
+                np.copyto(trainer._state.parameters.store, self._average)
             self._average = trainer._state.average = None
 
     def state(self) -> dict[str, Any]:
@@ -121,7 +122,7 @@ class WeightAveraging(Callback):
         if self._average is None:
             return
         try:
-            weights = trainer._state.parameters.values
+            weights = trainer._state.parameters.store
             check_like("the average of WeightAveraging", self._average, weights)
         except ValueError:
             self._begin()  # or it would be left in the model

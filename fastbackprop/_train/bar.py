@@ -1,10 +1,13 @@
-"""tqdm's bar, so that a fork neither warns of it nor hangs in it; imported when one is shown."""
+"""tqdm's bar, on a terminal or in a notebook; imported when one is shown.
+
+It is such that a fork neither warns of it nor hangs in it.
+"""
 
 import os
 import threading
 from typing import Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 from tqdm.std import TqdmDefaultWriteLock  # type: ignore[attr-defined]  # the stubs lack it
 
 __all__ = ["Bar"]
@@ -25,7 +28,7 @@ def _renew_locks() -> None:
     """Begin anew in a forked child: another thread may have held tqdm's lock of threads."""
     held = TqdmDefaultWriteLock.th_lock
     TqdmDefaultWriteLock.th_lock = threading.RLock()
-    drawing: list[Any] = [vars(bar_class).get("_lock") for bar_class in (tqdm, Bar)]
+    drawing: list[Any] = [vars(bar_class).get("_lock") for bar_class in Bar.__mro__]
     for lock in drawing:
         if isinstance(lock, TqdmDefaultWriteLock):
             lock.locks = [TqdmDefaultWriteLock.th_lock if x is held else x for x in lock.locks]

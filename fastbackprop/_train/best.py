@@ -12,7 +12,7 @@ __all__ = ["BestWeights", "put_back"]
 
 
 def put_back(parameters: Parameters, state: np.ndarray, room: np.ndarray) -> None:
-    """Let weights and an optimizer's state be those of a copy.
+    """Let weights, running statistics and an optimizer's state be those of a copy.
 
     In one call of C, which nothing can interrupt: they belong together.
     """

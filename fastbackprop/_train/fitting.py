@@ -80,14 +80,23 @@ class Fitting:
         """Return what an epoch has measured, and what is measured behind it."""
         model, loss, sums = self._loop.model, self._loop.loss, state.sums
         figures = figures_from(model, loss, sums.cost, sums.n_right, plan.data.used_targets)
-        threads = self._loop.n_threads
+        if plan.measured is not None or plan.validation is not None:
+            figures |= self._measured(plan, state)
+        norm = self._loop.gradient_norm()
+        figures |= {} if norm is None else {"gradient_norm": norm}
+        return figures | self._rate(plan, state)
+
+    def _measured(self, plan: FitPlan, state: TrainingState) -> dict[str, float]:
+        """Return what is measured behind an epoch: metrics, and all of the validation data."""
+        model, loss, threads = self._loop.model, self._loop.loss, self._loop.n_threads
+        figures: dict[str, float] = {}
         with validated_weights(state):
             if plan.measured is not None:
                 figures |= measure(model, loss, plan.measured, threads, plan.measures)
             if plan.validation is not None:
                 others = evaluate(model, loss, plan.validation, threads, plan.measures)
                 figures |= {f"validation_{name}": value for name, value in others.items()}
-        return figures | self._rate(plan, state)
+        return figures
 
     def _rate(self, plan: FitPlan, state: TrainingState) -> dict[str, float]:
         """Return the learning rate of the epoch's last step, where it changes by itself."""

@@ -5,10 +5,12 @@ from collections import deque
 from importlib import import_module
 from typing import Any
 
-__all__ = ["History"]
+__all__ = ["OF_STEPS", "History"]
 
 # Those that every fit may have, in the order of the table.
 FIRST = ("loss", "accuracy", "validation_loss", "validation_accuracy", "seconds")
+# Of an epoch's last step.
+OF_STEPS = ("learning_rate", "gradient_norm")
 TITLES = {
     "loss": ("loss", 8, ".4f"),
     "accuracy": ("accuracy", 8, ".4f"),
@@ -36,7 +38,7 @@ class History:
     **figures : list of float
         Metrics of the training samples after the epoch, by name, and those of the validation data
         as "validation_" and the name; ``learning_rate`` of the epoch's last step, where it is a
-        schedule.
+        schedule; ``gradient_norm`` of that step before clipping, where there is a ``clip_norm``.
 
     Examples
     --------
@@ -219,4 +221,4 @@ class History:
 def _title(name: str) -> tuple[str, int, str]:
     """Return title, width and format of a metric's column."""
     title = name.replace("validation_", "val. ")
-    return title, max(8, len(title)), ".4g" if name == "learning_rate" else ".4f"
+    return title, max(8, len(title)), ".4g" if name in OF_STEPS else ".4f"

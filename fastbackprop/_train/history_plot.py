@@ -1,5 +1,7 @@
 """A History as a picture, by matplotlib."""
 
+from functools import partial
+from io import BytesIO
 from typing import Any
 
 __all__ = ["draw"]
@@ -22,7 +24,7 @@ def draw(figures: dict[str, list[float]], n_epochs: int) -> Any:
     names = [name for name in figures if name != "seconds" and not _is_second(name, figures)]
     n_columns = max(1, min(MOST_COLUMNS, len(names)))
     n_rows = max(1, -(-len(names) // n_columns))
-    picture = Figure((WIDTH * n_columns, HEIGHT * n_rows), layout="constrained")
+    picture: Any = Figure((WIDTH * n_columns, HEIGHT * n_rows), layout="constrained")
     for place, name in enumerate(names, start=1):
         axes = picture.add_subplot(n_rows, n_columns, place)
         other = f"validation_{name}"
@@ -31,7 +33,15 @@ def draw(figures: dict[str, list[float]], n_epochs: int) -> Any:
         )
         _draw_curves(axes, name, curves, n_epochs)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    # Notebooks draw figures by themselves only once pyplot was imported.
+    picture._repr_png_ = partial(_as_png, picture)
     return picture
+
+
+def _as_png(picture: Any) -> bytes:
+    file = BytesIO()
+    picture.savefig(file, format="png")
+    return file.getvalue()
 
 
 def _is_second(name: str, figures: dict[str, list[float]]) -> bool:

@@ -1,5 +1,6 @@
 """The loop over batches: many steps to a call of the kernels, and what follows from a wrong one."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from fastbackprop._compare.losses import Loss
 from fastbackprop._compare.own_loss import OwnLoss
 from fastbackprop._compare.samples import Checked
-from fastbackprop._core.arithmetic import quotient
+from fastbackprop._core.arithmetic import exact_mode, quotient
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.threads import run, share_of_work
@@ -126,6 +127,16 @@ class Loop:
             number = state.n_steps + 1
             raise self._divergence(data, wrong, f"step {number}", "of before the step", 1, number)
         return results[-1].cost
+
+    def gradient_norm(self) -> float | None:
+        """Return the norm of the last step's gradient before clipping, where the kernels had it."""
+        scratch = self._clipping.scratch(self.model)
+        if scratch is None or isinstance(self.loss, OwnLoss):
+            return None
+        views = [view for pair in self.model._parameters.views(scratch) for view in pair]
+        with exact_mode():
+            sums = [(view.astype(np.float64) ** 2).sum() for view in views if view is not None]
+        return math.sqrt(sum(sums))
 
     def operations(self, n_rows: int) -> float:
         """Floating-point operations of one training step, and its overhead in the same unit."""

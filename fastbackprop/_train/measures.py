@@ -11,7 +11,7 @@ from fastbackprop._compare.metrics import METRICS
 from fastbackprop._compare.own_loss import OwnLoss
 from fastbackprop._train.history import History
 
-__all__ = ["Measure", "MetricFunction", "as_measures", "measured"]
+__all__ = ["Measure", "MetricFunction", "as_measures", "check_targets", "measured"]
 
 MetricFunction = Callable[[Any, Any], Any]
 
@@ -90,6 +90,21 @@ def _check_fits(name: str, loss: Loss, n_out: int) -> None:
             f"metric 'top_k' must have an output for each class, got {n_out} behind loss "
             f"{loss.name!r}."
         )
+
+
+def check_targets(measures: tuple[Measure, ...], loss: Loss, targets: Targets) -> None:
+    """Refuse metrics of classes where a loss for numbers has other targets than 0 and 1."""
+    if loss.is_classification or isinstance(loss, OwnLoss) or targets.values is None:
+        return
+    for measure in measures:
+        if measure.is_known and METRICS[measure.name].is_of_classes:
+            values = targets.values
+            wrong = values[(values != 0) & (values != 1)]
+            if wrong.size:
+                raise ValueError(
+                    f"metric {measure.name!r} must have targets of 0 and 1 with loss "
+                    f"{loss.name!r}, got {wrong[0]:g}."
+                )
 
 
 def _of_outputs(name: str, loss: Loss, n_out: int) -> Callable[..., float]:

@@ -12,7 +12,7 @@ from fastbackprop._core.validation import check_integer, check_true_false
 from fastbackprop._train.callbacks import Callbacks, as_callbacks
 from fastbackprop._train.data import FitPlan, TrainingData, check_validation
 from fastbackprop._train.log import EpochLog, as_logger
-from fastbackprop._train.measures import Measure, as_measures
+from fastbackprop._train.measures import Measure, as_measures, check_targets
 from fastbackprop._train.progress import ProgressBar, wants_bar
 from fastbackprop._train.split import check_split, split_rows
 
@@ -57,6 +57,7 @@ def plan_fit(
     drop_last = check_true_false("drop_last", drop_last)
     share = check_split(validation_split, validation_data)
     measures = as_measures(metrics, loss, model.n_out)
+    check_targets(measures, loss, targets)
     called = Callbacks(trainer, all_callbacks(callbacks, on_epoch_end, progress_bar, log))
     validation = None
     if validation_data is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastbackprop._core.validation import check_true_false
 from fastbackprop._train.callback import Callback
-from fastbackprop._train.history import History
+from fastbackprop._train.history import OF_STEPS, History
 
 __all__ = ["ProgressBar", "figures_of", "show_progress", "wants_bar"]
 
@@ -47,7 +47,7 @@ def figures_of(history: History) -> str:
 
     Four digits each, so that a loss of 1e25 takes no more room than one of 0.1.
     """
-    left_out = ("seconds", "learning_rate")
+    left_out = ("seconds", *OF_STEPS)
     figures = {name: values for name, values in vars(history).items() if name not in left_out}
     shown = {
         name.replace("validation_", "val. ").replace("val. accuracy", "val. acc."): values[-1]

@@ -86,7 +86,7 @@ class TrainingState:
     history : History
         The figures of the epochs that have ended.
     average : ndarray, optional
-        What stands for the weights in validation, laid out as they are.
+        What stands for weights and running statistics in validation, laid out as they are.
     has_diverged : bool
         Whether a step went wrong.
     kept : int or None
@@ -151,15 +151,15 @@ class TrainingState:
 
     @property
     def weights(self) -> np.ndarray:
-        """What validation sees: the average, or the weights of now."""
-        return self.parameters.values if self.average is None else self.average
+        """What validation sees: the average, or what the model has now."""
+        return self.parameters.store if self.average is None else self.average
 
     def copy(self) -> np.ndarray:
-        """Return a copy of these weights and of the optimizer's state."""
-        state, parameters = self.optimizer_state.buffer, self.parameters
-        room = aligned_empty(parameters.store.size + state.size, state.dtype)
-        parameters.save(state, room)
-        room[: parameters.values.size] = self.weights
+        """Return a copy of that and of the optimizer's state."""
+        size = self.parameters.store.size
+        room = aligned_empty(size + self.optimizer_state.buffer.size, self.parameters.store.dtype)
+        room[:size] = self.weights
+        room[size:] = self.optimizer_state.buffer
         return room
 
     def put_back(self, room: np.ndarray, epoch: int) -> None:
@@ -174,10 +174,10 @@ def validated_weights(state: TrainingState) -> Iterator[None]:
     if state.average is None:
         yield
         return
-    values = state.parameters.values
-    weights = values.copy()
-    np.copyto(values, state.average)
+    store = state.parameters.store
+    weights = store.copy()
+    np.copyto(store, state.average)
     try:
         yield
     finally:
-        np.copyto(values, weights)
+        np.copyto(store, weights)

@@ -42,7 +42,7 @@ from fastbackprop._train.evaluation import evaluate
 from fastbackprop._train.fitting import Fitting
 from fastbackprop._train.history import History
 from fastbackprop._train.loop import Loop
-from fastbackprop._train.measures import MetricFunction, as_measures
+from fastbackprop._train.measures import MetricFunction, as_measures, check_targets
 from fastbackprop._train.outcome import warn_of_useless_fit
 from fastbackprop._train.pending import Pending
 from fastbackprop._train.planning import plan_fit
@@ -751,7 +751,8 @@ class Trainer:
             How much the cost of each sample counts, as in ``fit``; ``class_weight`` has no part in
             this.
         metrics : iterable of str and callables, optional
-            What is measured besides, as in ``fit``.
+            What is measured besides, as in ``fit``; with the weights of samples, which accuracy
+            that isn't asked for has not.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
@@ -780,6 +781,7 @@ class Trainer:
             scale=check_real("scale", scale),
         )
         measures = as_measures(metrics, self._loss, self._model.n_out)
+        check_targets(measures, self._loss, samples.targets)
         check_weights(self._model._parameters)
         return evaluate(self._model, self._loss, samples, self._loop.n_threads, measures)
 

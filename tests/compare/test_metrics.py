@@ -176,6 +176,10 @@ REFUSED = {
     "one output": (lambda: m.top_k([0, 1], [0.1, 0.9]), "must have an output for each class"),
     "average": (lambda: m.f1([0], [0.1], average="mean"), "average must be one of None, 'binary'"),
     "weights": (lambda: m.r2([1, 2], [1, 2], [1]), "sample_weight must have shape (2,)"),
+    "yes or no": (
+        lambda: m.f1([0, 2], [0.0, 2.0]),
+        "must be 0 or 1 where there is one output, got 2",
+    ),
     "text": (lambda: m.accuracy(["a"], ["a"]), "y must"),
 }
 

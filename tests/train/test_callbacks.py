@@ -91,6 +91,16 @@ def test_a_callback_for_batches_gets_their_losses_and_changes_no_bit(loss, weigh
     assert losses == pytest.approx(expected, rel=1e-12)
 
 
+def test_masks_and_statistics_of_batches_are_the_same_where_somebody_listens():
+    states = []
+    for callbacks in ([], [Diary()], [fb.WeightAveraging(0.0)]):
+        model = fb.mlp([3, 8, 2], normalization="batch", dropout=0.3, seed=0)
+        trainer = fb.Trainer(model, "half_squared_error", fb.Adam(0.01), batch_size=8, seed=0)
+        history = trainer.fit(X, Y, epochs=3, callbacks=callbacks)
+        states.append((state(trainer), history.loss, model.predict(X).tobytes()))
+    assert states[0] == states[1] == states[2]
+
+
 def test_python_is_called_for_each_step_only_where_somebody_listens():
     calls = []
     original = fb.Trainer.stop_training

@@ -216,6 +216,18 @@ def test_it_is_the_same_on_validation_data_and_accuracy_of_classes():
     assert len(history) == stopping.best_epoch + 4
 
 
+@pytest.mark.parametrize("averages", [False, True])
+def test_running_statistics_come_with_the_best_weights(averages):
+    model = fb.mlp([3, 8, 1], normalization="batch", dropout=0.2, seed=0)
+    trainer = fb.Trainer(model, "half_squared_error", fb.Adam(0.05), batch_size=8, seed=0)
+    stopping = fb.EarlyStopping(patience=3)
+    callbacks = [stopping, *([fb.WeightAveraging(0.8)] if averages else [])]
+    history = trainer.fit(X, Y, epochs=60, validation_data=VALIDATION, callbacks=callbacks)
+    assert len(history) < 60
+    assert min(history.validation_loss) == history.validation_loss[stopping.best_epoch - 1]
+    assert trainer.evaluate(*VALIDATION)["loss"] == min(history.validation_loss)
+
+
 def test_one_object_in_two_fits_begins_anew():
     stopping = fb.EarlyStopping(patience=3)
     first, second = new_trainer(), new_trainer()

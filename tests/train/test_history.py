@@ -63,6 +63,19 @@ def test_a_rate_that_changes_is_recorded_and_a_number_is_not():
     assert fit(plateau).learning_rate == pytest.approx([0.1, 0.1, 0.01])
 
 
+@pytest.mark.parametrize("limits", [{"clip_norm": 1e30}, {"clip_norm": 1e-3, "clip_value": 1e-4}])
+def test_the_norm_of_the_last_gradient_is_recorded_where_it_is_limited(limits):
+    models = [fb.mlp([3, 4, 2], output_activation="softmax", seed=0) for _ in range(2)]
+    trainer = fb.Trainer(models[0], "cross_entropy", fb.SGD(0.1), batch_size=20, **limits)
+    history = trainer.fit(X, Y, shuffle=False)
+    twin = fb.Trainer(models[1], "cross_entropy", fb.SGD(0.1), **limits)
+    twin.step(X[:20], Y[:20])
+    y_hat = models[1].forward(X[20:])
+    models[1].backward(twin.loss(y_hat, Y[20:])[1])
+    assert history.gradient_norm == pytest.approx([fb.clip_gradients(models[1], norm=1e30)])
+    assert "gradient_norm" not in fit().to_dict()
+
+
 def test_csv_has_a_line_for_each_epoch_and_every_digit(tmp_path):
     history = fit(metrics=["f1"], validation_split=0.2)
     path = tmp_path / "figures.csv"
@@ -102,6 +115,7 @@ def test_a_plot_has_an_axes_for_each_figure_with_training_and_validation(tmp_pat
     assert len(figure.axes[3].get_lines()) == 1
     figure.savefig(tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1000
+    assert figure._repr_png_().startswith(b"\x89PNG")
 
 
 def test_a_plot_of_a_single_figure_of_none_and_of_nan(tmp_path):

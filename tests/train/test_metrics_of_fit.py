@@ -134,6 +134,14 @@ def test_our_own_functions_and_partial_ones_are_known_by_name():
     assert sum(regression().fit(X, REAL, metrics=[lambda y, y_hat: 2]).to_dict()["lambda"]) == 2
 
 
+def test_yes_or_no_by_squared_errors_has_metrics_of_classes():
+    trainer = regression(n_out=1)
+    history = trainer.fit(X, YES, metrics=["accuracy", "roc_auc"])
+    y_hat = trainer.model.predict(X)
+    assert history.accuracy == [fb.metrics.accuracy(YES, y_hat)]
+    assert history.roc_auc == [fb.metrics.roc_auc(YES, y_hat)]
+
+
 def test_a_loss_of_ones_own_has_metrics():
     def own(y_hat, y):
         return float(((y_hat - y) ** 2).mean()), 2 * (y_hat - y) / y.size
@@ -169,6 +177,13 @@ REFUSED = {
     "twice": (softmax, LABELS, ["f1", "f1"], ValueError, "names of their own, got 'f1' twice"),
     "numbers of classes": (softmax, LABELS, ["mae"], ValueError, "must compare classes for loss"),
     "top_k": (sigmoid, YES, ["top_k"], ValueError, "must have an output for each class, got 1"),
+    "classes of numbers": (
+        regression,
+        REAL,
+        ["f1"],
+        ValueError,
+        "metric 'f1' must have targets of 0 and 1 with loss 'half_squared_error', got",
+    ),
     "type": (softmax, LABELS, [3], TypeError, "must be names or functions, got 3"),
     "class": (softmax, LABELS, [dict], TypeError, "must be names or functions, got <class"),
     "two lambdas": (
@@ -210,9 +225,8 @@ def test_what_is_no_metric_is_refused_before_training(case):
 
 @pytest.mark.parametrize("result", ["a", None, [1, 2]])
 def test_what_a_function_returns_must_be_a_number(result):
+    def mine(y, y_hat):
+        return result
+
     with pytest.raises(TypeError, match="metric 'mine' must return a number, got"):
-
-        def mine(y, y_hat):
-            return result
-
         softmax().fit(X, LABELS, metrics=[mine])

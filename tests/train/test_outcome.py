@@ -2,7 +2,9 @@
 
 import io
 import os
+import re
 import sys
+import types
 import warnings
 
 import numpy as np
@@ -165,3 +167,39 @@ def test_a_classifiers_bar_at_80_columns_shows_the_accuracy_too():
     assert len(line) <= 80
     assert "loss 0.1234, val. loss 0.4568, val. acc. 0.9567" in line
     assert len(line.split("|")[1]) >= 3
+
+
+def test_the_bar_shows_speed_and_the_time_that_is_left():
+    with show_progress(100_000) as bar:
+        bar.ncols, bar.dynamic_ncols, bar.start_t = 80, None, bar.start_t - 2
+        bar.last_print_n, bar.last_print_t = 0, bar.start_t
+        bar.update(50_000)
+        line = str(bar)
+    assert re.search(r"\| 00:0[12] 2[0-9.]+k/s", line), line
+
+
+def test_a_notebook_sees_the_bar_unasked(monkeypatch, capsys):
+    def fit():
+        trainer = fb.Trainer(fb.mlp([1, 1], seed=0), "half_squared_error", seed=0)
+        trainer.fit([[1.0]], [1.0])
+        return capsys.readouterr().err
+
+    assert fit() == ""
+    shell = types.SimpleNamespace(config={"IPKernelApp": {}})
+    python = types.SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", python)
+    assert "epoch 1/1 |" in fit()
+    shell.config = {}  # a terminal
+    assert fit() == ""
+
+
+def test_metrics_are_in_the_bar_those_of_validation_before_others(capsys):
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    model = fb.mlp([2, 2], output_activation="softmax", seed=0)
+    trainer = fb.Trainer(model, "cross_entropy", fb.SGD(fb.Cosine(0.1)), seed=0)
+    y = (X[:, 0] > 0).astype(int)
+    trainer.fit(X, y, validation_data=(X, y), metrics=["f1"], progress_bar=True)
+    line = capsys.readouterr().err.split("\r")[-1]
+    shown = figures_of(trainer.history)
+    assert re.fullmatch(r"loss \S+, val. loss \S+, val. acc. \S+, val. f1 \S+", shown)
+    assert shown[:30] in line
