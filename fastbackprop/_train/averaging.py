@@ -122,7 +122,7 @@ class WeightAveraging(Callback):
         if self._average is None:
             return
         try:
-            weights = trainer._state.parameters.values
+            weights = trainer._state.parameters.store
             check_like("the average of WeightAveraging", self._average, weights)
         except ValueError:
             self._begin()  # or it would be left in the model

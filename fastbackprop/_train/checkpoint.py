@@ -116,7 +116,9 @@ class Checkpoint(Callback):
         self._write(trainer)
 
     def _after_steps(self, trainer: Any, n_rows: int) -> None:
-        if self._is_time() and not self.keep_best:
+        # Behind the last step the end of the epoch is near, and has more to say.
+        is_last = trainer._plan is not None and trainer._state.sums.row == trainer._plan.data.n_used
+        if self._is_time() and not self.keep_best and not is_last:
             self._write(trainer)
 
     def _is_time(self) -> bool:
