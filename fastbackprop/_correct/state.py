@@ -43,3 +43,7 @@ class OptimizerState:
     def n_steps(self) -> int:
         """The steps that were done."""
         return int(self._header[N_STEPS])
+
+    def skip_step(self) -> None:
+        """Count a step of a batch without weight, which changes nothing else."""
+        self._header[N_STEPS] += 1

@@ -33,7 +33,7 @@ OVERHEAD_PER_ROW = 200
 
 WHAT = {
     Outcome.LOSS: "The loss stopped being finite",
-    Outcome.GRADIENT: "The gradient that the loss returned isn't finite",
+    Outcome.GRADIENT: "The gradient isn't finite",
     Outcome.WEIGHTS: "A step would have made weights infinite or NaN",
 }
 

@@ -35,6 +35,7 @@ def own_steps(
         targets = data.targets[rows]
         y_hat = model._forward(data.rows[rows], targets.weights)
         if targets.weights is not None and not targets.weights.any():
+            optimizer._state(model._parameters).skip_step()
             sums = Sums(end, sums.cost, 0)
             if advance(sums):
                 break
@@ -48,6 +49,9 @@ def own_steps(
         model.backward(d_y_hat)
         try:
             clipping.apply(model)
+        except DivergenceError as error:
+            return Wrong(Outcome.GRADIENT, first, error.layer)
+        try:
             optimizer._step(model, position)
         except DivergenceError as error:
             return Wrong(Outcome.WEIGHTS, first, error.layer)

@@ -38,7 +38,7 @@ class Sums(NamedTuple):
 
 
 class Outcome(IntEnum):
-    """What isn't finite in a step: the kernels' enum, and the gradient of a loss of one's own."""
+    """What isn't finite in a step, numbered as the kernels do."""
 
     FINE, LOSS, WEIGHTS, GRADIENT = range(4)
 

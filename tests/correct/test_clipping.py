@@ -140,7 +140,8 @@ def test_a_gradient_that_is_not_finite_ends_the_training(limits, n_threads, how)
     )
     before = values_of(model).copy()
     X, y = np.full((2, 1), 3e38), np.full((2, 1), 1e10)  # dC/dW of the last layer: beyond float32
-    with pytest.raises(fb.DivergenceError, match=re.escape("first in layers[1]")):
+    what = "The gradient isn't finite in " if "clip_norm" in limits else ""
+    with pytest.raises(fb.DivergenceError, match=f"^{what}.*" + re.escape("first in layers[1]")):
         trainer.fit(X, y) if how == "fit" else trainer.step(X, y)
     assert np.array_equal(values_of(model), before)
     assert state_of(trainer.optimizer, model).n_steps == 0

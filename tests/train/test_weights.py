@@ -94,6 +94,8 @@ def test_a_batch_without_weight_changes_nothing(batch_size, n_threads):
     cost = trainer.step(X[:batch_size], LABELS[:batch_size], sample_weight=np.zeros(batch_size))
     assert cost == 0.0
     assert [x.tobytes() for x in buffers(trainer)] == before
+    assert state.n_steps == -(-40 // batch_size) + 1
+    state.buffer[:16].view("float64")[1] -= 1
     assert state.buffer.tobytes() == kept
     # In the middle of a fit: as if it weren't there.
     weights, kept = np.ones(40), np.r_[:16, 24:40]
@@ -106,6 +108,20 @@ def test_a_batch_without_weight_changes_nothing(batch_size, n_threads):
     assert losses[0] == pytest.approx(losses[1], rel=1e-12)
     assert buffers(whole)[0].tobytes() == buffers(part)[0].tobytes()
     assert buffers(whole)[1].tobytes() == buffers(part)[1].tobytes()
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_a_batch_without_weight_is_a_step_for_schedules(is_own):
+    loss = (lambda y_hat, y, w=None: (0.5, y_hat - y)) if is_own else "half_squared_error"
+    rates = []
+    model = fb.mlp([3, 2], seed=0)
+    trainer = fb.Trainer(model, loss, fb.SGD(lambda step: rates.append(step) or 0.1))
+    before = model.get_parameters()
+    trainer.step(X[:4], REAL[:4], sample_weight=np.zeros(4))
+    assert np.array_equal(model.get_parameters(), before)
+    trainer.step(X[:4], REAL[:4])
+    assert not np.array_equal(model.get_parameters(), before)
+    assert max(rates) == 1
 
 
 def test_one_sample_takes_its_weight_alone():

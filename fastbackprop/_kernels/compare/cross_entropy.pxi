@@ -86,7 +86,7 @@ cdef inline void cross_entropy_labels(
 ) noexcept nogil:
     """-log p_label and the fused gradient (p - onehot) gradient_scale, for all rows."""
     cdef vec scale = v_set1(loss.gradient_scale)
-    cdef vec off = v_set1(loss.off)
+    cdef vec d, off = v_set1(loss.off)
     cdef const real* p
     cdef real* delta
     cdef Py_ssize_t i, j, label
@@ -100,8 +100,10 @@ cdef inline void cross_entropy_labels(
         if batch.delta != NULL:
             delta = batch.delta + i * batch.row
             for j in range(batch.width // LANES):
-                v_store(delta + j * LANES, v_mul(v_first(v_sub(v_load(p + j * LANES), off),
-                                                         batch.n_out - j * LANES), scale))
+                d = v_load(p + j * LANES)
+                if loss.off > 0:                 # else there are zeros in the padding already
+                    d = v_first(v_sub(d, off), batch.n_out - j * LANES)
+                v_store(delta + j * LANES, v_mul(d, scale))
             delta[label] = (p[label] - (loss.on + loss.off)) * loss.gradient_scale
     # A vector of logarithms for many rows; what lies behind the last row is junk. Of one row it
     # would have to wait for the store of its only number.

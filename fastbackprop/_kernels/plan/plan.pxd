@@ -23,7 +23,7 @@ cdef enum:
     MIN_ROWS = 16                # rows of a batch in a chunk, or a multiple
 
 cdef enum Outcome:
-    FINE, LOSS_NOT_FINITE, WEIGHTS_NOT_FINITE
+    FINE, LOSS_NOT_FINITE, WEIGHTS_NOT_FINITE, GRADIENT_NOT_FINITE
 
 cdef struct Layer:               # an op, and the activation that is done with it
     int op

@@ -111,7 +111,9 @@ cdef bint end_step(Training* job) noexcept nogil:
     if job.progress.outcome != FINE:
         return False
     job.n_done += 1
-    if not job.is_weightless:
+    if job.is_weightless:
+        job.header.n_steps += 1                  # schedules go on
+    else:
         end_update(&job.update, job.header)
     return has_next(job)
 
@@ -187,7 +189,7 @@ cdef bint close_gradient(Training* job) noexcept nogil:
     wrong = find_nonfinite(job.gradients, job.plan.n_parameters)
     while wrong >= job.plan.layers[k].offset + job.plan.layers[k].size:
         k += 1
-    job.progress.outcome, job.progress.layer = WEIGHTS_NOT_FINITE, k
+    job.progress.outcome, job.progress.layer = GRADIENT_NOT_FINITE, k
     return False
 
 
