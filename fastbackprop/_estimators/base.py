@@ -178,7 +178,7 @@ class BaseMLP(Inside):
         """Make the network, with weights as scikit-learn draws them, and begin to count."""
         self.n_layers_ = len(widths)
         self.out_activation_ = self._output_activation()
-        dtype = np.dtype("float64") if self.solver == "lbfgs" else np.dtype(dtype)
+        dtype = np.dtype(self.dtype or ("float64" if self.solver == "lbfgs" else dtype))
         network = Network(widths, self._activations(len(widths) - 1), dtype)
         kinds = self.activation if isinstance(self.activation, list | tuple) else [self.activation]
         for i, (weight, bias) in enumerate(zip(network.coefs, network.intercepts, strict=True)):
@@ -203,8 +203,8 @@ class BaseMLP(Inside):
 
     def _take_over(self) -> None:
         """Go on with coefs_ and intercepts_ as they are, also where somebody has assigned them."""
-        wanted = np.dtype("float64") if self.solver == "lbfgs" else None
-        network = self._current(wanted)
+        wanted = self.dtype or ("float64" if self.solver == "lbfgs" else None)
+        network = self._current(None if wanted is None else np.dtype(wanted))
         if network is not self.__dict__.get("_network"):
             self._show(network)
 

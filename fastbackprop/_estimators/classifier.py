@@ -82,6 +82,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Epochs that may pass without an improvement.
     max_fun : int, default=15000
         Most calls of the loss by lbfgs.
+    dtype : {"float32", "float64"} or None, default=None
+        Number type of weights and outputs, to which rows are converted; None takes that of X, and
+        float64 for lbfgs.
     n_threads : int or None, default=None
         Threads that share the work; None takes as many as it is worth. The bits are the same.
     class_weight : dict, "balanced" or None, default=None
@@ -169,6 +172,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        dtype: str | None = None,
         n_threads: int | None = None,
         class_weight: Any = None,
         label_smoothing: float = 0.0,
@@ -200,6 +204,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.dtype = dtype
         self.n_threads = n_threads
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing

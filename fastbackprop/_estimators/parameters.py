@@ -48,6 +48,7 @@ RULES: dict[str, Any] = {
     ],
     "max_fun": [Interval(Integral, 1, None, closed="left")],
     # Ours:
+    "dtype": [StrOptions({"float32", "float64"}), None],
     "n_threads": [Interval(Integral, 1, MOST_THREADS, closed="both"), None],
     "clip_value": [Interval(Real, 0, None, closed="neither"), None],
     "clip_norm": [Interval(Real, 0, None, closed="neither"), None],

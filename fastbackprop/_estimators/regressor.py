@@ -1,6 +1,5 @@
 """MLPRegressor, in place of scikit-learn's."""
 
-from statistics import NormalDist
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,29 +10,15 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from fastbackprop._compare.losses import (
-    GaussianNLL,
-    HalfSquaredError,
-    Loss,
-    Poisson,
-    Quantile,
-    as_loss,
-)
-from fastbackprop._core.losses import TABLE
+from fastbackprop._compare.losses import Loss
 from fastbackprop._estimators.base import BaseMLP
 from fastbackprop._estimators.data import Samples
-from fastbackprop._estimators.losses import LossRule, no_constants
+from fastbackprop._estimators.own_losses import OUR_LOSSES, THEIR_LOSSES, OwnLosses
 
 __all__ = ["MLPRegressor"]
 
 
-THEIR_LOSSES = ("squared_error", "poisson")
-OUR_LOSSES = {
-    name for name, row in TABLE.items() if not row.is_classification and name not in THEIR_LOSSES
-}
-
-
-class MLPRegressor(RegressorMixin, BaseMLP):
+class MLPRegressor(RegressorMixin, OwnLosses):
     """Multi-layer perceptron regressor: scikit-learn's, trained by fastbackprop's kernels.
 
     Parameters, attributes and arithmetic are those of ``sklearn.neural_network.MLPRegressor``;
@@ -93,6 +78,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Epochs that may pass without an improvement.
     max_fun : int, default=15000
         Most calls of the loss by lbfgs.
+    dtype : {"float32", "float64"} or None, default=None
+        Number type of weights and outputs, to which rows are converted; None takes that of X, and
+        float64 for lbfgs.
     n_threads : int or None, default=None
         Threads that share the work; None takes as many as it is worth. The bits are the same.
     clip_value, clip_norm : float or None, default=None
@@ -179,6 +167,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        dtype: str | None = None,
         n_threads: int | None = None,
         clip_value: float | None = None,
         clip_norm: float | None = None,
@@ -209,6 +198,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.dtype = dtype
         self.n_threads = n_threads
         self.clip_value = clip_value
         self.clip_norm = clip_norm
@@ -257,15 +247,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             Where each interval begins and ends.
         """
         outputs = self._outputs(X)
-        if isinstance(self._own_loss(), GaussianNLL):
-            if not 0 < coverage < 1:
-                raise ValueError(f"coverage must be above 0 and below 1, got {coverage!r}.")
-            means, log_variances = np.hsplit(outputs, 2)
-            reach = NormalDist().inv_cdf(0.5 + coverage / 2) * np.exp(log_variances / 2)
-            ends = np.stack([means - reach, means + reach], axis=-1)
-            return ends[:, 0] if ends.shape[1] == 1 else ends
-        # Each output was learned by itself, so they may cross.
-        return np.stack([outputs.min(axis=1), outputs.max(axis=1)], axis=-1)
+        return self._interval(outputs, coverage)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict numbers: with "gaussian_nll" the means, with quantiles the one nearest to 0.5.
@@ -302,66 +284,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        loss = self._own_loss()
-        if loss is None:
-            targets = y.reshape(len(y), -1)
-            return X, targets, targets.shape[1]
-        if loss.is_classification:
-            raise ValueError(f"loss must be one for regression, got {loss!r}.")
-        n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        if isinstance(loss, GaussianNLL):
-            n_outputs *= 2
-        elif self._several_q(loss) and n_outputs == 1:
-            n_outputs = len(loss.q)
-        return X, self._in_kernels_form(loss, y, n_outputs), n_outputs
-
-    def _own_loss(self) -> Any:
-        """Return the loss of the library; None where it is scikit-learn's."""
-        is_theirs = isinstance(self.loss, str) and self.loss in THEIR_LOSSES
-        return None if is_theirs else as_loss(self.loss)
-
-    @staticmethod
-    def _several_q(loss: Any) -> bool:
-        return (
-            isinstance(loss, Quantile) and np.ndim(loss.q) == 1 and len(np.atleast_1d(loss.q)) > 1
-        )
-
-    def _has_interval(self) -> bool:
-        loss = self._own_loss()
-        if not isinstance(loss, GaussianNLL) and not self._several_q(loss):
-            raise AttributeError(
-                'predict_interval needs the loss "gaussian_nll" or a Quantile of several q, got '
-                f"{self.loss!r}."
-            )
-        return True
-
-    def _points(self, outputs: np.ndarray) -> np.ndarray:
-        """Return one number for each target."""
-        loss = self._own_loss()
-        if isinstance(loss, GaussianNLL):
-            return outputs[:, : outputs.shape[1] // 2]
-        if self._several_q(loss):
-            nearest = int(np.argmin(np.abs(np.asarray(loss.q) - 0.5)))
-            return outputs[:, nearest : nearest + 1]
-        return outputs
-
-    @staticmethod
-    def _in_kernels_form(loss: Loss, y: Any, n_outputs: int) -> np.ndarray:
-        values = loss._targets(y, n_outputs, np.dtype("float64")).values
-        assert values is not None
-        return values
-
-    def _kernel_targets(self, y: Any) -> np.ndarray:
-        loss = self._own_loss()
-        if loss is None:
-            return np.asarray(y)
-        return self._in_kernels_form(loss, y, self.n_outputs_)
-
-    def _loss_rule(self, dtype: np.dtype) -> LossRule:
-        loss = self._own_loss()
-        if loss is None:
-            return super()._loss_rule(dtype)
-        return LossRule(loss._spec(self.n_outputs_, dtype), no_constants)
+        targets, n_outputs = self._encode(y)
+        return X, targets, n_outputs
 
     @classmethod
     def from_model(cls, model: Any, **parameters: Any) -> "MLPRegressor":
@@ -385,12 +309,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if last not in losses:
             raise ValueError(f"model must end in identity or exp to be a regressor, got {last!r}.")
         return cls._of_model(model, {"loss": losses[last], **parameters})
-
-    def _library_loss(self) -> Loss:
-        loss = self._own_loss()
-        if loss is not None:
-            return loss
-        return Poisson() if self.loss == "poisson" else HalfSquaredError()
 
     def _targets_of(self, y: Any) -> np.ndarray:
         return np.asarray(y)

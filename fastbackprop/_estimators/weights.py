@@ -15,10 +15,12 @@ class Weights(BaseEstimator):
     """An estimator that has a network, once it is fitted."""
 
     activation: Any
+    dtype: str | None
     n_threads: int | None
     out_activation_: str
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
+    feature_names_in_: np.ndarray
     _best_values: np.ndarray
 
     def _activations(self, n: int) -> list[Any]:
@@ -61,7 +63,9 @@ class Weights(BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         network = self._current()
-        if X.dtype != network.model.dtype:
+        if self.dtype is not None:
+            X = X.astype(network.model.dtype)
+        elif X.dtype != network.model.dtype:
             # As NumPy's product: float64 rows through float32 weights give float64.
             network = self._current(np.result_type(X.dtype, network.model.dtype))
             X = X.astype(network.model.dtype)

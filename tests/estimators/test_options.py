@@ -39,6 +39,22 @@ def test_any_number_of_threads_has_the_same_bits(solver):
     np.testing.assert_array_equal(fits[0].predict_proba(X), fits[2].predict_proba(X))
 
 
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_dtype_may_be_said(dtype, solver):
+    clf = MLPClassifier(dtype=dtype, solver=solver, **SHORT).fit(X, Y)
+    assert {w.dtype.name for w in clf.coefs_ + clf.intercepts_} == {dtype}
+    for rows in (X, X.astype("float32"), X.tolist(), X[:1], np.asfortranarray(X)):
+        assert clf.predict_proba(rows).dtype == dtype
+    rows = X.astype(dtype)
+    alone = MLPClassifier(solver=solver, **SHORT).fit(rows, Y)
+    if solver == "sgd":
+        assert same(clf, alone)
+    np.testing.assert_allclose(clf.loss_, alone.loss_, 1e-4)
+    clf.set_params(warm_start=True).fit(X.astype("float32"), Y)
+    assert clf.coefs_[0].dtype == dtype
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("weight", ["balanced", {0: 1, 1: 20.0}, {1: 3}])
 def test_weights_of_classes_are_weights_of_samples(weight, solver):
@@ -173,6 +189,7 @@ def test_other_samples_that_do_not_fit(eval_set, words):
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"dtype": "float16"},
         {"n_threads": 0},
         {"n_threads": 5000},
         {"class_weight": "fair"},
