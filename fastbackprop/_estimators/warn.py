@@ -1,5 +1,6 @@
 """Warnings that scikit-learn gives, too: filters that were written for its module know them."""
 
+import sys
 import warnings
 from typing import Any
 
@@ -15,4 +16,6 @@ def warn_as_theirs(message: str, category: type[Warning] = UserWarning) -> None:
     ``filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")`` stands in many a
     script, scikit-learn's examples among them.
     """
-    warnings.warn_explicit(message, category, __file__, 1, MODULE, registry)
+    caller = sys._getframe(1)
+    place = caller.f_code.co_filename, caller.f_lineno
+    warnings.warn_explicit(message, category, *place, MODULE, registry)

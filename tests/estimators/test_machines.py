@@ -60,6 +60,7 @@ def threads_in(path, name):
     return threads_of_a_fit()
 
 
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="examples/ is in the repository only")
 def test_a_dask_cluster_of_two_processes():
     """The example does it: two workers, X scattered once, a thread each."""
     pytest.importorskip("distributed")
