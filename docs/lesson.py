@@ -1,6 +1,6 @@
 """Run the code of docs/backpropagation.md, write down what it prints, and draw its pictures.
 
-    python docs/lesson.py                # needs matplotlib
+    python docs/lesson.py                # needs matplotlib, and selenium for the picture of the lab
 
 The blocks of Python run one behind the other, as in one session; what each prints stands
 in the block of text behind it.
@@ -71,11 +71,44 @@ def draw(names: dict[str, Any], folder: Path) -> None:
     figure.savefig(folder / "lesson-rates.png", dpi=110)
 
 
+def draw_lab(folder: Path) -> None:
+    """Write the lab of the worked example, and a picture of the lab in a browser's window."""
+    import shutil
+    import tempfile
+
+    from selenium import webdriver
+
+    import fastbackprop as fb
+
+    gears = [fb.Dense(1, 1, bias=False, weight_init=w) for w in (3.0, 4.0)]
+    car = fb.Sequential(gears, dtype="float64")
+    fb.lab(car, [2.0], [30.0], path=folder / "lab.html", open_browser=False)
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars"):
+        options.add_argument(argument)
+    X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    model = fb.mlp([2, 4, 1], activation="tanh", seed=0)
+    service = webdriver.ChromeService(shutil.which("chromedriver") or "")
+    with tempfile.TemporaryDirectory() as other, webdriver.Chrome(options, service) as browser:
+        page = fb.lab(
+            model, X, y, learning_rate=0.3, path=Path(other) / "lab.html", open_browser=False
+        )
+        browser.set_window_size(1280, 1760)
+        wish = [{"name": "prefers-reduced-motion", "value": "reduce"}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wish})
+        browser.get(page.as_uri())
+        browser.execute_script("for (let n = 0; n < 40; n++) trainStep(); refresh();")
+        browser.execute_script("choose({kind: 'weight', k: 1, i: 0, j: 1}); go(5); scrollTo(0, 0);")
+        browser.save_screenshot(str(folder / "lab.png"))
+
+
 def main() -> int:
     """Write the page and its pictures again."""
     page, names = run(PAGE.read_text(encoding="utf-8"))
     PAGE.write_text(page, encoding="utf-8")
     draw(names, FOLDER)
+    draw_lab(FOLDER)
     return 0
 
 

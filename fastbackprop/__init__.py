@@ -48,6 +48,7 @@ from fastbackprop._diagnose.findings import Diagnosis
 from fastbackprop._diagnose.gradient_check import gradient_check
 from fastbackprop._explain.explain import explain
 from fastbackprop._explain.explanation import Explanation
+from fastbackprop._explain.lab import lab
 from fastbackprop._model.builders import load, mlp
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.activations import ELU, LeakyReLU
@@ -144,6 +145,7 @@ __all__ = [
     "explain_training",
     "gradient_check",
     "kernel_info",
+    "lab",
     "load",
     "mlp",
 ]

@@ -44,9 +44,31 @@ def test_the_numbers_in_the_prose_are_those_of_the_worked_example(ran):
 
 def test_its_pictures_are_there_and_can_be_drawn(lesson, ran, tmp_path):
     named = re.findall(r"\]\((\S+\.png)\)", ran[0])
-    assert len(named) == 3
     for name in named:
         assert (DOCS / name).read_bytes().startswith(b"\x89PNG")
+    named.remove("lab.png")  # which is that of a browser
+    assert len(named) == 3
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     lesson.draw(ran[2], tmp_path)
     assert sorted(x.name for x in tmp_path.iterdir()) == sorted(named)
+
+
+def test_six_exercises_have_answers_that_are_computed(ran):
+    exercises = ran[0].partition("## 10. Six exercises")[2]
+    assert re.findall(r"^\*\*(\d)\.\*\*", exercises, re.MULTILINE) == list("123456")
+    answers = re.findall(r"^```text\n(.*?)^```", exercises, re.MULTILINE | re.DOTALL)
+    assert answers == [
+        "[600.0, 450.0]\n",
+        "[0.0, 0.0]\n",
+        "[0.0, -180.0]\n",
+        "0.00948 30.0\n",
+        "-24.0\n",
+        "0.000182 1\n",
+    ]
+
+
+def test_the_lab_that_it_links_to_is_there():
+    page = (DOCS / "lab.html").read_text(encoding="utf-8")
+    assert '"widths":[1,1,1]' in page
+    assert '"weight_gradient":[[-48.0]]' in page
+    assert '"weight_gradient":[[-36.0]]' in page

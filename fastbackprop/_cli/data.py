@@ -29,7 +29,7 @@ import numpy as np
 
 from fastbackprop._model.files import one_line
 
-__all__ = ["read_data"]
+__all__ = ["read_cells", "read_data"]
 
 SEPARATOR = re.compile(r'"?sep=([;,\t|:])"?[;,\t|: ]*(?=[\r\n]|\Z)', re.IGNORECASE)
 Rows = list[tuple[int, list[str]]]  # for each row its line in the file, and its cells
@@ -139,8 +139,34 @@ def _delimiter(text: str) -> str:
     return next((x for x in ";\t" if x in first), ",")
 
 
+def read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the columns of a .csv file (none without a header), and its cells.
+
+    Raises
+    ------
+    ValueError
+        If the file can't be read as such; one sentence says why.
+    """
+    _suffix(path, str(path))
+    try:
+        rows, names, _ = _rows_of(_text(path.read_bytes()))
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(
+            f"DATA must be a .csv file that can be read, got {path}: {one_line(error)}."
+        ) from None
+    return names, [cells for _, cells in rows]
+
+
 def _table(text: str) -> tuple[np.ndarray, str]:
     """Return the numbers of a .csv file without its header, and what to tell about that."""
+    rows, names, told = _rows_of(text)
+    if not rows:
+        return np.empty((0, 0)), told
+    return np.array([_numbers(line, cells, names) for line, cells in rows]), told
+
+
+def _rows_of(text: str) -> tuple[Rows, list[str], str]:
+    """Return the rows of a .csv file, its header, and what to tell about that."""
     told = ""
     if separator := SEPARATOR.match(text):
         delimiter = separator[1]
@@ -151,7 +177,7 @@ def _table(text: str) -> tuple[np.ndarray, str]:
     if delimiter != ",":
         rows = _with_decimal_points(rows)
     if not rows:
-        return np.empty((0, 0)), told
+        return [], [], told
     first_line, names = rows[0]
     for line, cells in rows:
         if len(cells) != len(names):
@@ -170,7 +196,7 @@ def _table(text: str) -> tuple[np.ndarray, str]:
             told = f"the first line, {delimiter.join(some)}, was taken for a header"
     else:
         names = []
-    return np.array([_numbers(line, cells, names) for line, cells in rows]), told
+    return rows, names, told
 
 
 def _with_decimal_points(rows: Rows) -> Rows:

@@ -12,7 +12,7 @@ from fastbackprop._compare.losses import LOSSES
 from fastbackprop._core.activations import TABLE
 from fastbackprop._data.digits import load_digits
 
-__all__ = ["add_explain", "explain"]
+__all__ = ["add_explain", "explain", "read_model_and_data"]
 
 MOST_ROWS = 64
 EXAMPLES = """
@@ -81,7 +81,9 @@ def explain(options: argparse.Namespace) -> None:
         raise ValueError(
             "explain needs MODEL and DATA, or --demo; see fastbackprop explain --help."
         )
-    model, X, y = _demo() if options.demo else _read(str(options.model), str(options.data))
+    model, X, y = (
+        _demo() if options.demo else read_model_and_data(str(options.model), str(options.data))
+    )
     loss = options.loss or TABLE[model.layers[-1].activation].loss or "half_squared_error"
     if len(X) != len(y):
         raise ValueError(
@@ -94,7 +96,10 @@ def explain(options: argparse.Namespace) -> None:
     elif len(X) > MOST_ROWS:
         print(f"The first {MOST_ROWS} of {len(X):,} rows; --row N explains one.")
         X, y = X[:MOST_ROWS], y[:MOST_ROWS]
-    explanation = fb.explain(model, X, y, loss=loss, learning_rate=options.learning_rate)
+    names: dict[str, Any] = {}
+    if options.demo:
+        names = {"image_shape": (8, 8), "class_names": list("0123456789")}
+    explanation = fb.explain(model, X, y, loss=loss, learning_rate=options.learning_rate, **names)
     if options.output is None:
         print(explanation)
         return
@@ -120,7 +125,9 @@ def _demo() -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
     return model, X[worst : worst + 1], y[worst : worst + 1]
 
 
-def _read(model_path: str, data_path: str) -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
+def read_model_and_data(
+    model_path: str, data_path: str
+) -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
     """Return the model and its data, or complain."""
     try:
         model = fb.load(model_path)

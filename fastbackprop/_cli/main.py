@@ -1,4 +1,4 @@
-"""The command line: ``fastbackprop demo``, ``fastbackprop explain`` and ``fastbackprop info``."""
+"""The command line: ``fastbackprop demo``, ``explain``, ``lab`` and ``info``."""
 
 import argparse
 import json
@@ -13,6 +13,7 @@ import numpy as np
 
 import fastbackprop as fb
 from fastbackprop._cli.explain import add_explain, explain
+from fastbackprop._cli.lab import add_lab, lab
 from fastbackprop._core.threads import most_threads
 from fastbackprop._data.digits import load_digits
 
@@ -32,6 +33,7 @@ What to try next
   one step by hand             y_hat = model.forward(x); cost, d = loss(y_hat, y)
                                model.backward(d); sgd.step(model)
   who is to blame              fastbackprop explain --demo -o blame.html
+  watch it, and play with it   fastbackprop lab digits
   keep it                      model.save("digits.safetensors")
                                model = fb.load("digits.safetensors")
   another kernel module        FASTBACKPROP_KERNELS={other} fastbackprop demo"""
@@ -160,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=_at_least(0), default=0, help="seed of weights and shuffling (default: 0)"
     )
     add_explain(commands)
+    add_lab(commands)
     help_info = "tell the version, the kernels in use and what they run on"
     parser_info = commands.add_parser("info", help=help_info, description=f"Info: {help_info}.")
     parser_info.add_argument("--json", action="store_true", help="as JSON")
@@ -186,6 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             info(options.json)
         elif options.command == "explain":
             explain(options)
+        elif options.command == "lab":
+            lab(options)
         else:
             demo(options.epochs, options.seed)
         sys.stdout.flush()  # here, where a disk that is full can still be told

@@ -10,8 +10,16 @@ import numpy as np
 from fastbackprop._compare.losses import Loss
 from fastbackprop._core.activations import TABLE
 from fastbackprop._diagnose.findings import Finding
+from fastbackprop._explain.samples import Samples
 
-__all__ = ["LEAST_ROWS", "class_findings", "input_findings", "target_findings"]
+__all__ = [
+    "LARGE_FOR_STEPS",
+    "LEAST_ROWS",
+    "class_findings",
+    "input_findings",
+    "target_findings",
+    "target_size",
+]
 
 LEAST_ROWS = 8  # with fewer, what is the same in all rows says nothing about the rest
 MOST_COLUMNS = 2000  # pairs of columns are compared up to here
@@ -24,6 +32,7 @@ MOSTLY_DENSE = 0.8  # of the columns: these are measurements, not pixels or word
 STEADY = 30.0  # |mean| of a column by its standard deviation: it is nearly a constant
 PROPORTIONAL = 1 - 1e-7  # correlation of two columns
 LARGE_TARGET = 100.0  # root mean square of a column of y behind 'identity'
+LARGE_FOR_STEPS = 10.0  # likewise, from where steps that are too long are theirs, not the rate's
 RARE = 10.0  # the most frequent class by the rarest
 ROWS_PER_CLASS = 20  # so that the counts mean something
 
@@ -201,6 +210,15 @@ def target_findings(activation: str, y: np.ndarray, compare: Loss) -> Iterator[F
             *_outputs(np.flatnonzero(size > LARGE_TARGET), size),
             "Standardise the targets: gradients grow with them, and the first steps explode.",
         )
+
+
+def target_size(activation: str, samples: Samples) -> float:
+    """Return the root mean square of targets that only large outputs reach; else 0."""
+    if activation != "identity" or samples.are_labels or samples.targets.size == 0:
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = samples.targets.astype(np.float64) ** 2
+        return float(np.sqrt(np.nanmean(squares))) if np.isfinite(squares).any() else 0.0
 
 
 def _outputs(indices: np.ndarray, numbers: np.ndarray) -> tuple[str, float]:

@@ -14,7 +14,13 @@ from fastbackprop._compare.losses import Loss
 from fastbackprop._compare.own_loss import LossFunction, as_loss_or_function
 from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.validation import check_held, check_real
-from fastbackprop._diagnose.data import class_findings, input_findings, target_findings
+from fastbackprop._diagnose.data import (
+    LARGE_FOR_STEPS,
+    class_findings,
+    input_findings,
+    target_findings,
+    target_size,
+)
 from fastbackprop._diagnose.findings import Diagnosis, Finding
 from fastbackprop._diagnose.flow import flow_findings, measure, unmeasured, update_findings
 from fastbackprop._diagnose.overflow import blame_overflow, compare_overflow, predict_overflow
@@ -114,9 +120,9 @@ def look(
     if rate is not None:
         steps = [*step_findings(model, samples, compare, cost, layers, rate)]
         learns = slope_of(layers) > STILL_STEEP * cost
-        is_of_targets = any(x.name == "unscaled targets" for x in findings)
         updates = [*update_findings(sizes, learns and not steps and not findings)]
-        findings += [_by_targets(x) for x in updates + steps] if is_of_targets else updates + steps
+        size = target_size(model.layers[-1].activation, samples)
+        findings += [_by_targets(x, size) for x in updates + steps]
     return Diagnosis(findings, len(samples), n, sizes)
 
 
@@ -132,13 +138,13 @@ def _data_findings(
     return [*findings, *class_findings(samples.targets, model.n_out, compare)]
 
 
-def _by_targets(finding: Finding) -> Finding:
+def _by_targets(finding: Finding, size: float) -> Finding:
     """Say what makes steps too long where targets are large: no smaller rate would mend that."""
-    if finding.name not in ("large updates", "learning rate too high"):
+    if finding.name not in ("large updates", "learning rate too high") or size <= LARGE_FOR_STEPS:
         return finding
     advice = (
-        "The targets are the cause: the error, and with it each gradient, is as large as they are. "
-        "Standardise the targets, and keep the learning rate."
+        f"The targets are the cause, about {size:.3g} in size: the error, and with it each "
+        "gradient, is as large as they are. Standardise the targets, and keep the learning rate."
     )
     return finding._replace(advice=advice)
 

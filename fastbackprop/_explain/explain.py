@@ -25,7 +25,7 @@ from fastbackprop._explain.samples import Samples, data_of
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.output import Output
 
-__all__ = ["explain", "explain_step"]
+__all__ = ["explain", "explain_step", "shown_names"]
 
 
 @in_exact_mode
@@ -89,19 +89,33 @@ def explain(
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare = as_loss_or_function(loss)
     samples = data_of(model, x, y, compare)
-    names = feature_names or model.feature_names or columns_of(x)
-    classes = class_names
-    if classes is None and model.classes is not None and len(model.classes) == model.n_out:
-        classes = model.classes.tolist()
-    shown = {
-        "feature_names": names_of("feature_names", names, model.n_in, "the model's n_in"),
-        "class_names": names_of("class_names", classes, model.n_out, "the model's n_out"),
-        "image_shape": image_shape_of(image_shape, model.n_in),
-    }
+    names = columns_of(x) if feature_names is None else feature_names
+    shown = shown_names(model, names, class_names, image_shape)
     model_copy, optimizer = copy.deepcopy(model), SGD(rate)
     return explain_step(
         model_copy, samples, compare, optimizer, lambda: optimizer.step(model_copy), **shown
     )
+
+
+def shown_names(
+    model: Sequential,
+    feature_names: Sequence[str] | None,
+    class_names: Sequence[str] | None,
+    image_shape: tuple[int, int] | None,
+) -> dict[str, Any]:
+    """Check what inputs and outputs are called, and what they look like.
+
+    What isn't said is as the model knows it.
+    """
+    if feature_names is None:
+        feature_names = model.feature_names
+    if class_names is None and model.classes is not None and len(model.classes) == model.n_out:
+        class_names = model.classes.tolist()
+    return {
+        "feature_names": names_of("feature_names", feature_names, model.n_in, "the model's n_in"),
+        "class_names": names_of("class_names", class_names, model.n_out, "the model's n_out"),
+        "image_shape": image_shape_of(image_shape, model.n_in),
+    }
 
 
 def explain_step(

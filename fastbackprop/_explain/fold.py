@@ -54,7 +54,6 @@ def folded(
         ),
         "widths": model["widths"],
         "activations": model["activations"],
-        "slopes": model["slopes"],
         "learning_rate": first["learning_rate"],
         "optimizer": first["optimizer"],
         "plain": first["optimizer"] == f"SGD({first['learning_rate']:g})",

@@ -16,9 +16,8 @@ from fastbackprop._explain.playable import playable
 
 __all__ = ["frame", "render"]
 
-MOST_CHARACTERS = (
-    480_000  # without what is there to be played with, of which playable.py says how much
-)
+MOST_CHARACTERS = 480_000
+LEAST_CHARACTERS = 300_000  # for what is shown, however much there is to be played with
 # In the order in which they are read: each uses what stands before it, and functions of all.
 SCRIPTS = (
     "state",
@@ -41,6 +40,7 @@ SCRIPTS = (
     "pictures",
     "controls",
     "sliders",
+    "training",
     "story",
 )
 
@@ -50,13 +50,14 @@ def render(explanations: Sequence[Any]) -> str:
     check_dense(explanations[0], "to_html")
     steps, first = [prepared(e) for e in explanations], explanations[0]
     template, play = _template(), playable(first)
-    page = ""
+    embedded_play, page = _embedded(play), ""
+    most = max(MOST_CHARACTERS - len(embedded_play), LEAST_CHARACTERS)
     for amount in AMOUNTS:
         shown = folded(steps, *amount)
         page = template.replace("@DATA@", _embedded({**shown, **names_on_page(first, shown)}))
-        if len(page) <= MOST_CHARACTERS:
+        if len(page) <= most:
             break
-    return page.replace("@PLAY@", _embedded(play))
+    return page.replace("@PLAY@", embedded_play)
 
 
 def _embedded(data: Any) -> str:

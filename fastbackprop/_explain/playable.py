@@ -11,8 +11,9 @@ from fastbackprop._core.losses import TABLE
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD, Adam
 from fastbackprop._model.sequential import Sequential
+from fastbackprop._predict.dense import Dense
 
-__all__ = ["playable", "settings_of"]
+__all__ = ["MOST_BYTES", "playable", "settings_of"]
 
 MOST_BYTES = 260_000  # of parameters and samples
 
@@ -21,7 +22,7 @@ def settings_of(model: Sequential, compare: Loss, optimizer: Optimizer) -> dict[
     """Return loss and optimizer as the page's script computes them; None where it can't."""
     if isinstance(compare, OwnLoss) or compare.name not in TABLE:
         return None
-    if getattr(compare, "mask_missing", False):
+    if getattr(compare, "mask_missing", False) or any(type(x) is not Dense for x in model.layers):
         return None
     plain = {"learning_rate_factor": 1.0, "trainable": True, "l1": 0.0, "max_norm": None}
     if any(getattr(x, name, value) != value for x in model.layers for name, value in plain.items()):
@@ -34,7 +35,8 @@ def settings_of(model: Sequential, compare: Loss, optimizer: Optimizer) -> dict[
         "smoothing": getattr(compare, "label_smoothing", 0.0),
         "sums": getattr(compare, "sum_outputs", False),
     }
-    return None if steps is None else {"loss": loss, "optimizer": steps}
+    alphas = [x._activation.alpha for x in model.layers]
+    return None if steps is None else {"loss": loss, "optimizer": steps, "alphas": alphas}
 
 
 def _optimizer_settings(optimizer: Optimizer) -> dict[str, Any] | None:

@@ -425,6 +425,10 @@ def test_names_of_a_frame_are_those_of_the_explanation():
     model = fb.mlp([2, 3, 1], seed=0)
     e = fb.explain(model, frame, [1, 0], loss="half_squared_error")
     assert e.feature_names == ["left", "7"]
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    table = pyarrow.table({"left": [0.0, 1.0], "right": [1.0, 2.0]})
+    of_table = fb.explain(model, table, [1, 0], loss="half_squared_error")
+    assert of_table.feature_names == ["left", "right"]
     own = fb.explain(model, frame, [1, 0], loss="half_squared_error", feature_names=["l", "r"])
     assert own.feature_names == ["l", "r"]
 

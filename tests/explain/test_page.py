@@ -2,11 +2,11 @@
 
 import json
 import re
-import shutil
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from browser import start_browser
 
 import fastbackprop as fb
 
@@ -107,21 +107,7 @@ def test_a_page_that_cannot_be_written_changes_nothing(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("chromium or its driver is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--force-prefers-reduced-motion",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as started:
+    with start_browser() as started:
         yield started
 
 
@@ -301,7 +287,8 @@ def test_the_drawing_says_and_shows_the_same_numbers(opened, browser, name):
     for place in ids(browser, "n"):
         k, j = map(int, place[1:].split("."))
         neuron = browser.find_element("css selector", f"[data-id='{place}']")
-        texts = [x.text for x in neuron.find_elements("css selector", "text")]
+        said = browser.find_elements("css selector", f"[data-says='{place}'] text")
+        texts = [x.text for x in said]
         a = data["x"][sample][j] if k == 0 else layers[k - 1]["a"][sample][j]
         label = neuron.get_attribute("aria-label")
         assert float(texts[0]) == pytest.approx(a, rel=0.05)

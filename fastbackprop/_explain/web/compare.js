@@ -8,7 +8,7 @@ function errorPicture() {
   const [y_hat, y] = [step().y_hat[sample][m], step().y[sample][m]];
   if (y_hat === null) return;
   const low = Math.min(0, y, y_hat), high = Math.max(0, y, y_hat), span = high - low || 1;
-  const width = Math.min(box.clientWidth || 320, 460), room = width - 150;
+  const width = Math.min(box.clientWidth || 320, 460), room = width - 176;
   const at = (v) => 96 + (v - low) / span * room, bar = Math.abs(at(y) - at(y_hat));
   const squares = /squared/.test(lossName()), side = squares ? Math.min(bar, 110) : 0;
   const svg = element("svg", { width, height: 92 + side, role: "img",

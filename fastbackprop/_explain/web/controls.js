@@ -1,5 +1,6 @@
 // What can be pressed, and what it moves.
 function choose(what) {
+  if (!chosen) $("letters").open = false;     // that room is needed now
   chosen = what; walked = null; clearTimeout(walkPath.timer); draw(); detail(); keep();
   // Its button is gone.
   if (document.activeElement === document.body) $("head").focus({ preventScroll: true });
@@ -8,7 +9,8 @@ function choose(what) {
 }
 function letGo() {                            // Esc
   stop(); halt(); chosen = walked = null;
-  $("head").textContent = "Choose a neuron or a weight"; $("detail").replaceChildren();
+  $("head").textContent = "Choose a neuron or a weight";
+  $("detail").replaceChildren(); $("own").replaceChildren();
   draw(); keep();
 }
 function show() {
@@ -45,15 +47,16 @@ for (const [name, range] of Object.entries(phases))
 $("walk").max = last;
 $("walk").addEventListener("input", (e) => { stop(); go(Number(e.target.value)); });
 $("lines").addEventListener("change", draw);
-function moved() { worst(); show(); if (!knobOf.held) detail(); pictures(); training(); }
+function moved() { worst(); show(); detail(); pictures(); training(); }
 function changed() {                          // the numbers are others now
   $("played").hidden = !P;
   document.body.classList.toggle("is-played", !!P);
+  samples();
   moved(); knobs();
 }
 $("time").max = D.steps.length - 1;
 $("time").addEventListener("input", (e) => {
-  stop(); halt(); P = null; time = Number(e.target.value); samples(); changed();
+  stop(); halt(); P = null; time = Number(e.target.value); changed();
 });
 $("sample").addEventListener("change", (e) => {
   sample = Number(e.target.value); if (P) P.step = playedStep(P); moved();

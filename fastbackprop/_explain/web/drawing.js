@@ -67,13 +67,14 @@ function drawWeight(svg, what, w, size, places, path) {
     "aria-label": `weight ${nameW(k, i, j)} ${short(w)}, `
       + `share of the blame ${percent(layer(k).blame[i][j])}` }, svg);
   const ends = endsOf(k, i, j, places);
+  element("title", {}, g).textContent = `${nameW(k, i, j)} = ${short(w)}`;
   element("line", { class: "line", "stroke-width": .6 + 5 * size,
     "stroke-opacity": .25 + .75 * size, ...ends }, g);
   element("line", { class: "hit", ...ends }, g);
   press(g, what);
   return ends;
 }
-function drawNeuron(svg, k, i, { X, Y, radius, font }, path) {
+function drawNeuron(svg, k, i, { X, Y, radius, font, room }, path) {
   const isKnown = k <= forwardLayer(walk);
   const isBlamed = k >= 1 && k >= backLayer(walk) && walk > L + 1;
   const [a] = valueA(k, i), delta = k ? layer(k).delta[sample][i] : null;
@@ -89,13 +90,22 @@ function drawNeuron(svg, k, i, { X, Y, radius, font }, path) {
   if (isKnown) g.dataset.a = String(a);
   if (isBlamed) g.dataset.delta = String(delta);
   element("circle", { cx: X(k), cy: Y(k, i), r: radius }, g);
-  const write = (y, text, kind, size = font) =>
-    element("text", { x: X(k), y: Y(k, i) + y, "font-size": size, ...(kind && { class: kind }) }, g)
-      .textContent = text;
-  write(isBlamed ? -font * .15 : font * .35, isKnown ? shorter(a) : "");
-  if (isBlamed) write(font * .95, shorter(delta), "delta");
-  write(radius + 17, title.length > 14 ? `${title.slice(0, 13)}…` : title, "name", 14);
   press(g, what);
+  // Beside the button, whose name says it all: what is read out is one name, not its pieces.
+  const said = element("g", { "data-says": `n${k}.${i}`, "aria-hidden": "true" }, svg);
+  const write = (y, text, kind, size = font) =>
+    element("text", { x: X(k), y: Y(k, i) + y, "font-size": size, ...(kind && { class: kind }) },
+      said).textContent = text;
+  write(isBlamed ? font * .3 : font * .55, isKnown ? shorter(a) : "");
+  const again = k === L && walk === last ? step().after.y_hat[sample][i] : undefined;
+  if (isBlamed) write(font * 1.35, again === undefined ? shorter(delta) : `→ ${shorter(again)}`,
+    again === undefined ? "delta" : "stepped");
+  if (fitsInside(title, radius)) write(-radius * .36, title, "name", 14);
+  else {                                      // beside the lines, which all lie on the other side
+    const most = room(k);
+    write(radius + 17, title.length > most ? `${title.slice(0, most - 1)}…` : title,
+      k ? "name start" : "name end", 14);
+  }
 }
 function drawTargets(svg, { X, Y, radius, font }) {   // y beside y_hat, the error as a bar between
   if (walk <= L || !step().y.length) return;

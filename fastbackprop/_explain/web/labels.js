@@ -1,4 +1,5 @@
 // Labels of lines, where they touch no line, no circle and no other label; else there is none.
+const MOST_LABELS = 12;                       // of a layer: among more, none is found
 const overlaps = (p, q) => p.x < q.x + q.w && q.x < p.x + p.w && p.y < q.y + q.h && q.y < p.y + p.h;
 function meets(box, { x1, y1, x2, y2 }) {     // whether a line goes through a box (Liang, Barsky)
   let from = 0, to = 1;
@@ -18,7 +19,8 @@ function endsOf(k, i, j, { X, Y, radius }) {  // from circle to circle
 function boxesOf(k, places) {                 // of the circles at both ends, with their names
   return [k - 1, k].flatMap((h) => D.shown[h].map((_, i) => ({
     x: places.X(h) - places.radius - 3, y: places.Y(h, i) - places.radius - 3,
-    w: 2 * places.radius + 6, h: 2 * places.radius + 26 })));
+    w: 2 * places.radius + 6,
+    h: 2 * places.radius + (fitsInside(titleOf(h, i), places.radius) ? 6 : 26) })));
 }
 function placeLabel(ends, text, lines, taken, size) {
   const w = text.length * size * .56 + 6, h = size + 4;
@@ -36,6 +38,7 @@ function placeLabel(ends, text, lines, taken, size) {
     }
   return null;
 }
+const isAsked = (k, { i, j, onPath }) => onPath >= 0 || same(chosen, { kind: "weight", k, i, j });
 // What the labels of a layer say, those first that must be seen: [{id, i, j, parts}].
 function labelsOf(k, path) {
   const labels = [];
@@ -43,9 +46,8 @@ function labelsOf(k, path) {
     const id = `w${k}.${i}.${j}`, onPath = path.findIndex((x) => x.on === id);
     labels.push({ id, i, j, onPath, ...saidOf(k, i, j) });
   }));
-  const weight = (x) => (x.onPath >= 0 ? 1e9 : 0) + (same(chosen, { kind: "weight", k, ...x }) ? 1e10
-    : 0) + x.size;
-  return labels.sort((a, b) => weight(b) - weight(a));
+  const rank = (x) => isAsked(k, x) ? 1e9 + x.size : x.size;
+  return labels.sort((a, b) => rank(b) - rank(a));
 }
 function saidOf(k, i, j) {                    // the weight; its blame, once it is there; its step
   const { weight: W, weight_gradient: G, weight_after: V } = layer(k);
@@ -64,12 +66,14 @@ function saidOf(k, i, j) {                    // the weight; its blame, once it 
 function drawLabels(svg, k, places, path, lines) {
   const taken = boxesOf(k, places), size = Math.min(places.font, isChain ? 17 : 14);
   for (const label of labelsOf(k, path)) {
+    if (lines.length > MOST_LABELS && !isAsked(k, label)) continue;
     const ends = endsOf(k, label.i, label.j, places);
     const place = placeLabel(ends, label.text, lines, taken, size);
     if (!place) continue;
     taken.push(place.box);
+    const color = label.onPath >= 0 ? `f${label.onPath % 6}` : "";
     const e = element("text", { x: place.x, y: place.y, "font-size": size, "data-of": label.id,
-      class: `on-line ${label.kind ?? ""} ${label.onPath >= 0 ? `f${label.onPath % 6}` : ""}` }, svg);
+      class: `on-line ${label.kind ?? ""} ${color}` }, svg);
     if (label.factors) label.factors.forEach((x, n) => {
       if (n) element("tspan", {}, e).textContent = " × ";
       element("tspan", { class: `f${x.n % 6}` }, e).textContent = short(x.value[0]);

@@ -1,6 +1,6 @@
 // A step of training in float64: predict, compare, blame, correct, as the library defines them.
-// A net is {widths, activations, slopes, weights, biases, loss, optimizer}; weights are flat, row by
-// row. A batch is {n, x, y, nTargets}.
+// A net is {widths, activations, slopes, weights, biases, loss, optimizer}, its weights flat, row
+// by row; a batch is {n, x, y, nTargets}.
 function lossOf(name, n, given = {}) {        // what a loss is told beside a, z and y
   return { name, n, p: given.parameter ?? DEFAULTS[name], on: 1 - (given.smoothing ?? 0),
     off: (given.smoothing ?? 0) / (name === "cross_entropy" ? n : 2), sums: given.sums ?? false };

@@ -14,6 +14,7 @@ function term(list, what, ...parts) {
 function detail() {
   const box = $("detail");
   if (!chosen) return;
+  if (!knobOf.held) $("own").replaceChildren();    // what the reader holds stays
   box.replaceChildren();
   (chosen.kind === "neuron" ? neuron : weight)(box, chosen);
 }
@@ -24,7 +25,7 @@ function neuron(box, { k, i }) {
   if (k === 0) {
     line(box, `${own} = `, valueA(0, i));
     line(box, `dC/d${own} = `, [step().d_x[sample][i], `d_x/${S()}/${real(0, i)}`]);
-    knobOf(box, own, valueA(0, i)[0], (P) =>
+    knobOf(own, valueA(0, i)[0], (P) =>
       [P.batch.x, S() * D.widths[0] + real(0, i)]);
     return;
   }
@@ -36,7 +37,7 @@ function neuron(box, { k, i }) {
   line(box, `${nameDelta(k, i)} = dC/d${nameZ(k, i)} = `, valueOf("delta", k, i));
   if (k === L) {
     line(box, ...outputs(i));
-    if (step().y.length) knobOf(box, indexed("y", D.widths[L], real(L, i)), step().y[sample][i],
+    if (step().y.length) knobOf(indexed("y", D.widths[L], real(L, i)), step().y[sample][i],
       (P) => [P.batch.y, S() * D.widths[L] + real(L, i)]);
   }
   if (layer(k).bias) bias(box, k, i);
@@ -49,7 +50,8 @@ function sumOf(box, k, i) {                   // z of a neuron, the largest term
   D.shown[k - 1].map((_, h) => [Math.abs(W[h][i] * valueA(k - 1, h)[0]), h])
     .sort((a, b) => b[0] - a[0]).forEach(([, h]) =>
       term(list, { kind: "weight", k, i: h, j: i }, `${nameW(k, h, i)} ${nameA(k - 1, h)} = `,
-        weightOf("weight", k, h, i), " * ", valueA(k - 1, h)));
+        weightOf("weight", k, h, i), " * ", valueA(k - 1, h),
+        k === 1 && D.inputNames ? ` (${inputTitle(h)})` : ""));
   if (hidden(k - 1)) line(box, `${more(hidden(k - 1))}: `, [rest_in[sample][i]]);
   if (bias) line(box, `+ ${nameB(k, i)} = `, biasOf("bias", k, i));
   line(box, `${nameZ(k, i)} = `, valueOf("z", k, i));
@@ -61,7 +63,7 @@ function bias(box, k, i) {
   line(box, `share of all blame of ${nameB(k, i)}: `,
     share(layer(k).bias_blame[i], `blame/biases/${k - 1}/${real(k, i)}`));
   correction(box, nameB(k, i), biasOf, "bias", k, i);
-  knobOf(box, nameB(k, i), layer(k).bias[i], (P) => [P.net.biases[k - 1], real(k, i)]);
+  knobOf(nameB(k, i), layer(k).bias[i], (P) => [P.net.biases[k - 1], real(k, i)]);
 }
 function worst() {
   const list = $("worst");

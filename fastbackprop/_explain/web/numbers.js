@@ -7,7 +7,8 @@ function short(x) {
 }
 const shorter = (x) => {                      // inside a circle
   const t = short(x);
-  return t.length <= 6 ? t : short(Number(x.toPrecision(2)));
+  const two = t.length <= 6 ? t : short(Number(x.toPrecision(2)));
+  return two.length <= 7 ? two : x.toExponential(1).replace("e+", "e");
 };
 const percent = (x) => x === null ? "not finite" : `${short(Number((100 * x).toPrecision(3)))} %`;
 function number(x, key, write = short) {      // what the reader made is no number of the library's

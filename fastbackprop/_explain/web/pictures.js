@@ -45,8 +45,8 @@ function surfaces() {
   });
   const layers = forward(net, { n: GRID * GRID, x });
   $("pictures-note").textContent = `Each point is a pair of inputs: ${inputTitle(0)} to the right, `
-    + `${inputTitle(1)} upwards. The large picture is what the net answers, with the samples in it; `
-    + `the small ones are what each hidden neuron hands on.`;
+    + `${inputTitle(1)} upwards. The large picture is what the net answers, with the samples in `
+    + `it; the small ones are what each hidden neuron hands on.`;
   const box = $("pictures"), main = canvasOf("surface", 260, "the answer y_hat", box);
   paint(main, (q) => answerColor(layers.at(-1).a, q, batch));
   points(main, batch, ranges);
@@ -77,11 +77,12 @@ function answerColor(a, q, batch) {
   if (n === 1) { const [middle, reach] = middleOf(batch); return mix((a[q] - middle) / reach); }
   let best = 0;
   for (let m = 1; m < n; m++) if (a[q * n + m] > a[q * n + best]) best = m;
-  const sure = Math.min(1, Math.max(.25, a[q * n + best])), card = ink.cache["--card"];
+  const sure = .6 * Math.min(1, Math.max(.3, a[q * n + best])), card = ink.cache["--card"];
   return hue(best, n).map((c, i) => card[i] + sure * (c - card[i]));
 }
 function paint(canvas, colorOf) {
-  ink.cache ??= Object.fromEntries(["--plus", "--minus", "--card", "--ink"].map((x) => [x, ink(x)]));
+  const names = ["--plus", "--minus", "--card", "--ink"];
+  ink.cache ??= Object.fromEntries(names.map((x) => [x, ink(x)]));
   const small = paint.canvas ??= Object.assign(document.createElement("canvas"),
     { width: GRID, height: GRID });
   const pen = small.getContext("2d"), picture = pen.createImageData(GRID, GRID);
@@ -116,11 +117,12 @@ function fitted() {
   const y = Array.from({ length: batch.n }, (_, r) => batch.y[r * batch.nTargets]);
   const values = [...a, ...y].filter(Number.isFinite);
   const [bottom, top] = [Math.min(...values), Math.max(...values)], span = top - bottom || 1;
-  $("pictures-note").textContent = `To the right the input ${inputTitle(0)}, upwards the answer: the `
-    + "line is what the net answers, the circles are what it should.";
+  $("pictures-note").textContent = `To the right the input ${inputTitle(0)}, upwards the answer: `
+    + "the line is what the net answers, the circles are what it should.";
   const canvas = canvasOf("fitted", 300, "the answer y_hat over x", $("pictures"));
   const pen = canvas.getContext("2d"), size = canvas.width;
-  const [X, Y] = [(v) => (v - low) / (high - low) * size, (v) => size - 14 - (v - bottom) / span * (size - 28)];
+  const X = (v) => (v - low) / (high - low) * size;
+  const Y = (v) => size - 14 - (v - bottom) / span * (size - 28);
   const style = getComputedStyle(document.body);
   pen.clearRect(0, 0, size, size);
   pen.strokeStyle = style.getPropertyValue("--forward"); pen.lineWidth = 3;
@@ -140,18 +142,18 @@ function image() {
   const call = (m) => m === null ? "?" : D.outputNames && D.shown[L].includes(m)
     ? D.outputNames[D.shown[L].indexOf(m)] : String(m);
   $("pictures-note").textContent = `Sample ${r} is ${call(wanted)}, and the net says ${call(top)} `
-    + `(${percent(answer[top])}). Right: the blame of each pixel, dC/dx. More light in an orange pixel `
-    + "would make it more wrong, in a blue one more right.";
+    + `(${percent(answer[top])}). Right: the blame of each pixel, dC/dx. More ink in an orange `
+    + "pixel would make it more wrong, in a blue one more right.";
   const size = Math.max(1, Math.floor(200 / Math.max(rows, columns)));
   const largest = Math.max(1e-30, ...done.dx.map(Math.abs)), brightest = Math.max(1e-30, ...x);
-  for (const [id, label, blames] of [["pixels", "the image", false], ["pixel-blame", "blame of its pixels", true]]) {
+  for (const [id, label] of [["pixels", "the image"], ["pixel-blame", "blame of its pixels"]]) {
     const canvas = canvasOf(id, 200, label, $("pictures")), pen = canvas.getContext("2d");
     Object.assign(canvas, { width: columns * size, height: rows * size });
     for (let q = 0; q < rows * columns; q++) {
       const place = [q % columns * size, Math.floor(q / columns) * size, size, size];
       const light = Math.round(235 - 215 * Math.max(0, x[q]) / brightest);
       pen.fillStyle = `rgb(${light},${light},${light})`; pen.fillRect(...place);
-      if (!blames) continue;
+      if (id === "pixels") continue;
       const d = done.dx[q] / largest;
       pen.fillStyle = d > 0 ? `rgba(226,92,12,${.85 * d})` : `rgba(30,110,220,${-.85 * d})`;
       pen.fillRect(...place);

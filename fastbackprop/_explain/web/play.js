@@ -5,8 +5,9 @@ function unpacked(text, dtype) {              // base64 of the library's own byt
   return Float64Array.from(new (dtype === "float32" ? Float32Array : Float64Array)(bytes.buffer));
 }
 function librarysNet() {
-  const { weights, biases, dtype, loss, optimizer } = D.play, list = (x) => unpacked(x, dtype);
-  return { widths: D.widths, activations: [...D.activations], slopes: [...D.slopes],
+  const { weights, biases, alphas, dtype, loss, optimizer } = D.play;
+  const list = (x) => unpacked(x, dtype);
+  return { widths: D.widths, activations: [...D.activations], slopes: [...alphas],
     weights: weights.map(list), biases: biases.map((x) => x && list(x)),
     loss: lossOf(loss.name, D.widths[L], loss), optimizer: { ...optimizer } };
 }
@@ -16,7 +17,9 @@ function librarysBatch() {
 }
 function begin() {                            // the first touch: from here on the page computes
   if (P || !D.play) return;
-  P = { net: librarysNet(), batch: librarysBatch(), state: {}, costs: [], steps: 0 };
+  time = 0; $("time").value = 0;              // of a training it is the first step's net and batch
+  P = { net: librarysNet(), batch: librarysBatch(), state: {}, costs: [], steps: 0,
+    step: D.steps[time] };
 }
 function change(how) {                        // the reader changed something
   begin(); how(P); refresh();
@@ -81,7 +84,8 @@ function playedLayer(net, after, batch, { layers }, k, total, pick) {
   const [hiddenIn, hiddenOut] = [others(nIn, from), others(nOut, to)];
   const sum = (indices, of) => indices.reduce((s, i) => s + of(i), 0);
   return { z: pick(z, nOut, to), a: pick(a, nOut, to), delta: pick(delta, nOut, to),
-    derivative: slope && rows.map((r) => to.map((j) => finite(slope(z[r * nOut + j], net.slopes[k])))),
+    derivative: slope && rows.map((r) =>
+      to.map((j) => finite(slope(z[r * nOut + j], net.slopes[k])))),
     weight: table((q) => W[q]), weight_gradient: table((q) => dW[q]),
     weight_step: table((q) => V[q] - W[q]), weight_after: table((q) => V[q]),
     bias: list((j) => b[j]), bias_gradient: list((j) => db[j]),

@@ -1,7 +1,8 @@
 // What the reader moves: a number of the net or the batch, the rate, the optimizer, the loss.
-function knobOf(box, name, value, place) {    // place(P): the array and the index of the number
-  if (!D.play || value === null) return;
-  const label = box.appendChild(document.createElement("label")), range = document.createElement("input");
+function knobOf(name, value, place) {    // place(P): the array and the index of the number
+  if (!D.play || value === null || knobOf.held) return;
+  const label = $("own").appendChild(document.createElement("label"));
+  const range = document.createElement("input");
   label.className = "knob";
   const input = document.createElement("input"), reach = Math.max(2, 2 * Math.abs(value));
   Object.assign(range, { type: "range", min: -reach, max: reach, step: "any", value });
@@ -16,7 +17,9 @@ function knobOf(box, name, value, place) {    // place(P): the array and the ind
     change((P) => { const [array, index] = place(P); array[index] = number; });
     knobOf.held = false;
   };
-  range.addEventListener("input", () => { input.value = Number(range.value).toPrecision(4); set(range.value); });
+  range.addEventListener("input", () => {
+    input.value = Number(range.value).toPrecision(4); set(range.value);
+  });
   range.addEventListener("change", () => detail());
   input.addEventListener("input", () => set(input.value));
 }
@@ -48,7 +51,8 @@ function lossesThatFit() {                    // of the targets that there are
   for (let r = 0; r < y.length; r += n)
     sums &&= Math.abs(y.subarray(r, r + n).reduce((s, v) => s + v, 0) - 1) < 1e-3;
   const fits = { cross_entropy: sums && inside, focal_cross_entropy: sums && inside,
-    binary_cross_entropy: inside, poisson: y.every((v) => v >= 0), hinge: yes, gaussian_nll: false };
+    binary_cross_entropy: inside, poisson: y.every((v) => v >= 0), hinge: yes,
+    gaussian_nll: false };
   return Object.keys(LOSSES).filter((name) => fits[name] ?? true);
 }
 function setLoss(P, name) {                   // and the last activation that it needs
@@ -84,68 +88,14 @@ function rateKnob(net) {
 }
 function knobs() {
   if (!D.play || knobOf.held) return;
-  const net = P ? P.net : { loss: D.play.loss, activations: D.activations, optimizer: D.play.optimizer };
+  const net = P ? P.net
+    : { loss: D.play.loss, activations: D.activations, optimizer: D.play.optimizer };
   const names = Object.keys(ACTIVATIONS);
   $("knobs").replaceChildren(rateKnob(net),
-    choice("optimizer", ["SGD", "SGD with momentum", "Adam"], optimizerKind(net.optimizer), setOptimizer),
+    choice("optimizer", ["SGD", "SGD with momentum", "Adam"], optimizerKind(net.optimizer),
+      setOptimizer),
     ...D.activations.map((_, n) => choice(L > 1 ? `activation of layer ${n + 1}` : "activation",
       names.filter((x) => x !== "softmax" || D.widths[n + 1] > 1), net.activations[n],
       (P, name) => setActivation(P, n + 1, name))),
     choice("loss", lossesThatFit(), net.loss.name, setLoss));
 }
-// ---- training -------------------------------------------------------------------------------
-function curve() {                            // the cost after each step, its logarithm upwards
-  const canvas = $("curve"), pen = canvas.getContext("2d"), costs = P ? P.costs : [];
-  const ink = getComputedStyle(document.body);
-  pen.clearRect(0, 0, canvas.width, canvas.height);
-  pen.font = "14px system-ui, sans-serif"; pen.fillStyle = ink.getPropertyValue("--soft");
-  const all = costs.filter((c) => Number.isFinite(c) && c > 0).map(Math.log10);
-  if (all.length < 2) {
-    pen.fillText("the cost C after each step will be drawn here", 12, 90);
-    return;
-  }
-  const low = Math.min(...all), high = Math.max(...all), span = high - low || 1;
-  pen.fillText(`C = ${short(Number((10 ** high).toPrecision(3)))}`, 6, 16);
-  pen.fillText(short(Number((10 ** low).toPrecision(3))), 6, canvas.height - 6);
-  pen.strokeStyle = ink.getPropertyValue("--backward"); pen.lineWidth = 2.5;
-  pen.beginPath();
-  costs.forEach((c, n) => { if (Number.isFinite(c) && c > 0) pen.lineTo(
-    10 + n / (costs.length - 1) * (canvas.width - 20),
-    24 + (high - Math.log10(c)) / span * (canvas.height - 48)); });
-  pen.stroke();
-}
-function feel() {                             // what the learning rate does to this step
-  const s = step(), rate = short(learningRate()), after = s.after.cost;
-  const foretold = s.cost - s.after.predicted_cost, got = after === null ? -Infinity : s.cost - after;
-  $("feel").textContent = foretold <= 0 ? "There is nothing to correct."
-    : got < 0 ? `A learning rate of ${rate} is too large here: the step jumps across the valley, and the cost rises.`
-      : got < .5 * foretold ? `A learning rate of ${rate} is long: the cost falls less than the slope foretold, since the valley bends.`
-        : foretold < 1e-3 * s.cost ? `A learning rate of ${rate} is small: one step takes less than a thousandth of the cost away.`
-          : `A learning rate of ${rate} suits: the cost falls about as the slope foretold.`;
-}
-function training() {
-  $("progress").textContent = P ? `${P.steps} step${P.steps === 1 ? "" : "s"}, C = ${short(step().cost)}` : "";
-  curve(); feel();
-}
-let running = null;
-function halt() {
-  cancelAnimationFrame(running); running = null;
-  $("run").setAttribute("aria-pressed", "false"); $("run").textContent = "run";
-}
-function run() {
-  if (running !== null) return halt();
-  $("run").setAttribute("aria-pressed", "true"); $("run").textContent = "stop";
-  const frame = () => {
-    const until = performance.now() + 12;
-    let goes = true;
-    do goes = trainStep(); while (goes && performance.now() < until && P.costs.length < 1e5);
-    refresh();
-    running = goes && P.costs.length < 1e5 ? requestAnimationFrame(frame) : null;
-    if (running === null) halt();
-  };
-  running = requestAnimationFrame(frame);
-}
-$("step").addEventListener("click", () => { halt(); trainStep(); refresh(); });
-$("run").addEventListener("click", run);
-$("reset").addEventListener("click", () => { halt(); reset(); });
-$("lab").hidden = !D.play;

@@ -45,9 +45,10 @@ $("folded").textContent = D.note;
 $("sample-label").hidden = D.n_samples === 1;
 $("time-label").style.display = D.steps.length > 1 ? "" : "none";
 const cameBack = recall();
-samples(); changed();
+changed();
 keep.ready = true;
-addEventListener("resize", () => { draw(); errorPicture(); });
+$("letters").open = innerWidth > 860 && !chosen;      // where there is nothing else yet
+addEventListener("resize", () => { draw(); errorPicture(); curve(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
   () => { ink.cache = null; pictures(); curve(); });
 if (!cameBack && !calm()) play(0, last, SLOW);

@@ -16,7 +16,8 @@ const LETTERS = {
 const glossed = [[/^dC\/dw/, "dC/dw"], [/^dC\/db/, "dC/dw"], [/^dC\/dy_hat/, "delta"],
   [/^dC\/dz/, "delta"], [/^delta/, "delta"], [/^y_hat/, "y_hat"], [/^[a-z_]+'\(/, "sigma'"],
   [/^C$/, "C"], [/^x/, "x"], [/^y/, "y"], [/^w/, "w"], [/^b/, "b"], [/^z/, "z"], [/^a/, "a"]];
-const SYMBOL = /(?<![\w/'])(dC\/d(?:y_hat|[wbzx]\d*)|delta\d*|y_hat|[wzab]\d+|\bx|\by|\bC)(?![\w'/])/g;
+const SYMBOL = new RegExp("(?<![\\w/'])(dC/d(?:y_hat|[wbzx]\\d*)|delta\\d*|y_hat|[wzab]\\d+|x|y|C)"
+  + "(?![\\w'/])", "g");
 function explained(text) {                    // the text, its letters with what they mean on hover
   const parts = [];
   let from = 0;

@@ -14,7 +14,7 @@ function travel(duration) {
     const t = Math.min((now - begun) / duration, 1);
     for (const { e, ends, before, after } of shown) {
       e.setAttribute("x", ends.x1 + (ends.x2 - ends.x1) * t);
-      e.setAttribute("y", ends.y1 + (ends.y2 - ends.y1) * t - 9);
+      e.setAttribute("y", ends.y1 + (ends.y2 - ends.y1) * t + 22);   // labels are above
       e.textContent = t < .5 ? before : after;
     }
     if (t < 1) travel.frame = requestAnimationFrame(move); else group.remove();
@@ -27,7 +27,8 @@ function travellersOf(places) {
     const way = directionOfWeights(k), W = layer(k).weight;
     if (!way) continue;
     D.shown[k - 1].forEach((_, i) => D.shown[k].forEach((_, j) => {
-      const w = W[i][j], comes = way === "forward" ? valueA(k - 1, i)[0] : layer(k).delta[sample][j];
+      const w = W[i][j];
+      const comes = way === "forward" ? valueA(k - 1, i)[0] : layer(k).delta[sample][j];
       const ends = endsOf(k, i, j, places);
       all.push({ size: Math.abs(w * comes), kind: way, before: `${short(comes)} × ${short(w)}`,
         after: short(w * comes), ends: way === "forward" ? ends

@@ -1,8 +1,10 @@
 // A chosen weight: its chain rule, its share, its correction.
 function weight(box, { k, i, j }) {
   const w = nameW(k, i, j);
-  $("head").textContent = "weight " + w;
-  knobOf(box, w, layer(k).weight[i][j], (P) =>
+  const isNamed = k === 1 && D.inputNames || k === L && D.outputNames;
+  $("head").textContent = `weight ${w}`
+    + (isNamed ? `: ${titleOf(k - 1, i)} to ${titleOf(k, j)}` : "");
+  knobOf(w, layer(k).weight[i][j], (P) =>
     [P.net.weights[k - 1], real(k - 1, i) * D.widths[k] + real(k, j)]);
   chainOf(box, w, k, i, j);
   deltaOf(box, k, j);

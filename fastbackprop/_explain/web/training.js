@@ -1,0 +1,65 @@
+// Training in the page: a step, a run of them, the curve of the cost, and how the rate feels.
+function curve() {                            // the cost after each step, its logarithm upwards
+  const canvas = $("curve"), pen = canvas.getContext("2d"), costs = P ? P.costs : [];
+  canvas.width = Math.max(canvas.clientWidth, 200);     // so that its text keeps its size
+  const style = getComputedStyle(document.body);
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  pen.font = "14px system-ui, sans-serif"; pen.fillStyle = style.getPropertyValue("--soft");
+  // By its logarithm; some losses may be below 0, and are shown as they are.
+  const isLog = costs.every((c) => c > 0 || !Number.isFinite(c));
+  const up = isLog ? Math.log10 : (c) => c, all = costs.filter(Number.isFinite).map(up);
+  if (all.length < 2) {
+    pen.fillText("the cost C after each step will be drawn here", 12, 90);
+    return;
+  }
+  const low = Math.min(...all), high = Math.max(...all), span = high - low || 1;
+  const text = (v) => short(Number((isLog ? 10 ** v : v).toPrecision(3)));
+  pen.fillText(`C = ${text(high)}`, 6, 16);
+  pen.fillText(text(low), 6, canvas.height - 6);
+  pen.strokeStyle = style.getPropertyValue("--backward"); pen.lineWidth = 2.5;
+  pen.beginPath();
+  costs.forEach((c, n) => { if (Number.isFinite(c)) pen.lineTo(
+    10 + n / (costs.length - 1) * (canvas.width - 20),
+    24 + (high - up(c)) / span * (canvas.height - 48)); });
+  pen.stroke();
+}
+function feel() {                             // what the learning rate does to this step
+  const s = step(), rate = `A learning rate of ${short(learningRate())}`, after = s.after.cost;
+  const foretold = s.cost - s.after.predicted_cost;
+  const got = after === null ? -Infinity : s.cost - after;
+  $("feel").textContent = foretold <= 0 ? "There is nothing to correct."
+    : got < 0
+      ? `${rate} is too large here: the step jumps across the valley, and the cost rises.`
+      : got < .5 * foretold
+        ? `${rate} is long: the cost falls less than the slope foretold, since the valley bends.`
+        : foretold < 1e-3 * s.cost
+          ? `${rate} is small: one step takes less than a thousandth of the cost away.`
+          : `${rate} suits: the cost falls about as the slope foretold.`;
+}
+function training() {
+  $("progress").textContent = P
+    ? `${P.steps} step${P.steps === 1 ? "" : "s"}, C = ${short(step().cost)}` : "";
+  curve(); feel();
+}
+let running = null;
+function halt() {
+  cancelAnimationFrame(running); running = null;
+  $("run").setAttribute("aria-pressed", "false"); $("run").textContent = "run";
+}
+function run() {
+  if (running !== null) return halt();
+  $("run").setAttribute("aria-pressed", "true"); $("run").textContent = "stop";
+  const frame = () => {
+    const until = performance.now() + 12;
+    let goes = true;
+    do goes = trainStep(); while (goes && performance.now() < until && P.costs.length < 1e5);
+    refresh();
+    running = goes && P.costs.length < 1e5 ? requestAnimationFrame(frame) : null;
+    if (running === null) halt();
+  };
+  running = requestAnimationFrame(frame);
+}
+$("step").addEventListener("click", () => { halt(); trainStep(); refresh(); });
+$("run").addEventListener("click", run);
+$("reset").addEventListener("click", () => { halt(); reset(); });
+$("lab").hidden = !D.play;
