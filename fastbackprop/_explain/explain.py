@@ -103,7 +103,12 @@ def shown_names(
     class_names: Sequence[str] | None,
     image_shape: tuple[int, int] | None,
 ) -> dict[str, Any]:
-    """Check what inputs and outputs are called, and what they look like."""
+    """Check what inputs and outputs are called, and what they look like.
+
+    What isn't said is as the model knows it.
+    """
+    if feature_names is None:
+        feature_names = model.feature_names
     if class_names is None and model.classes is not None and len(model.classes) == model.n_out:
         class_names = model.classes.tolist()
     return {
