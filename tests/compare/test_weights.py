@@ -112,13 +112,15 @@ def test_a_batch_without_weight_is_a_step_that_changes_nothing(optimizer, batch_
         net = net_of(variant, "float32", loss)
         X, y, state = rng.normal(size=(8, 3)), rng.normal(size=(8, 5)), net.state().buffer
         X[5] = 1e30  # overflows: that row is absent
-        start, untouched = net.parameters.values.copy(), state.copy()
+        start, expected = net.parameters.values.copy(), net.state()
+        for _ in range(8 // batch_size):
+            expected.skip_step()
         found = net.train(
             loss, optimizer, X, y, state, batch_size=batch_size, weights=np.zeros(8, np.float32)
         )
         assert found[:2] == (0, 0.0)
         assert net.parameters.values.tobytes() == start.tobytes()
-        assert state.tobytes() == untouched.tobytes()
+        assert state.tobytes() == expected.buffer.tobytes()
         # One of two batches has weight.
         weights = np.repeat(np.float32([0, 1]), 4)
         X[5] = 1
