@@ -77,7 +77,7 @@ from fastbackprop._train.time_budget import TimeBudget
 from fastbackprop._train.trainer import Trainer
 
 # isort: split
-from fastbackprop import metrics, schedules  # noqa: F401, the namespaces
+from fastbackprop import initializers, metrics, schedules  # noqa: F401, the namespaces
 
 __version__ = "0.1.0"
 

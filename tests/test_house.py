@@ -31,6 +31,7 @@ FLOORS = [
     "_diagnose",
     "_train",
     "_estimators",
+    "initializers",
     "metrics",
     "schedules",
     "sklearn",

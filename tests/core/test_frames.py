@@ -252,5 +252,5 @@ def test_no_library_of_frames_is_imported_by_us():
         "others = {'pandas', 'polars', 'pyarrow', 'xarray', 'torch', 'jax', 'scipy'}\n"
         "print(*sorted(others & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

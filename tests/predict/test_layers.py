@@ -503,7 +503,7 @@ for net in test_layers.NETS.values():
 def test_instruction_sets_give_the_same_bits():
     results = {
         variant: subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(Path(__file__).parent)],
+            [sys.executable, "-P", "-c", SCRIPT, str(Path(__file__).parent)],
             env={**os.environ, "FASTBACKPROP_KERNELS": variant},
             capture_output=True,
             check=True,

@@ -214,7 +214,7 @@ def test_damaged_files_open_import_and_run_nothing_and_take_no_memory(tmp_path):
     """800 models and checkpoints, watched by an audit hook, with 16 MB to spare."""
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", FOR_SCRIPTS + SCRIPT, str(tmp_path)],
+        [sys.executable, "-P", "-c", FOR_SCRIPTS + SCRIPT, str(tmp_path)],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

@@ -83,8 +83,9 @@ print("same", n_finished, len(left))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 def test_a_hundred_kills_at_random_moments_lead_to_the_same_bits(tmp_path):
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-P", "-W", "ignore", "-c", FOR_SCRIPTS + SCRIPT]
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FOR_SCRIPTS + SCRIPT, str(tmp_path), str(KILLS)],
+        [*command, str(tmp_path), str(KILLS)],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

@@ -217,7 +217,7 @@ def test_another_process_with_other_threads_and_kernels(variant, threads, tmp_pa
         "PYTHONPATH": os.path.dirname(__file__),
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", FOR_SCRIPTS + SCRIPT, str(tmp_path / "c")],
+        [sys.executable, "-P", "-c", FOR_SCRIPTS + SCRIPT, str(tmp_path / "c")],
         capture_output=True, text=True, check=True, env=environment,
     )  # fmt: skip
     digest = hashlib.sha256(whole[0] + whole[1]).hexdigest()
