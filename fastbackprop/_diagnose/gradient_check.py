@@ -1,5 +1,6 @@
 """gradient_check: is blame right? The slow way, by trying: central differences in float64."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def gradient_check(
     compare = as_loss_or_function(loss)
     double = learning_copy_of(model, "float64")
     samples = data_of(double, X, y, compare, "X")
-    samples = Samples(samples.rows.copy(), samples.targets.copy(), samples.are_labels)
+    samples = replace(samples, rows=samples.rows.copy(), targets=samples.targets.copy())
     cost = _cost_of(double, samples, compare)
     rows, targets = samples.rows, samples.targets
     gradients = gradients_of(double, rows, targets, compare)

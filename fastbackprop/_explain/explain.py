@@ -162,8 +162,13 @@ def explain_step(
 def _cost_of_each(model: Sequential, samples: Samples, compare: Loss) -> np.ndarray:
     """Return the cost of each sample alone: its row of what the batch gives."""
     y_hat, targets = model.forward(samples.rows), samples.targets
+    # A sample whose targets are all missing costs nothing, where that is allowed.
+    is_told = [samples.are_labels or not np.isnan(y).all() for y in targets]
     return np.array(
-        [compare(_row_of(y_hat, i), targets[i : i + 1])[0] for i in range(len(samples))]
+        [
+            compare(_row_of(y_hat, i), targets[i : i + 1])[0] if is_told[i] else 0.0
+            for i in range(len(samples))
+        ]
     )
 
 

@@ -24,21 +24,23 @@ class Samples:
     rows: np.ndarray  # or Rows, of which who looks at them takes some
     targets: np.ndarray
     are_labels: bool
+    checked: Targets  # the same with their classes, for steps
 
     @classmethod
     def of(cls, rows: Any, targets: Targets) -> "Samples":
         """Take what a Loss made of y."""
         if targets.labels is not None:
-            return cls(rows, targets.labels, are_labels=True)
+            return cls(rows, targets.labels, are_labels=True, checked=targets)
         assert targets.values is not None
-        return cls(rows, targets.values, are_labels=False)
+        return cls(rows, targets.values, are_labels=False, checked=targets)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, index: slice | np.ndarray) -> "Samples":
         """Return some of the samples; a slice copies nothing."""
-        return Samples(self.rows[index], self.targets[index], self.are_labels)
+        checked = self.checked[index]
+        return Samples(self.rows[index], self.targets[index], self.are_labels, checked)
 
     def target_rows(self, n_out: int) -> np.ndarray:
         """Return the targets as rows of numbers, labels as one-hot rows; never the array itself."""

@@ -128,7 +128,7 @@ class Structure:
         --------
         get_parameters : The vector of the model as it is, and its order.
         """
-        set_flat(self._parameters, flat)
+        self._lock.run(set_flat, self._parameters, flat)
 
     def soft_update(self, online: "Structure", tau: float) -> None:
         """Move all parameters a part of the way to those of another model.

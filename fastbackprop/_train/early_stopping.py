@@ -167,6 +167,7 @@ class EarlyStopping(Callback):
             "best": best.value,
             "best_epoch": best.epoch,
             "n_waited": self._n_waited,
+            "stopped_epoch": self.stopped_epoch,
             "weights": None if best.room is None else best.room.copy(),
         }
 
@@ -185,6 +186,7 @@ class EarlyStopping(Callback):
             weights = room
         self._best = _Best(float(state["best"]), int(state["best_epoch"]), weights)
         self._n_waited = int(state["n_waited"])
+        self.stopped_epoch = int(state.get("stopped_epoch", 0))
 
     def _go_on(self, trainer: Any) -> None:
         room, state = self._best.room, trainer._state

@@ -117,6 +117,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     steps = check_integer("steps", steps)
     samples = data_of(trainer.model, X, y, trainer._loss, "X")
     size = min(trainer.batch_size, len(samples))
+    trainer.model._learn(samples.checked.classes)
     explanations: list[Explanation] = []
     start = 0
     for _ in range(steps):
@@ -128,7 +129,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
                     batch,
                     trainer._loss,
                     trainer.optimizer,
-                    lambda: trainer.step(batch.rows, batch.targets),  # noqa: B023
+                    lambda: trainer._step(batch.rows, batch.checked),  # noqa: B023
                     feature_names=trainer.model.feature_names or columns_of(X),
                 )
             )

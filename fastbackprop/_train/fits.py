@@ -171,7 +171,8 @@ class Fits(TrainerBase):
         self._model._learn(plan.data.targets.classes, plan.feature_names)
         parameters, data, callbacks = self._model._parameters, plan.data, plan.callbacks
         optimizer_state = self._optimizer._state(parameters)
-        pending, self._pending, self._callbacks = self._pending, None, ()
+        pending, resumed = self._pending, self._callbacks
+        self._pending, self._callbacks = None, ()
         if pending is None:
             best = BestWeights(parameters, optimizer_state.buffer)
             n_rows = plan.epochs * data.n_used
@@ -186,11 +187,16 @@ class Fits(TrainerBase):
         except KeyboardInterrupt as error:
             error.add_note(state.what_is_kept(callbacks.kept))
             raise
+        except Exception:
+            if pending is not None and pending.is_at(state):
+                self._pending, self._callbacks = pending, resumed
+            raise
         finally:
             state.is_over = True
             callbacks.end()
             self._plan, self._state = outer
-            self.stop_training = self.stop_training if outer[1] is None else stops
+            if outer[1] is not None:
+                self.stop_training, self.history = stops, outer[1].history
         losses = state.history.loss[: state.kept]
         warn_of_useless_fit(
             self._model, self._loss, data.rows, data.targets, losses, data.batch_size

@@ -120,9 +120,14 @@ class Loop:
         running, n_forwards = parameters.running.copy(), parameters.n_forwards
         results: list[Sums] = []
         position = Position(state.n_steps)
-        wrong = self._steps(data, Sums(), state, undo, results.append, position, is_alone=True)
+        try:
+            wrong = self._steps(data, Sums(), state, undo, results.append, position, is_alone=True)
+        except Exception:  # of a loss of the user's own, which puts nothing back
+            parameters.running[:] = running
+            parameters.n_forwards = n_forwards
+            raise
         if wrong is not None:
-            parameters.running[:] = running  # which a loss of the user's own doesn't put back
+            parameters.running[:] = running
             parameters.n_forwards = n_forwards
             number = state.n_steps + 1
             raise self._divergence(data, wrong, f"step {number}", "of before the step", 1, number)
@@ -181,6 +186,7 @@ class Loop:
                     workspace, data, part, settings, rates, optimizer_state, sums, undo, is_alone
                 )
                 if outcome != Outcome.FINE:
+                    model._parameters.count_forwards((row - part[0]) // size)
                     return Wrong(Outcome(outcome), row, layer)
                 model._parameters.count_forwards(n_steps)
                 sums = Sums(part[1], cost, n_right)

@@ -41,22 +41,30 @@ def own_steps(
                 break
             position = position.after(1)
             continue
+        if not np.isfinite(y_hat).all():
+            return _undone(model, Outcome.LOSS, first, last_layer)
         cost, d_y_hat = loss(y_hat, targets.values, targets.weights)
         if not np.isfinite(cost):
-            return Wrong(Outcome.LOSS, first, last_layer)
+            return _undone(model, Outcome.LOSS, first, last_layer)
         if not np.isfinite(as_numeric("d_y_hat", d_y_hat)).all():
-            return Wrong(Outcome.GRADIENT, first, last_layer)
+            return _undone(model, Outcome.GRADIENT, first, last_layer)
         model.backward(d_y_hat)
         try:
             clipping.apply(model)
         except DivergenceError as error:
-            return Wrong(Outcome.GRADIENT, first, error.layer)
+            return _undone(model, Outcome.GRADIENT, first, error.layer)
         try:
             optimizer._step(model, position)
         except DivergenceError as error:
-            return Wrong(Outcome.WEIGHTS, first, error.layer)
+            return _undone(model, Outcome.WEIGHTS, first, error.layer)
         sums = Sums(end, sums.cost + cost * targets.total, 0)
         if advance(sums):
             break
         position = position.after(1)
     return None
+
+
+def _undone(model: Sequential, outcome: Outcome, row: int, layer: int) -> Wrong:
+    """Say where a step went wrong, whose forward doesn't count then, as in the kernels."""
+    model._parameters.count_forwards(-1)
+    return Wrong(outcome, row, layer)

@@ -103,6 +103,10 @@ class Pending:
     callbacks: list[dict[str, Any]]
     stops: bool
 
+    def is_at(self, state: TrainingState) -> bool:
+        """Whether a fit that went on from here has done no step."""
+        return state.kept is None and (state.epoch, state.sums) == (self.epoch, self.sums)
+
     def check(self, plan: FitPlan) -> None:
         """Refuse a fit that is another one."""
         for name, value in arguments_of(plan).items():

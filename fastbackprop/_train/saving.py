@@ -9,7 +9,7 @@ import numpy as np
 
 from fastbackprop._compare.losses import Loss
 from fastbackprop._compare.own_loss import LossFunction, as_loss_or_function
-from fastbackprop._core.buffers import aligned_zeros
+from fastbackprop._core.buffers import Parameters, aligned_zeros
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.validation import check_integer, check_true_false
 from fastbackprop._correct.optimizer import Optimizer
@@ -38,7 +38,7 @@ from fastbackprop._train.packing import (
 from fastbackprop._train.pending import Pending, arguments_of, fingerprints_of
 from fastbackprop._train.state import Sums, TrainingState
 
-__all__ = ["Saved", "pack_fit", "pack_trainer", "read_checkpoint"]
+__all__ = ["Saved", "pack_fit", "pack_pending", "pack_trainer", "read_checkpoint"]
 
 VERSION = 1  # of what is said of a trainer; FORMAT_VERSION is that of the file
 
@@ -68,23 +68,47 @@ def pack_trainer(
 
 def pack_fit(tensors: Tensors, plan: FitPlan, state: TrainingState, stops: bool) -> dict[str, Any]:
     """Return what a checkpoint says of the fit at work."""
-    best, parameters = state.best, state.parameters
-    size = parameters.store.size
+    best = state.best
     is_now = best.epoch > 0 and best.is_now()
-    rooms = {"start": best.start, **({"best": best.room} if best.epoch and not is_now else {})}
+    pending = Pending(
+        plan.epochs,
+        state.epoch,
+        state.random_state,
+        state.sums,
+        state.seconds,
+        best.epoch,
+        best.loss,
+        best.start,
+        best.room,
+        arguments_of(plan),
+        fingerprints_of(plan),
+        plan.callbacks.states(),
+        stops,
+    )
+    return pack_pending(tensors, state.parameters, pending, best_is_now=is_now)
+
+
+def pack_pending(
+    tensors: Tensors, parameters: Parameters, pending: Pending, *, best_is_now: bool = False
+) -> dict[str, Any]:
+    """Return what a checkpoint says of a fit that goes on from here."""
+    size = parameters.store.size
+    rooms = {"start": pending.start}
+    if pending.best_epoch and not best_is_now:
+        rooms["best"] = pending.room
     return {
-        "epochs": plan.epochs,
-        "epoch": state.epoch,
-        "generator": pack_generator(state.random_state),
-        "sums": list(state.sums),
-        "seconds": state.seconds,
-        "best_epoch": best.epoch,
-        "best_loss": best.loss,
-        "best_is_now": is_now,
-        "arguments": arguments_of(plan),
-        "data": fingerprints_of(plan),
-        "callbacks": pack_value(tensors, OF_TRAINER + "callbacks", plan.callbacks.states()),
-        "stops": stops,
+        "epochs": pending.epochs,
+        "epoch": pending.epoch,
+        "generator": pack_generator(pending.random_state),
+        "sums": list(pending.sums),
+        "seconds": pending.seconds,
+        "best_epoch": pending.best_epoch,
+        "best_loss": pending.best_loss,
+        "best_is_now": best_is_now,
+        "arguments": pending.arguments,
+        "data": pending.data,
+        "callbacks": pack_value(tensors, OF_TRAINER + "callbacks", pending.callbacks),
+        "stops": pending.stops,
         **{
             name: pack_room(tensors, OF_TRAINER + name, parameters, room[:size], room[size:])
             for name, room in rooms.items()

@@ -19,7 +19,7 @@ from fastbackprop._train.callbacks import as_callbacks
 from fastbackprop._train.fitting import Fitting
 from fastbackprop._train.history import History
 from fastbackprop._train.loop import Loop
-from fastbackprop._train.saving import pack_fit, pack_trainer, read_checkpoint
+from fastbackprop._train.saving import pack_fit, pack_pending, pack_trainer, read_checkpoint
 
 __all__ = ["Storing"]
 
@@ -85,6 +85,8 @@ class Storing(TrainerBase):
         packed = pack_trainer(tensors, self._loop, self._fitting, self._settings, self.history)
         if self._plan is not None and self._state is not None and not self._state.is_over:
             packed["fit"] = pack_fit(tensors, self._plan, self._state, self.stop_training)
+        elif self._pending is not None:
+            packed["fit"] = pack_pending(tensors, self._model._parameters, self._pending)
         write_model_file(path, *described, trainer=packed)
 
     @classmethod

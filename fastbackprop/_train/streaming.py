@@ -149,7 +149,8 @@ def fit_stream(trainer: Any, plan: StreamPlan) -> History:
         state.is_over = True
         callbacks.end()
         trainer._plan, trainer._state = outer
-        trainer.stop_training = trainer.stop_training if outer[1] is None else stops
+        if outer[1] is not None:
+            trainer.stop_training, trainer.history = stops, outer[1].history
     return state.history
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from fastbackprop._compare.losses import Loss
+from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.own_loss import LossFunction
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._compare.weights import ClassWeight
@@ -150,7 +150,11 @@ class Trainer(Fits, Storing):
         DivergenceError
             If loss or weights stop being finite; the step is undone.
         """
-        rows, targets = self._data(X, y, sample_weight, check_finite, is_step=True)
+        return self._step(*self._samples(X, y, sample_weight, check_finite, is_step=True))
+
+    def _step(self, rows: Any, targets: Targets) -> float:
+        """Do it with samples that were checked, whose weights aren't those of classes yet."""
+        targets = self._class_weights.on(targets, self._model.dtype, are_all=False)
         data = TrainingData(rows, targets, None, len(rows))
         cost = self._model._lock.run(self._loop.step, data)
         return targets.mean_of(cost)
