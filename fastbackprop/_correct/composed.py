@@ -1,12 +1,12 @@
 """Schedules of schedules, and one that looks at how the fit goes."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from fastbackprop._compare.monitor import Monitor
 from fastbackprop._core.validation import check_integer
 from fastbackprop._correct.schedule import NOT_NEGATIVE, Constant, Schedule, as_schedule
 
@@ -45,6 +45,9 @@ class Warmup(Schedule):
 
     def _at(self, history: Any) -> Schedule:
         return replace(self, schedule=self.schedule._at(history))
+
+    def _check_figures(self, figures: dict[str, bool]) -> None:
+        self.schedule._check_figures(figures)
 
     def _needs_length(self) -> bool:
         return bool(self.schedule._needs_length())
@@ -96,6 +99,10 @@ class Piecewise(Schedule):
     def _at(self, history: Any) -> Schedule:
         return replace(self, values=[value._at(history) for value in self.values])
 
+    def _check_figures(self, figures: dict[str, bool]) -> None:
+        for value in self.values:
+            value._check_figures(figures)
+
     def _needs_length(self) -> bool:
         return bool(self.values[-1]._needs_length())
 
@@ -118,8 +125,8 @@ class Piecewise(Schedule):
 class ReduceOnPlateau(Schedule):
     """A value that is reduced when a figure of the epochs has stopped to improve.
 
-    Improvement is a value below the best one by more than ``min_delta``; after ``patience`` epochs
-    without one the value is multiplied by ``factor``, and the epochs are counted anew.
+    Improvement is a figure better than the best one by more than ``min_delta``; after ``patience``
+    epochs without one the value is multiplied by ``factor``, and the epochs are counted anew.
 
     Parameters
     ----------
@@ -135,6 +142,9 @@ class ReduceOnPlateau(Schedule):
         A figure of the history, as "validation_loss".
     minimum : float, default=0
         The value doesn't fall below it.
+    mode : str, default="auto"
+        "min" where small figures are good, "max" where large ones are; "auto" knows it of losses
+        and metrics by their names.
     """
 
     initial: float
@@ -143,8 +153,10 @@ class ReduceOnPlateau(Schedule):
     min_delta: float = 0.0
     monitor: str = "loss"
     minimum: float = 0.0
+    mode: str = "auto"
 
     def __post_init__(self) -> None:
+        self._monitor()
         self._check(
             initial={"above": 0.0},
             factor={"above": 0.0, "below": 1.0},
@@ -156,8 +168,15 @@ class ReduceOnPlateau(Schedule):
     def _values(self, steps: np.ndarray, length: int | None) -> np.ndarray:
         return np.full(len(steps), self.initial)
 
+    def _monitor(self) -> Monitor:
+        return Monitor("ReduceOnPlateau", self.monitor, self.mode, self.min_delta)
+
+    def _check_figures(self, figures: dict[str, bool]) -> None:
+        self._monitor().check(figures)
+
     def _at(self, history: Any) -> Schedule:
-        value, best, n_waited = self.initial, math.inf, 0
+        monitor, value, n_waited = self._monitor(), self.initial, 0
+        best = monitor.worst
         figures = getattr(history, self.monitor, None)
         if history is not None and len(history) > 0 and not figures:
             known = ", ".join(map(repr, history.to_dict()))
@@ -166,7 +185,7 @@ class ReduceOnPlateau(Schedule):
                 f"{self.monitor!r}."
             )
         for figure in figures or ():
-            if figure < best - self.min_delta:
+            if monitor.is_better(figure, best):
                 best, n_waited = figure, 0
                 continue
             n_waited += 1

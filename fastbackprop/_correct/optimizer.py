@@ -10,7 +10,7 @@ from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.validation import check_held, check_true_false
-from fastbackprop._correct.schedule import Position, is_schedule, largest_of, table_of
+from fastbackprop._correct.schedule import Position, Schedule, is_schedule, largest_of, table_of
 from fastbackprop._correct.settings import Setting
 from fastbackprop._correct.state import OptimizerState
 
@@ -94,6 +94,12 @@ class Optimizer:
                     f"got {table[wrong, column]:g} for step {position.step + wrong}."
                 )
         return table
+
+    def _check_figures(self, figures: dict[str, bool]) -> None:
+        """Refuse schedules that look at what a fit won't record."""
+        for value in self._numbers.values():
+            if isinstance(value, Schedule):
+                value._check_figures(figures)
 
     def _check_fit(self, batch_size: int, n_rows: int) -> None:
         """Refuse a fit that this optimizer is not for."""

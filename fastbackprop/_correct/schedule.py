@@ -84,6 +84,9 @@ class Schedule:
         """Return what this is for the epoch that follows those of a history."""
         return self
 
+    def _check_figures(self, figures: dict[str, bool]) -> None:
+        """Complain of a figure that a fit won't have; ``figures`` says which it records."""
+
     def _values(self, steps: np.ndarray, length: int | None) -> np.ndarray:
         """Return the values at these steps; ``length`` is that of the fit where it is needed."""
         raise NotImplementedError

@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fastbackprop._compare.monitor import Monitor
 from fastbackprop._core.validation import check_integer, check_real, check_true_false
 from fastbackprop._train.callback import Callback
-from fastbackprop._train.monitor import Monitor
 
 __all__ = ["Checkpoint"]
 

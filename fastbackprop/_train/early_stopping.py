@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastbackprop._compare.monitor import Monitor
 from fastbackprop._core.buffers import aligned_empty
 from fastbackprop._core.validation import check_integer, check_like, check_true_false
 from fastbackprop._train.callback import Callback
-from fastbackprop._train.monitor import Monitor
 
 __all__ = ["EarlyStopping"]
 

@@ -64,9 +64,11 @@ def plan_fit(
         validation = check_validation(
             model, loss, validation_data, check_finite, targets.classes, features, scale
         )
-    called.check(
-        figures_recorded(loss.is_classification, measures, validation is not None or share > 0)
+    figures = figures_recorded(
+        loss.is_classification, measures, validation is not None or share > 0
     )
+    called.check(figures)
+    trainer.optimizer._check_figures(figures)
     if share:
         train, held_out = split_rows(targets, share, loss, trainer._fitting.generator, model.dtype)
         validation = _as_checked(_chosen(rows, held_out), targets[held_out])

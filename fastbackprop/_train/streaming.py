@@ -90,6 +90,7 @@ def plan_stream(
         if name.startswith("validation_")
     }
     called.check(figures)
+    trainer.optimizer._check_figures(figures)
     n_rows = batches.n_rows if isinstance(batches, Batches) else None
     return StreamPlan(
         passes, epochs, _length_of(batches), n_rows, validation, measures, called, check_finite

@@ -158,8 +158,23 @@ def test_reduce_on_plateau_looks_at_the_epochs():
         assert [at(step) for step in range(3)] == [1, 0.5, 0.5]
     wrong = fb.SGD(schedules.ReduceOnPlateau(0.5, monitor="validation_loss"))
     trainer = fb.Trainer(model, "half_squared_error", wrong)
-    with pytest.raises(ValueError, match=r"^monitor of ReduceOnPlateau must be a figure of"):
+    with pytest.raises(ValueError, match=r"^validation_data or .* 'validation_loss' of Reduce"):
         trainer.fit([[1.0]], [0.0], epochs=2)
+    for inside in (lambda x: fb.Warmup(x, 1, 1.0), lambda x: schedules.Piecewise([1.0, x], [1])):
+        trainer.optimizer.learning_rate = inside(schedules.ReduceOnPlateau(0.5, monitor="f1"))
+        with pytest.raises(ValueError, match=r"^monitor of ReduceOnPlateau must be a figure of"):
+            trainer.fit([[1.0]], [0.0], epochs=2)
+    assert len(trainer.history) == 0  # nothing was trained
+
+
+def test_reduce_on_plateau_knows_that_accuracy_rises():
+    plateau = schedules.ReduceOnPlateau(1, factor=0.5, patience=2, monitor="validation_accuracy")
+    history = fb.History(validation_accuracy=[0.5, 0.6, 0.7, 0.8])
+    assert value_after(plateau, history) == 1
+    history = fb.History(validation_accuracy=[0.8, 0.7, 0.6])
+    assert value_after(plateau, history) == 0.5
+    with pytest.raises(ValueError, match=r"^mode of ReduceOnPlateau must be 'auto', 'min' or"):
+        schedules.ReduceOnPlateau(1, mode="up")
 
 
 REFUSED = {

@@ -82,7 +82,7 @@ print("same", n_finished, len(left))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 def test_a_hundred_kills_at_random_moments_lead_to_the_same_bits(tmp_path):
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    path = str(Path(__file__).parent)
     command = [sys.executable, "-P", "-W", "ignore", "-c", FOR_SCRIPTS + SCRIPT]
     done = subprocess.run(
         [*command, str(tmp_path), str(KILLS)],

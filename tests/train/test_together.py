@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from privates import n_forwards_of, store_of
 
 import fastbackprop as fb
 
@@ -17,9 +18,8 @@ def trainer_of(loss="cross_entropy", optimizer="adam", **settings):
     return fb.Trainer(model, loss, optimizer, seed=3, batch_size=16, **settings)
 
 
-def store_of(trainer):
-    parameters = trainer.model._parameters
-    return parameters.store.tobytes(), parameters.n_forwards
+def bits_of(trainer):
+    return store_of(trainer.model).tobytes(), n_forwards_of(trainer.model)
 
 
 class FitsInside(fb.Callback):
@@ -54,7 +54,7 @@ def test_explained_trainings_take_labels_as_steps_do(order):
     fb.explain_training(explained, X[:48], Y[:48], steps=3)
     for first in range(0, 48, 16):
         stepped.step(X[first : first + 16], Y[first : first + 16])
-    assert store_of(explained) == store_of(stepped)
+    assert bits_of(explained) == bits_of(stepped)
 
 
 def test_an_explained_training_learns_the_classes():
@@ -89,7 +89,7 @@ def test_masks_after_a_divergence_do_not_depend_on_how_steps_were_called(is_own)
         trainer = fb.Trainer(model, loss, fb.SGD(1e9), seed=3)
         with pytest.raises(fb.DivergenceError):
             trainer.fit(X, np.eye(3)[Y], batch_size=4, epochs=50, callbacks=callbacks)
-        stores.append(store_of(trainer))
+        stores.append(bits_of(trainer))
     assert stores[0] == stores[1]
 
 
@@ -101,10 +101,10 @@ def test_a_step_whose_loss_fails_changes_nothing(returns):
         return 1.0, returns
 
     trainer = trainer_of(loss)
-    before = store_of(trainer)
+    before = bits_of(trainer)
     with pytest.raises((RuntimeError, ValueError)):
         trainer.step(X[:16], Y[:16])
-    assert store_of(trainer) == before
+    assert bits_of(trainer) == before
 
 
 def interrupted(tmp_path):
@@ -118,7 +118,7 @@ def interrupted(tmp_path):
 
     trainer = trainer_of()
     trainer.fit(X, Y, epochs=3, callbacks=[Saves()])
-    return path, store_of(trainer)
+    return path, bits_of(trainer)
 
 
 def test_a_resumed_trainer_that_is_saved_again_goes_on_as_well(tmp_path):
@@ -126,7 +126,7 @@ def test_a_resumed_trainer_that_is_saved_again_goes_on_as_well(tmp_path):
     fb.Trainer.resume(path).save_checkpoint(tmp_path / "again")
     again = fb.Trainer.resume(tmp_path / "again")
     again.fit(X, Y, epochs=3)
-    assert store_of(again) == expected
+    assert bits_of(again) == expected
 
 
 def test_a_callback_that_fails_at_the_start_leaves_the_fit_pending(tmp_path):
@@ -139,7 +139,7 @@ def test_a_callback_that_fails_at_the_start_leaves_the_fit_pending(tmp_path):
     with pytest.raises(RuntimeError, match="no"):
         trainer.fit(X, Y, epochs=3, callbacks=[Fails()])
     trainer.fit(X, Y, epochs=3)
-    assert store_of(trainer) == expected
+    assert bits_of(trainer) == expected
 
 
 def test_a_sample_without_any_target_is_explained_as_costing_nothing():
