@@ -2,7 +2,7 @@
 
 ``python examples/search_on_a_cluster.py`` starts two worker processes on this machine and searches
 with them, then with this process alone: the same scores to the last bit, since a fit has the same
-bits in any process. It needs ``pip install 'fastbackprop[sklearn]' dask distributed``.
+bits in any process. In a clone it needs ``pip install -e ".[sklearn]" dask distributed``.
 
 For a real cluster only ``client`` changes: ``Client("tcp://scheduler:8786")``, or a cluster of
 dask-jobqueue or dask-kubernetes. Its workers need fastbackprop, scikit-learn and one thread each

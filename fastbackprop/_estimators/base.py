@@ -1,6 +1,7 @@
 """What both estimators share: parameters as scikit-learn checks them, and fit."""
 
 import copy
+import operator
 from abc import abstractmethod
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from fastbackprop._estimators.continuing import check_continues
 from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.evaluation import Evaluation
 from fastbackprop._estimators.inside import Inside
@@ -122,13 +124,15 @@ class BaseMLP(Inside):
             )
         X, targets, n_outputs = self._validate_input(X, y, is_partial, reset=is_first)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        widths = [X.shape[1], *hidden, n_outputs]
+        network = None if is_first else self._to_go_on_with(widths)
         self.n_outputs_ = n_outputs
         self._random_state = check_random_state(self.random_state)
-        if is_first:
-            self._initialize([X.shape[1], *hidden, n_outputs], X.dtype)
+        if network is None:
+            self._initialize(widths, X.dtype)
         else:
-            self._take_over()
+            self._take_over(network)
         samples = Samples(X, targets, sample_weight)
         evaluation = self._evaluation(eval_set, is_first, targets.shape[1:])
         if self.solver in STOCHASTIC:
@@ -172,7 +176,10 @@ class BaseMLP(Inside):
         sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
         if np.any(np.array(sizes) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [int(size) for size in sizes]
+        for size in sizes:
+            if isinstance(size, bool) or not hasattr(size, "__index__"):
+                raise TypeError(f"hidden_layer_sizes must be integers, got {size!r}.")
+        return [operator.index(size) for size in sizes]
 
     def _initialize(self, widths: list[int], dtype: Any) -> None:
         """Make the network, with weights as scikit-learn draws them, and begin to count."""
@@ -201,12 +208,19 @@ class BaseMLP(Inside):
             self.best_validation_score_ = -np.inf if stops else None
             self.best_loss_ = None if stops else np.inf
 
-    def _take_over(self) -> None:
-        """Go on with coefs_ and intercepts_ as they are, also where somebody has assigned them."""
+    def _to_go_on_with(self, widths: list[int]) -> Network:
+        """Return the network with the weights as they are, also where some were assigned."""
         wanted = self.dtype or ("float64" if self.solver == "lbfgs" else None)
         network = self._current(None if wanted is None else np.dtype(wanted))
+        check_continues(self, network, widths)
+        return network
+
+    def _take_over(self, network: Network) -> None:
+        """Go on with this network."""
         if network is not self.__dict__.get("_network"):
             self._show(network)
+            if np.size(getattr(self, "_best_values", 0)) != network.values.size:
+                self._best_values = network.values.copy()
 
     def _loss_rule(self, dtype: np.dtype) -> LossRule:
         return loss_rule(self._loss_name, self.out_activation_, self.n_outputs_, dtype)

@@ -5,6 +5,7 @@ from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.neural_network import MLPClassifier as Theirs
 from sklearn.preprocessing import LabelBinarizer
@@ -18,10 +19,13 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import validate_data
 
+from fastbackprop._compare.labels import Classes, check_classes
 from fastbackprop._compare.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from fastbackprop._estimators.base import BaseMLP
+from fastbackprop._estimators.conversion import sort_outputs
 from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.losses import LossRule, loss_rule
+from fastbackprop._model.sequential import Sequential
 
 __all__ = ["MLPClassifier"]
 
@@ -249,7 +253,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self._partial_fit(X, y, sample_weight)
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Any:
         """Predict classes.
 
         Parameters
@@ -260,9 +264,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
-            The predicted classes.
+            The predicted classes; a sparse matrix where ``fit`` had a sparse y.
         """
         outputs = self._outputs(X)
+        if self._label_binarizer.sparse_input_:
+            return self._label_binarizer.inverse_transform(outputs)
         if self.out_activation_ == "softmax":
             return self.classes_.take(outputs.argmax(axis=1))
         if self.n_outputs_ > 1 or self._label_binarizer.y_type_.startswith("multilabel"):
@@ -310,6 +316,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _validate_input(
         self, X: Any, y: Any, is_partial: bool, reset: bool
     ) -> tuple[Any, np.ndarray, int]:
+        if isinstance(self.class_weight, dict):
+            for label, weight in self.class_weight.items():
+                if not 0 <= weight < np.inf:
+                    raise ValueError(
+                        "class_weight must have finite numbers of at least 0, got "
+                        f"{weight!r} for {label!r}."
+                    )
         X, y = validate_data(
             self,
             X,
@@ -356,7 +369,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Dense layers with biases; behind the last one softmax, or sigmoid for two classes (one
             output) or several labels. Its weights are copied.
         classes : array-like of shape (n_classes,), optional
-            Labels in the order of the outputs, sorted; None counts them from 0.
+            Labels in the order of the outputs, sorted; None takes the model's ``classes``, with
+            the outputs in their sorted order, or counts them from 0 where it has none.
         **parameters : dict
             Of the estimator, for further fits.
 
@@ -372,12 +386,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         estimator = cls._of_model(model, parameters)
         n_classes = 2 if last == "sigmoid" and model.n_out == 1 else model.n_out
-        labels = np.arange(n_classes) if classes is None else np.asarray(classes)
+        is_several = last == "sigmoid" and model.n_out > 1
+        if classes is None and not is_several and model.classes is not None:
+            classes = sort_outputs(estimator, model.classes)
+        labels = np.arange(n_classes) if classes is None else np.array(classes)
         if labels.shape != (n_classes,) or not np.array_equal(np.unique(labels), labels):
             raise ValueError(
                 f"classes must be {n_classes} different labels in ascending order, got {classes!r}."
             )
-        is_several = last == "sigmoid" and model.n_out > 1
         examples = np.eye(n_classes, dtype=int)
         estimator._label_binarizer = LabelBinarizer().fit(examples if is_several else labels)
         if last == "softmax" and n_classes == 2:
@@ -390,11 +406,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return CrossEntropy(label_smoothing=self.label_smoothing)
         return BinaryCrossEntropy(label_smoothing=self.label_smoothing, sum_outputs=True)
 
-    def _targets_of(self, y: Any) -> np.ndarray:
-        y = np.asarray(y)
+    def _classes_of(self, model: Sequential) -> Classes | None:
+        n_classes = model.n_out if self.out_activation_ == "softmax" else 2
         is_several = self._label_binarizer.y_type_.startswith("multilabel")
-        unknown: Any = [] if is_several else np.setdiff1d(y, self.classes_)
-        if len(unknown):
+        if is_several or len(self.classes_) != n_classes:
+            return None
+        try:
+            return check_classes("classes_", self.classes_, n_classes)
+        except TypeError:  # labels that a model can't have: floats, dates, bytes
+            return None
+
+    def _targets_of(self, y: Any) -> np.ndarray:
+        y = y.toarray() if issparse(y) else np.asarray(y)
+        is_several = self._label_binarizer.y_type_.startswith("multilabel")
+        unknown: Any = [] if is_several else np.setdiff1d(y, self.classes_).tolist()
+        if unknown:
             raise ValueError(f"y must have labels of classes_, got {unknown[0]!r}.")
         if self.out_activation_ == "softmax":
             return np.searchsorted(self.classes_, y)
@@ -422,6 +448,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if self.class_weight is None:
             return samples
         weights = compute_sample_weight(self.class_weight, self._values_of(samples.targets))
+        if not weights.any():
+            raise ValueError("class_weight must be above 0 for a class of y, got 0 for all.")
         return replace(
             samples, weights=weights if samples.weights is None else weights * samples.weights
         )

@@ -12,7 +12,7 @@ from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.activations import ActivationFunction
 from fastbackprop._predict.dense import Dense
 
-__all__ = ["attributes_of", "check_theirs", "fill_theirs", "parameters_of_model"]
+__all__ = ["attributes_of", "check_theirs", "fill_theirs", "parameters_of_model", "sort_outputs"]
 
 THEIR_NAMES = {name: theirs for theirs, name in ACTIVATIONS.items()}
 # Without a trailing underscore, and still a part of what was fitted.
@@ -93,7 +93,22 @@ def show_model(estimator: Any, model: Sequential, network: Any) -> None:
     estimator.out_activation_ = name_of(model.layers[-1]._activation)
     estimator.n_features_in_, estimator.n_outputs_ = model.n_in, model.n_out
     estimator.n_layers_ = len(model.layers) + 1
+    if model.feature_names is not None:
+        estimator.feature_names_in_ = np.array(model.feature_names, object)
     estimator._begin(network)
+
+
+def sort_outputs(estimator: Any, labels: np.ndarray) -> np.ndarray:
+    """Bring the outputs of a model into the order of their sorted labels, which it returns."""
+    order = np.argsort(labels)
+    network = estimator._network
+    for view in (network.coefs[-1], network.intercepts[-1]):
+        if network.model.n_out > 1:
+            view[...] = view[..., order]
+        elif order[0]:
+            view *= -1  # what was yes is no
+    estimator._best_values = network.values.copy()
+    return labels[order]
 
 
 def widths_of(model: Sequential) -> Sequence[int]:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss
 from fastbackprop._diagnose.diagnose import diagnose
 from fastbackprop._diagnose.findings import Diagnosis
@@ -45,11 +46,27 @@ class Inside(Weights, ABC):
         """The Sequential inside: with the same weights, and all that models can do.
 
         It is the one that the estimator computes with, unless ``coefs_`` or ``intercepts_`` were
-        assigned: then it is a copy.
+        assigned: then it is a copy. It knows the names of features and of classes.
         """
         if not hasattr(self, "coefs_"):
             raise AttributeError(f"{type(self).__name__} has no model_ before fit.")
-        return self._current().model
+        model = self._current().model
+        model._learn(self._classes_of(model), self._names_of_features())
+        return model
+
+    def _classes_of(self, model: Sequential) -> Classes | None:
+        """Return the labels of the model's outputs, where it can have some."""
+        return None
+
+    def _names_of_features(self) -> list[str] | None:
+        """Return what the model's inputs are called; None where frames had columns twice."""
+        names = [str(name) for name in getattr(self, "feature_names_in_", ())]
+        return names if names and len(set(names)) == len(names) else None
+
+    def _library_targets(self, y: Any, model: Sequential) -> np.ndarray:
+        """Return targets for the model: labels, where it knows them, are checked and stay."""
+        targets = self._targets_of(y)
+        return targets if model._classes is None else np.asarray(y)
 
     @classmethod
     def from_sklearn(cls, fitted: Any) -> Self:
@@ -131,7 +148,11 @@ class Inside(Weights, ABC):
         X = self._checked(X)
         model = self.model_
         return explain(
-            model, X, self._targets_of(y), self._library_loss(), learning_rate=learning_rate
+            model,
+            X,
+            self._library_targets(y, model),
+            self._library_loss(),
+            learning_rate=learning_rate,
         )
 
     def diagnose(self, X: Any, y: Any) -> Diagnosis:
@@ -150,7 +171,8 @@ class Inside(Weights, ABC):
             See ``fastbackprop.diagnose``.
         """
         X = self._checked(X)
-        return diagnose(self.model_, X, self._targets_of(y), self._library_loss())
+        model = self.model_
+        return diagnose(model, X, self._library_targets(y, model), self._library_loss())
 
     def _checked(self, X: Any) -> np.ndarray:
         check_is_fitted(self)

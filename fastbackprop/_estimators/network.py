@@ -35,7 +35,11 @@ class Network:
         The model.
     coefs, intercepts : tuple of ndarray
         Views: what is written into them is what the model computes with.
+    activation : object
+        The estimator's parameter when it showed this network, which another value outdates.
     """
+
+    activation: Any = None
 
     def __init__(self, widths: Sequence[int], activations: Sequence[Any], dtype: Any) -> None:
         shapes = zip(widths[:-1], widths[1:], activations, strict=True)
@@ -54,6 +58,7 @@ class Network:
     ) -> "Network":
         """Return a network with these numbers, copied."""
         coefs = [np.asarray(x) for x in coefs]
+        check_shapes(coefs, intercepts)
         network = cls([coefs[0].shape[0], *(x.shape[1] for x in coefs)], activations, dtype)
         for view, array in zip(network.arrays, [*coefs, *intercepts], strict=True):
             view[...] = array
@@ -99,6 +104,22 @@ class Network:
             rows = dense(X[some], self.model.dtype)
             self.model.predict(rows, out=out[some], check_finite=False, n_threads=n_threads)
         return out
+
+
+def check_shapes(coefs: Sequence[np.ndarray], intercepts: Sequence[Any]) -> None:
+    """Refuse weights that don't follow each other, which assigning would spread by broadcasting."""
+    if len(coefs) != len(intercepts):
+        raise ValueError(
+            f"intercepts_ must have as many arrays as coefs_, {len(coefs)}, got {len(intercepts)}."
+        )
+    for i, weight in enumerate(coefs):
+        if weight.ndim != 2:
+            raise ValueError(f"coefs_[{i}] must be a matrix, got shape {weight.shape}.")
+        if i and weight.shape[0] != coefs[i - 1].shape[1]:
+            raise ValueError(
+                f"coefs_[{i}] must have {coefs[i - 1].shape[1]} rows, as coefs_[{i - 1}] has "
+                f"columns, got shape {weight.shape}."
+            )
 
 
 def dense(rows: Any, dtype: Any) -> np.ndarray:

@@ -35,7 +35,7 @@ class Weights(BaseEstimator):
 
     def _show(self, network: Network) -> None:
         """Let the network's weights be the estimator's."""
-        self._network = network
+        self._network, network.activation = network, self.activation
         self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
 
     def _current(self, dtype: np.dtype | None = None) -> Network:
@@ -47,6 +47,7 @@ class Weights(BaseEstimator):
         if (
             network is not None
             and (dtype is None or network.model.dtype == dtype)
+            and network.activation is self.activation
             and network.shows(self.coefs_, self.intercepts_)
         ):
             return network
@@ -82,6 +83,7 @@ class Weights(BaseEstimator):
             or type(X) is not np.ndarray
             or X.ndim != 2
             or "feature_names_in_" in self.__dict__
+            or network.activation is not self.activation
             or not network.shows(self.coefs_, self.intercepts_)
         ):
             return None
