@@ -130,7 +130,7 @@ def _demo() -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
 
 
 def read_model_and_data(
-    model_path: str, data_path: str
+    model_path: str, data_path: str, command: str = "explain"
 ) -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
     """Return the model and its data, or complain."""
     try:
@@ -139,7 +139,7 @@ def read_model_and_data(
         if _is_model(data_path):
             raise ValueError(
                 f"MODEL must come before DATA, got them the other way round: type 'fastbackprop "
-                f"explain {data_path} {model_path}'."
+                f"{command} {data_path} {model_path}'."
             ) from None
         raise
     path = None if data_path == "-" else Path(data_path)

@@ -109,7 +109,7 @@ def _shown(options: argparse.Namespace) -> Shown:
         raise ValueError(
             f"WHAT must be {', '.join(BUNDLED)}, a .csv file, or a model with DATA, got {what}."
         )
-    model, X, y = read_model_and_data(what, str(options.data))
+    model, X, y = read_model_and_data(what, str(options.data), "lab")
     return Shown(model, X, y, None, 0.01, {})
 
 

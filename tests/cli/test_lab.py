@@ -127,6 +127,9 @@ def test_a_model_of_ones_own(run, tmp_path):
     code, _, data = run(tmp_path / "m.safetensors", tmp_path / "d.csv")
     assert code == 0
     assert (data["widths"], data["n_samples"]) == ([2, 3, 1], 3)
+    code, said, _ = run(tmp_path / "d.csv", tmp_path / "m.safetensors")
+    assert code == 2
+    assert "the other way round: type 'fastbackprop lab " in said
 
 
 @pytest.mark.parametrize(
