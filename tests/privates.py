@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 
 from fastbackprop._cli import data as cli_data
+from fastbackprop._cli import lab as cli_lab
 from fastbackprop._cli.data import read_data
 from fastbackprop._cli.main import main
 from fastbackprop._compare.loss import Loss
@@ -85,6 +86,7 @@ __all__ = [
     "check_class_weight",
     "class_indices",
     "cli_data",
+    "cli_lab",
     "composed_after",
     "constraints_of",
     "copy_of",

@@ -1,44 +1,50 @@
 """Data files for the command line: X and y from .npz, or from the .csv of any program.
 
-A .csv file is one sample a line, the model's inputs first and y behind them. These rules say
-how it is read; what they don't cover is refused in a sentence that names line and column.
-
-- Cells are separated by what a first line ``sep=;`` says, as Excel writes it. Without one: by
-  semicolons if the first line has one, else by tabs if it has one, else by commas.
-- If commas don't separate the cells, numbers may have decimal commas, as in ``5,1;3,5;0``.
-- The first line is a header if none of its cells is a number, or if those that are count the
-  columns from 0, as in ``0,1,2,3`` or ``0,1,2,y`` (at least three columns). Where all of them
-  are, stderr tells that the line was taken for a header.
-- ``1_0`` is no number, though it is one in Python.
-- Lines that are empty or begin with ``#`` are left out.
-- The encoding is UTF-8 or UTF-16 with a byte-order mark, else UTF-8, else Latin-1.
+A .csv file is one sample a line, the model's inputs first and y behind them; what is neither a
+finite number nor a label of the model's classes is refused in a sentence that names line and
+column. How its cells are read is in ``cells``.
 """
 
-import codecs
 import csv
 import io
 import math
-import re
 import sys
 import warnings
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from fastbackprop._cli.cells import Cells, cells_of, number_of, text_of
+from fastbackprop._core.rows import check_features
 from fastbackprop._model.files import one_line
 
 __all__ = ["read_cells", "read_data"]
 
-SEPARATOR = re.compile(r'"?sep=([;,\t|:])"?[;,\t|: ]*(?=[\r\n]|\Z)', re.IGNORECASE)
-Rows = list[tuple[int, list[str]]]  # for each row its line in the file, and its cells
+
+class Table(NamedTuple):
+    """The numbers of a .csv file, the labels in its last column, and its header."""
+
+    numbers: np.ndarray
+    labels: np.ndarray | None  # None where that column, too, is of numbers
+    names: list[str]
+    told: str
 
 
-def read_data(path: Path | None, n_in: int, n_out: int) -> tuple[np.ndarray, np.ndarray]:
+def read_data(
+    path: Path | None,
+    n_in: int,
+    n_out: int,
+    *,
+    features: Sequence[str] | None = None,
+    classes: Collection[str] = (),
+) -> tuple[np.ndarray, np.ndarray]:
     """Return X and y for a model with so many inputs and outputs.
 
-    They are read from a file, or from standard input if there is no path.
+    They are read from a file, or from standard input if there is no path. ``features`` are the
+    names that a header must have for the inputs, ``classes`` those that y may have for numbers.
 
     Raises
     ------
@@ -48,7 +54,7 @@ def read_data(path: Path | None, n_in: int, n_out: int) -> tuple[np.ndarray, np.
         If its arrays need more memory than there is.
     """
     name = "standard input" if path is None else str(path)
-    content, header = _content(path, name)
+    content = _content(path, name, n_in, classes)
     if isinstance(content, dict):
         if missing := [x for x in ("X", "y") if x not in content]:
             raise ValueError(
@@ -56,23 +62,29 @@ def read_data(path: Path | None, n_in: int, n_out: int) -> tuple[np.ndarray, np.
                 f"no {missing[0]}."
             )
         return np.atleast_1d(content["X"]), np.atleast_1d(content["y"])
-    if content.size == 0:
-        why = f": {header}" if header else ""
+    numbers, labels, names, told = content
+    if numbers.size == 0:
+        why = f": {told}" if told else ""
         raise ValueError(f"DATA must have at least one row, got none in {name}{why}.")
-    n_targets = content.shape[1] - n_in
+    n_targets = numbers.shape[1] + (labels is not None) - n_in
     if n_targets not in (1, n_out):
         raise ValueError(
             f"DATA must have {n_in} columns (the model's n_in) and behind them 1 or {n_out} of y, "
-            f"got {content.shape[1]}."
+            f"got {numbers.shape[1]}."
         )
-    if header:
-        print(f"fastbackprop: {header}.", file=sys.stderr)
-    y = content[:, n_in:]
-    return content[:, :n_in], y[:, 0] if n_targets == 1 else y
+    # Numbers that count the columns are no names.
+    if features is not None and any(number_of(x) is None for x in names[:n_in]):
+        check_features("DATA", names[:n_in], features)
+    if told:
+        print(f"fastbackprop: {told}.", file=sys.stderr)
+    y = numbers[:, n_in:] if labels is None else labels[:, np.newaxis]
+    return numbers[:, :n_in], y[:, 0] if n_targets == 1 else y
 
 
-def _content(path: Path | None, name: str) -> tuple[dict[str, np.ndarray] | np.ndarray, str]:
-    """Return the arrays of a .npz file or the numbers of a .csv file, and what to tell of it."""
+def _content(
+    path: Path | None, name: str, n_in: int, classes: Collection[str]
+) -> dict[str, np.ndarray] | Table:
+    """Return the arrays of a .npz file, or what a .csv file holds."""
     suffix = "" if path is None else _suffix(path, name)
     try:
         with nullcontext(sys.stdin.buffer) if path is None else path.open("rb") as file:
@@ -81,7 +93,9 @@ def _content(path: Path | None, name: str) -> tuple[dict[str, np.ndarray] | np.n
             if suffix not in (".npz", ".csv"):
                 suffix = ".npz" if opened.read(4) == b"PK\x03\x04" else ".csv"
                 opened.seek(0)
-            return (_arrays(opened), "") if suffix == ".npz" else _table(_text(opened.read()))
+            if suffix == ".npz":
+                return _arrays(opened)
+            return _table(cells_of(text_of(opened.read()), classes), n_in, classes)
     except MemoryError:
         raise MemoryError(f"{name} needs more memory than there is.") from None
     except Exception as error:  # NumPy, zipfile and csv raise anything where a file is damaged
@@ -114,33 +128,8 @@ def _arrays(file: BinaryIO) -> dict[str, np.ndarray]:
         }
 
 
-def _text(content: bytes) -> str:
-    """Decode a text file; its numbers are the same in every encoding tried."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
-
-
-def _cells(text: str, delimiter: str) -> Rows:
-    """Cut a .csv file into cells, without lines that are empty or comments."""
-    # A comment is emptied, so that the lines keep their numbers.
-    lines = ("\n" if x.startswith("#") else x for x in io.StringIO(text, newline=""))
-    reader = csv.reader(lines, delimiter=delimiter)
-    rows = ((reader.line_num, [cell.strip() for cell in cells]) for cells in reader)
-    return [(line, cells) for line, cells in rows if any(cells)]
-
-
-def _delimiter(text: str) -> str:
-    """Return what separates the cells: see the rules at the top."""
-    first = next((x for x in text.splitlines() if x.strip() and not x.startswith("#")), "")
-    return next((x for x in ";\t" if x in first), ",")
-
-
-def read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the names of the columns of a .csv file (none without a header), and its cells.
+def read_cells(path: Path) -> Cells:
+    """Return the cells of a .csv file, and the names of its columns.
 
     Raises
     ------
@@ -149,96 +138,44 @@ def read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
     """
     _suffix(path, str(path))
     try:
-        rows, names, _ = _rows_of(_text(path.read_bytes()))
+        return cells_of(text_of(path.read_bytes()))
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(
             f"DATA must be a .csv file that can be read, got {path}: {one_line(error)}."
         ) from None
-    return names, [cells for _, cells in rows]
 
 
-def _table(text: str) -> tuple[np.ndarray, str]:
-    """Return the numbers of a .csv file without its header, and what to tell about that."""
-    rows, names, told = _rows_of(text)
+def _table(content: Cells, n_in: int, classes: Collection[str]) -> Table:
+    """Return what a .csv file holds for a model with so many inputs, and such classes."""
+    rows, names, told = content
     if not rows:
-        return np.empty((0, 0)), told
-    return np.array([_numbers(line, cells, names) for line, cells in rows]), told
-
-
-def _rows_of(text: str) -> tuple[Rows, list[str], str]:
-    """Return the rows of a .csv file, its header, and what to tell about that."""
-    told = ""
-    if separator := SEPARATOR.match(text):
-        delimiter = separator[1]
-        text = text[separator.end() :]  # from the end of the line, so that lines keep their numbers
-    else:
-        delimiter = _delimiter(text)
-    rows = _cells(text, delimiter)
-    if delimiter != ",":
-        rows = _with_decimal_points(rows)
-    if not rows:
-        return [], [], told
-    first_line, names = rows[0]
-    for line, cells in rows:
-        if len(cells) != len(names):
-            raise ValueError(
-                f"line {line} has {len(cells)} columns, line {first_line} has {len(names)}"
-            )
-    if _is_header(names):
-        if not names[0]:
-            raise ValueError(
-                "the first column has no name; if it numbers the rows, write the file without it "
-                "(in pandas with index=False)"
-            )
-        rows = rows[1:]
-        if all(_value(cell) is not None for cell in names):
-            some = names if len(names) <= 10 else [*names[:3], "...", names[-1]]
-            told = f"the first line, {delimiter.join(some)}, was taken for a header"
-    else:
-        names = []
-    return rows, names, told
-
-
-def _with_decimal_points(rows: Rows) -> Rows:
-    """Turn decimal commas into points, unless the file has both."""
-    numbers = [
-        cell for _, cells in rows for cell in cells if _value(cell.replace(",", ".")) is not None
-    ]
-    with_comma = next((cell for cell in numbers if "," in cell), None)
-    with_point = next((cell for cell in numbers if "." in cell), None)
-    if with_comma is None:
-        return rows
-    if with_point is not None:
-        raise ValueError(
-            f"its numbers have decimal points and decimal commas, {with_point} and {with_comma}"
-        )
-    return [(line, [cell.replace(",", ".") for cell in cells]) for line, cells in rows]
-
-
-def _value(cell: str) -> float | None:
-    """Return a cell's number, None if it isn't one."""
-    try:
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
-
-
-def _is_header(cells: list[str]) -> bool:
-    """Return whether a first line names the columns: see the rules at the top."""
-    numbers = [(i, cell) for i, cell in enumerate(cells) if _value(cell) is not None]
-    return not numbers or (len(cells) >= 3 and all(cell == str(i) for i, cell in numbers))
+        return Table(np.empty((0, 0)), None, names, told)
+    labels = None
+    last = [cells[-1] for _, cells in rows]
+    # Labels as numbers are the places of their classes.
+    has_text = any(cell in classes or number_of(cell) is None for cell in last)
+    if classes and has_text and len(rows[0][1]) == n_in + 1:
+        for line, cells in rows:
+            if cells[-1] not in classes:
+                what = "must be one of the model's classes"
+                raise ValueError(_complaint(line, n_in, cells[-1], names, what))
+        labels = np.array(last)
+        rows = [(line, cells[:-1]) for line, cells in rows]
+    return Table(np.array([_numbers(*row, names) for row in rows]), labels, names, told)
 
 
 def _numbers(line: int, cells: list[str], names: list[str]) -> list[float]:
     """Return the numbers in a line, or say what stands there instead of one."""
     numbers = []
     for i, cell in enumerate(cells):
-        value = _value(cell)
+        value = number_of(cell)
         if value is None or not math.isfinite(value):
-            name = f" ({names[i][:40]})" if names else ""
-            raise ValueError(
-                f"line {line}, column {i + 1}{name} must be a finite number, "
-                f"got {repr(cell[:40]) if cell else 'nothing'}"
-            )
+            raise ValueError(_complaint(line, i, cell, names, "must be a finite number"))
         numbers.append(value)
     return numbers
+
+
+def _complaint(line: int, i: int, cell: str, names: list[str], what: str) -> str:
+    name = f" ({names[i][:40]})" if names else ""
+    got = repr(cell[:40]) if cell else "nothing"
+    return f"line {line}, column {i + 1}{name} {what}, got {got}"

@@ -10,6 +10,7 @@ import fastbackprop as fb
 from fastbackprop._cli.data import read_data
 from fastbackprop._compare.losses import LOSSES
 from fastbackprop._core.activations import TABLE
+from fastbackprop._core.validation import check_real
 from fastbackprop._data.digits import load_digits
 
 __all__ = ["add_explain", "explain", "read_model_and_data"]
@@ -23,7 +24,9 @@ examples:
 a .csv file has a sample in each line, separated by commas, semicolons or tabs (with decimal
 commas too, if commas don't separate), or by what a first line sep=; says; its first line is a
 header if it holds no numbers, or, with at least three columns, numbers that only count the
-columns: 0,1,2,3
+columns: 0,1,2,3; its names must be those that the model knows its inputs by, if it knows some
+
+a page can show models of Dense layers only; of other layers the text has every number
 """
 
 
@@ -75,6 +78,7 @@ def explain(options: argparse.Namespace) -> None:
     """Do what the command line asks for."""
     if options.output is not None and Path(options.output).suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--output must be a file that ends in .html, got {options.output}.")
+    rate = check_real("learning_rate", options.learning_rate, above=0.0)
     if options.demo and options.model is not None:
         raise ValueError(f"--demo takes no MODEL and no DATA, got {options.model}.")
     if not options.demo and (options.model is None or options.data is None):
@@ -99,7 +103,7 @@ def explain(options: argparse.Namespace) -> None:
     names: dict[str, Any] = {}
     if options.demo:
         names = {"image_shape": (8, 8), "class_names": list("0123456789")}
-    explanation = fb.explain(model, X, y, loss=loss, learning_rate=options.learning_rate, **names)
+    explanation = fb.explain(model, X, y, loss=loss, learning_rate=rate, **names)
     if options.output is None:
         print(explanation)
         return
@@ -126,7 +130,7 @@ def _demo() -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
 
 
 def read_model_and_data(
-    model_path: str, data_path: str
+    model_path: str, data_path: str, command: str = "explain"
 ) -> tuple[fb.Sequential, np.ndarray, np.ndarray]:
     """Return the model and its data, or complain."""
     try:
@@ -135,11 +139,15 @@ def read_model_and_data(
         if _is_model(data_path):
             raise ValueError(
                 f"MODEL must come before DATA, got them the other way round: type 'fastbackprop "
-                f"explain {data_path} {model_path}'."
+                f"{command} {data_path} {model_path}'."
             ) from None
         raise
     path = None if data_path == "-" else Path(data_path)
-    return model, *read_data(path, model.n_in, model.n_out)
+    classes = frozenset(() if model.classes is None else model.classes.tolist())
+    if not all(isinstance(x, str) for x in classes):
+        classes = frozenset()
+    features = model.feature_names
+    return model, *read_data(path, model.n_in, model.n_out, features=features, classes=classes)
 
 
 def _is_model(path: str) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import fastbackprop as fb
 from fastbackprop._cli.explain import read_model_and_data
 from fastbackprop._cli.table import Table, read_table
+from fastbackprop._core.validation import check_real
 from fastbackprop._data.digits import load_digits
 
 __all__ = ["add_lab", "lab"]
@@ -19,6 +20,13 @@ examples:
   fastbackprop lab xor                          or spiral, or digits
   fastbackprop lab houses.csv --target price    a net of 8 hidden neurons is trained on it
   fastbackprop lab model.safetensors data.csv   your own net
+
+the page can show models of Dense layers only; of other layers fastbackprop explain says as text
+what happens in them
+
+a target of text is one of classes, and so is one of at most 20 different whole numbers that occur
+at least twice on average; any other is a number; of more than 20,000 rows so many are taken at
+random
 """
 HIDDEN, EPOCHS, MOST_ROWS = 8, 60, 20_000
 
@@ -68,14 +76,16 @@ def lab(options: argparse.Namespace) -> None:
     """Do what the command line asks for."""
     if options.output is not None and Path(options.output).suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--output must be a file that ends in .html, got {options.output}.")
+    rate = options.learning_rate
+    if rate is not None:
+        rate = check_real("learning_rate", rate, above=0.0)
     shown = _shown(options)
-    rate = shown.learning_rate if options.learning_rate is None else options.learning_rate
     path = fb.lab(
         shown.model,
         shown.X,
         shown.y,
         shown.loss,
-        learning_rate=rate,
+        learning_rate=shown.learning_rate if rate is None else rate,
         **shown.names,
         path=options.output,
         open_browser=not options.no_open,
@@ -99,7 +109,7 @@ def _shown(options: argparse.Namespace) -> Shown:
         raise ValueError(
             f"WHAT must be {', '.join(BUNDLED)}, a .csv file, or a model with DATA, got {what}."
         )
-    model, X, y = read_model_and_data(what, str(options.data))
+    model, X, y = read_model_and_data(what, str(options.data), "lab")
     return Shown(model, X, y, None, 0.01, {})
 
 
@@ -148,7 +158,12 @@ BUNDLED = {"example": _example, "xor": _xor, "spiral": _spiral, "digits": _digit
 
 def _trained(table: Table) -> Shown:
     """Train a net of one hidden layer on the columns of a table, each of them standardised."""
-    X, y = table.X[:MOST_ROWS], table.y[:MOST_ROWS]
+    X, y, n = table.X, table.y, len(table.X)
+    if n > MOST_ROWS:  # not the first: tables are sorted, often enough by what they are about
+        rows = np.sort(np.random.default_rng(0).choice(n, MOST_ROWS, replace=False))
+        X, y = X[rows], y[rows]
+    what = f"{len(table.classes)} classes" if table.classes else "a number"
+    print(f"{table.target}: {what}.")
     X = (X - X.mean(axis=0)) / np.where(X.std(axis=0) > 0, X.std(axis=0), 1)
     said = f"{table.target} of {X.shape[1]} columns, all standardised"
     n_out, last, loss = len(table.classes), "softmax", "cross_entropy"
@@ -159,6 +174,7 @@ def _trained(table: Table) -> Shown:
     model = fb.mlp([X.shape[1], HIDDEN, n_out], activation="tanh", output_activation=last, seed=0)
     trainer = fb.Trainer(model, loss, fb.Adam(0.01), batch_size=min(32, len(X)), seed=0)
     history = trainer.fit(X, y, epochs=EPOCHS, progress_bar=False)
-    print(f"Trained on {len(X):,} rows for {EPOCHS} epochs: {said}; loss {history.loss[-1]:.4g}.")
+    of = f"{len(X):,} of {n:,}" if n > len(X) else f"{n:,}"
+    print(f"Trained on {of} rows for {EPOCHS} epochs: {said}; loss {history.loss[-1]:.4g}.")
     names = {"feature_names": table.names, "class_names": table.classes or [table.target]}
     return Shown(model, X, y, loss, 0.05, names)

@@ -1,5 +1,7 @@
 """A .csv file as inputs and target: numbers as they are, text as classes."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +11,8 @@ from fastbackprop._cli.data import read_cells
 
 __all__ = ["Table", "read_table"]
 
-MOST_CLASSES = 20  # of a target of whole numbers, or of a column of text
+MOST_CLASSES = 20  # of a target, or of a column of text
+LEAST_ROWS = 2  # of a class, on average: whole numbers that are nearly all different are numbers
 
 
 class Table(NamedTuple):
@@ -26,23 +29,29 @@ def read_table(path: Path, target: str | None) -> Table:
     """Return a .csv file's inputs and target.
 
     A column of text becomes a column of 0 and 1 for each of its values. A target of text, or of at
-    most 20 different whole numbers, is one of classes.
+    most 20 different whole numbers that occur at least twice on average, is one of classes.
 
     Raises
     ------
     ValueError
         If there is no such target, or a column can't be an input.
     """
-    names, rows = read_cells(path)
+    rows, names, _ = read_cells(path)
     if not rows:
         raise ValueError(f"DATA must have at least one row, got none in {path}.")
-    names = names or [f"column {i + 1}" for i in range(len(rows[0]))]
+    lines, cells = zip(*rows, strict=True)
+    names = names or [f"column {i + 1}" for i in range(len(cells[0]))]
+    [(name, count)] = Counter(names).most_common(1)
+    if count > 1:
+        raise ValueError(f"columns of DATA must have names of their own, got {name!r} twice.")
     if len(names) < 2:
         raise ValueError(f"DATA must have an input and a target, got {len(names)} column.")
     if target is not None and target not in names:
         raise ValueError(f"--target must be one of {', '.join(names)}, got {target}.")
     place = len(names) - 1 if target is None else names.index(target)
-    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    columns = [np.array(column) for column in zip(*cells, strict=True)]
+    for name, column in zip(names, columns, strict=True):
+        _check_filled(name, column, lines)
     inputs, input_names = [], []
     for i, (name, column) in enumerate(zip(names, columns, strict=True)):
         if i != place:
@@ -62,18 +71,18 @@ def _numbers_of(column: np.ndarray) -> np.ndarray | None:
     return numbers if np.isfinite(numbers).all() else None
 
 
-def _check_filled(name: str, column: np.ndarray) -> None:
+def _check_filled(name: str, column: np.ndarray, lines: Sequence[int]) -> None:
+    """Refuse a column with gaps; lines are those of the file, as in all complaints of it."""
     empty = np.flatnonzero(np.isin(np.char.lower(column), ("", "nan", "na", "null", "?")))
     if len(empty):
         raise ValueError(
             f"column {name} must have a value in each row, got {len(empty):,} without one, the "
-            f"first in row {empty[0] + 1}."
+            f"first in line {lines[empty[0]]}."
         )
 
 
 def _inputs_of(name: str, column: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """Return the inputs that a column gives, with their names."""
-    _check_filled(name, column)
     numbers = _numbers_of(column)
     if numbers is not None:
         return [(name, numbers)]
@@ -81,25 +90,24 @@ def _inputs_of(name: str, column: np.ndarray) -> list[tuple[str, np.ndarray]]:
     if len(values) > MOST_CLASSES:
         raise ValueError(
             f"column {name} must hold numbers, or at most {MOST_CLASSES} different texts, got "
-            f"{len(values):,}, among them {str(values[0])[:40]!r}."
+            f"{len(values):,}, among them {str(values[0])[:40]!r}; leave it out."
         )
     return [(f"{name}={value}", (column == value).astype(np.float64)) for value in values]
 
 
 def _target_of(name: str, column: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Return labels and the names of their classes, or numbers and no classes."""
-    _check_filled(name, column)
     numbers = _numbers_of(column)
-    if numbers is not None:
-        values = np.unique(numbers)
-        if len(values) > MOST_CLASSES or (values != values.round()).any():
-            return numbers, []
-        column = numbers
-    values, labels = np.unique(column, return_inverse=True)
+    values, labels = np.unique(column if numbers is None else numbers, return_inverse=True)
     if len(values) < 2:
         raise ValueError(f"target {name} must have two different values, got one.")
+    if numbers is not None:
+        are_few = len(values) <= min(MOST_CLASSES, len(numbers) // LEAST_ROWS)
+        if not are_few or (values != values.round()).any():
+            return numbers, []
+        return labels, [str(int(x)) for x in values]
     if len(values) > MOST_CLASSES:
         raise ValueError(
             f"target {name} must have at most {MOST_CLASSES} classes, got {len(values):,}."
         )
-    return labels, [f"{x:g}" if numbers is not None else str(x) for x in values]
+    return labels, [str(x) for x in values]

@@ -20,7 +20,7 @@ from fastbackprop._core.arrays import (
 )
 from fastbackprop._core.dispatch import kernels
 
-__all__ = ["Rows", "as_rows", "convert"]
+__all__ = ["Rows", "as_rows", "check_features", "convert"]
 
 PART = 16 * 2**20  # bytes of rows that are converted at a time
 GROUP = 64  # rows: parts are whole groups, as calls of the kernels are
@@ -279,7 +279,7 @@ def as_rows(
         Whether it may be a matrix of scipy.sparse.
     """
     if features is not None and (found := feature_names(value)) is not None:
-        _check_features(what, found, features)
+        check_features(what, found, features)
     numbers: Any
     if may_be_sparse and is_sparse(value):
         numbers = sparse_rows(what, value)
@@ -302,7 +302,7 @@ def as_rows(
     return Rows(what, numbers, dtype, names or column_names(value), check_finite, scale), is_row
 
 
-def _check_features(what: str, names: Sequence[str], features: Sequence[str]) -> None:
+def check_features(what: str, names: Sequence[str], features: Sequence[str]) -> None:
     """Refuse a frame with other columns than those that the model knows, or in another order."""
     differs = [x != y for x, y in zip(names, features, strict=False)]
     if not any(differs):

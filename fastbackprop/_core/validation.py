@@ -32,6 +32,7 @@ __all__ = [
     "check_real",
     "check_seed",
     "check_true_false",
+    "did_you_mean",
     "same_length",
 ]
 
@@ -41,19 +42,20 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> str:
     known = list(choices)
     if isinstance(value, str) and value in known:
         return value
-    # not before there is a complaint: importing it takes longer than most of this package
-    import difflib
-
-    near = (
-        difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.5)
-        if isinstance(value, str)
-        else []
-    )
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(value, known) if isinstance(value, str) else ""
     if isinstance(value, type):
         hint = f" Did you mean {value.__name__}()?"
     error = ValueError if isinstance(value, str) else TypeError
     raise error(f"{what} must be one of {', '.join(map(repr, known))}, got {value!r}.{hint}")
+
+
+def did_you_mean(value: str, known: Iterable[str]) -> str:
+    """Return the end of a complaint: which known name is near, or nothing."""
+    # not before there is a complaint: importing it takes longer than most of this package
+    import difflib
+
+    near = difflib.get_close_matches(value.lower(), list(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def check_integer(what: str, value: object, at_least: int = 1) -> int:

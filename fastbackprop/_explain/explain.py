@@ -42,6 +42,9 @@ def explain(
 ) -> Explanation:
     """Explain one step of backpropagation: predict, compare, blame, correct, with every number.
 
+    The page, the picture and the chain of a weight need a model of Dense layers only; the text and
+    the layers of the explanation have the numbers of any.
+
     Parameters
     ----------
     model : Sequential

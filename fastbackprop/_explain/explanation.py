@@ -3,7 +3,7 @@
 What ``explain`` made, and what can be asked of it.
 """
 
-import sys
+import operator
 from typing import Any
 
 import numpy as np
@@ -216,6 +216,12 @@ class Explanation(HtmlPage):
 
 
 def _check_index(what: str, value: int, size: int) -> None:
-    """Refuse what isn't from 0 to size - 1."""
-    if not 0 <= check_integer(what, value, at_least=-sys.maxsize) < size:
+    """Refuse what isn't an integer from 0 to size - 1."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        index = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} must be an integer from 0 to {size - 1}, got {value!r}.") from None
+    if not 0 <= index < size:
         raise ValueError(f"{what} must be from 0 to {size - 1}, got {value}.")

@@ -15,7 +15,8 @@ def check_dense(e: Any, what: str) -> None:
         if layer.kind != "Dense":
             raise ValueError(
                 f"{what} must be asked of a model of Dense layers only, got layers[{k}] "
-                f"{layer.kind}; print the explanation, or see its layers, to have their numbers."
+                f"{layer.kind}; print what explain returns, or see its layers, to have their "
+                f"numbers."
             )
 
 

@@ -14,6 +14,7 @@ from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.validation import check_real, check_true_false
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.explain import explain_step, shown_names
+from fastbackprop._explain.kinds import check_dense
 from fastbackprop._explain.names import columns_of
 from fastbackprop._explain.playable import MOST_BYTES
 from fastbackprop._explain.samples import Samples, data_of
@@ -39,7 +40,8 @@ def lab(
     """Open a page on which backpropagation can be watched, walked through and played with.
 
     The page shows one step on all samples with the library's numbers, and lets the reader change
-    each of them and train on: then it computes the steps itself, and says so.
+    each of them and train on: then it computes the steps itself, and says so. It has no place for
+    layers other than Dense; of those ``explain`` has the numbers.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ def lab(
     Raises
     ------
     ValueError, TypeError
-        If data or an argument doesn't fit.
+        If data or an argument doesn't fit, or the model has other layers than Dense.
     OSError
         If the page can't be written.
 
@@ -95,6 +97,7 @@ def lab(
     e = explain_step(
         model_copy, samples, compare, optimizer, lambda: optimizer.step(model_copy), **shown
     )
+    check_dense(e, "lab")
     import tempfile  # both only where they are needed: the import shall be quick
     import webbrowser
 

@@ -47,7 +47,7 @@ SCRIPTS = (
 
 def render(explanations: Sequence[Any]) -> str:
     """Return the page of the Explanation of a step, or of those of a training."""
-    check_dense(explanations[0], "to_html")
+    check_dense(explanations[0], "the page")
     steps, first = [prepared(e) for e in explanations], explanations[0]
     template, play = _template(), playable(first)
     embedded_play, page = _embedded(play), ""

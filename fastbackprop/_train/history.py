@@ -1,9 +1,12 @@
 """History: what a fit measured, epoch by epoch."""
 
 import csv
+import io
 from collections import deque
 from importlib import import_module
 from typing import Any
+
+from fastbackprop._model.beside import write_beside
 
 __all__ = ["OF_STEPS", "History"]
 
@@ -124,13 +127,13 @@ class History:
         Raises
         ------
         OSError
-            If it can't be written.
+            If it can't be written; a file that was there is as it was.
         """
-        figures = self.to_dict()
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["epoch", *figures])
-            writer.writerows(zip(range(1, len(self) + 1), *figures.values(), strict=False))
+        figures, table = self.to_dict(), io.StringIO(newline="")
+        writer = csv.writer(table)
+        writer.writerow(["epoch", *figures])
+        writer.writerows(zip(range(1, len(self) + 1), *figures.values(), strict=False))
+        write_beside(path, table.getvalue().encode())
 
     def to_frame(self) -> Any:
         """Return the figures as a frame of pandas, whose index is the epoch, from 1.

@@ -9,6 +9,7 @@ import numpy as np
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.metrics import METRICS
 from fastbackprop._compare.own_loss import OwnLoss
+from fastbackprop._core.validation import did_you_mean
 from fastbackprop._train.history import History
 
 __all__ = ["Measure", "MetricFunction", "as_measures", "check_targets", "measured"]
@@ -64,7 +65,10 @@ def _as_measure(metric: Any, loss: Loss, n_out: int) -> Measure:
     if isinstance(metric, str):
         if metric not in METRICS:
             names = ", ".join(map(repr, METRICS))
-            raise ValueError(f"metrics must be functions or of {names}, got {metric!r}.")
+            raise ValueError(
+                f"metrics must be functions or names of {names}, got {metric!r}."
+                f"{did_you_mean(metric, METRICS)}"
+            )
         _check_fits(metric, loss, n_out)
         return Measure(metric, _of_outputs(metric, loss, n_out), True)
     if not callable(metric) or isinstance(metric, type):

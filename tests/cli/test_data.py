@@ -93,6 +93,83 @@ def test_targets_of_all_outputs(tmp_path):
     assert y_read.tolist() == [[0, 1], [1, 0]]
 
 
+@pytest.fixture
+def named(tmp_path, monkeypatch):
+    """A model that knows its inputs and classes by name; runs the command on a .csv file."""
+    monkeypatch.chdir(tmp_path)
+    model = fb.mlp([2, 3, 3], output_activation="softmax", seed=0)
+    X_in = [[0.5, 1], [2, 0], [1, 3], [1, 1]]
+    trainer = fb.Trainer(model, "cross_entropy", classes=["no", "a, b", "yes"])
+    trainer.step(X_in, ["no", "yes", "a, b", "no"])
+    model.feature_names = ["height", "width"]
+    model.save("named.safetensors")
+
+    def run(text, *arguments, command="explain"):
+        (tmp_path / "data.csv").write_text(text)
+        return main([command, "named.safetensors", "data.csv", *arguments])
+
+    return run
+
+
+@pytest.mark.parametrize("command", [["explain"], ["lab", "--no-open", "-o", "page.html"]])
+@pytest.mark.parametrize(
+    ("header", "complaint"),
+    [
+        (
+            "width,height,y",
+            "got column 0 'width' in place of 'height': the same columns in another order.",
+        ),
+        ("height,weight,y", "got column 1 'weight' in place of 'width'."),
+        ("height,1,y", "got column 1 '1' in place of 'width'."),
+        ("height,height,y", "got column 1 'height' in place of 'width'."),
+    ],
+)
+def test_other_columns_than_those_the_model_knows(named, capsys, command, header, complaint):
+    assert named(f"{header}\n0.5,1,0\n", *command[1:], command=command[0]) == 2
+    said = capsys.readouterr().err
+    sentence = f"DATA must have the columns of the model's feature_names, {complaint}"
+    assert said == f"fastbackprop: error: {sentence}\n"
+
+
+def test_columns_that_the_model_knows_or_nobody_names(named):
+    for header in ("height,width,y\n", "height,width,anything\n", "", "0,1,2\n", "0,1,y\n"):
+        assert named(f"{header}0.5,1,0\n2,1,1\n") == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'height,width,y\n0.5,1,no\n2,0,yes\n1,3,"a, b"\n',
+        "height;width;y\n0,5;1;no\n2;0;yes\n1;3;a, b\n",  # a label's comma is no decimal one
+        "height,width,y\n0.5,1,0\n2,0,2\n1,3,1\n",  # indices of the classes
+        '0.5,1,no\n2,0,yes\n1,3,"a, b"\n',
+    ],
+)
+def test_labels_of_the_models_classes_are_text(named, capsys, text):
+    assert named(text) == 0
+    model = fb.load("named.safetensors")
+    X_in, labels = [[0.5, 1], [2, 0], [1, 3]], ["no", "yes", "a, b"]
+    expected = fb.explain(model, X_in, labels, loss="cross_entropy", learning_rate=0.01)
+    assert capsys.readouterr().out == f"{expected}\n"
+    assert named(text, "--no-open", "-o", "page.html", command="lab") == 0
+
+
+def test_a_label_ends_a_sample_not_a_header(tmp_path):
+    (tmp_path / "data.csv").write_text("0,1,no\n2,0,yes\n")
+    X_read, labels = read_data(tmp_path / "data.csv", 2, 2, classes=["no", "yes"])
+    assert X_read.tolist() == [[0, 1], [2, 0]]
+    assert labels.tolist() == ["no", "yes"]
+
+
+@pytest.mark.parametrize(("cell", "got"), [("maybe", "'maybe'"), ("", "nothing"), ("1", "'1'")])
+def test_a_label_of_no_class_is_refused_by_its_line(named, capsys, cell, got):
+    assert named(f"height,width,y\n0.5,1,no\n2,0,{cell}\n") == 2
+    assert (
+        f"line 3, column 3 (y) must be one of the model's classes, got {got}."
+        in capsys.readouterr().err
+    )
+
+
 REFUSED = {
     "a text cell": (
         "a,b,c,y\n1,2,3,0\n1,abc,3,0\n",

@@ -128,6 +128,7 @@ def test_the_loss_is_the_one_that_goes_with_the_last_activation(last, loss, file
         (["model.safetensors", "data.npz", "--row", "70"], "--row must be from 0 to 69, got 70."),
         (["model.safetensors", "data.npz", "--loss", "binary_cross_entropy"], "must come behind"),
         (["model.safetensors", "data.npz", "--learning-rate", "0"], "learning_rate must be"),
+        (["--demo", "--learning-rate", "-1"], "learning_rate must be a finite number above 0"),
         (
             ["model.safetensors", "data.npz", "-o", "blame.txt"],
             "--output must be a file that ends in .html",

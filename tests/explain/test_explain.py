@@ -486,6 +486,14 @@ def test_chains_that_are_not_there(arguments, complaint):
         e.top(kind="nobody")
 
 
+@pytest.mark.parametrize("value", ["a", 1.0, None, True, np.array([0, 1])])
+def test_places_of_chains_are_integers(value):
+    e = fb.explain(fb.mlp([2, 3, 1], seed=0), [1, 2], [1], loss="half_squared_error")
+    with pytest.raises(TypeError, match=r"^layer must be an integer from 0 to 1, got "):
+        e.chain(value, 0, 1)
+    assert e.chain(np.int64(0), np.uint8(1), 2).n_paths == 1
+
+
 # ---- a training, a picture ----------------------------------------------------------------
 
 

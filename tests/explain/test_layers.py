@@ -87,6 +87,12 @@ def test_what_shows_weights_between_neurons_refuses_other_layers_by_one_sentence
     for call in (lambda: e.chain(0, 0, 0), e.plot, lambda: e.to_html(tmp_path / "p.html")):
         with pytest.raises(ValueError, match=r"of Dense layers only, got layers\[1\] BatchNorm"):
             call()
+    for what, call in (
+        ("the page", lambda: e.to_html(tmp_path / "p.html")),
+        ("lab", lambda: fb.lab(net(), X, LABELS, path=tmp_path / "p.html", open_browser=False)),
+    ):
+        with pytest.raises(ValueError, match=rf"^{what} must be asked of a model of Dense layers"):
+            call()
     assert not (tmp_path / "p.html").exists()
     assert e._repr_html_().startswith("<pre>Sequential(")
     assert e.to_dict()["layers"][1]["kind"] == "BatchNorm"

@@ -88,6 +88,8 @@ def test_csv_has_a_line_for_each_epoch_and_every_digit(tmp_path):
     assert [float(line[1]) for line in lines[1:]] == history.loss
     fb.History(loss=[math.nan, math.inf], seconds=[1, 1]).to_csv(path)
     assert path.read_text(encoding="utf-8").split() == ["epoch,loss,seconds", "1,nan,1", "2,inf,1"]
+    with pytest.raises(FileNotFoundError, match=r"^path must be in a folder that is there, got '"):
+        history.to_csv(tmp_path / "nowhere" / "figures.csv")
 
 
 def test_a_frame_has_the_epoch_as_its_index():

@@ -173,7 +173,14 @@ def test_missing_targets_are_left_out_of_metrics():
 
 
 REFUSED = {
-    "unknown": (softmax, LABELS, ["auc"], ValueError, "or of 'accuracy', 'top_k'"),
+    "unknown": (softmax, LABELS, ["auc"], ValueError, "or names of 'accuracy', 'top_k'"),
+    "nearly known": (
+        softmax,
+        LABELS,
+        ["Acuracy"],
+        ValueError,
+        "'mae', 'rmse', 'r2', got 'Acuracy'. Did you mean 'accuracy'?",
+    ),
     "twice": (softmax, LABELS, ["f1", "f1"], ValueError, "names of their own, got 'f1' twice"),
     "numbers of classes": (softmax, LABELS, ["mae"], ValueError, "must compare classes for loss"),
     "top_k": (sigmoid, YES, ["top_k"], ValueError, "must have an output for each class, got 1"),
