@@ -71,7 +71,7 @@ PLANTS = [
         "v_sub(", CHECK),
     ("softmax's mean", ACTIVATIONS, "(delta + j), mean)", "(delta + j), v_mul(mean, {p}))", CHECK),
     ("squared error", SQUARED, "gradient[0] = error", "gradient[0] = v_mul(error, {p})", CHECK),
-    ("cross entropy of labels", ENTROPY, "* LANES), scale)", "* LANES), v_mul(scale, {p}))", CHECK),
+    ("cross entropy of labels", ENTROPY, "v_mul(d, scale)", "v_mul(d, v_mul(scale, {p}))", CHECK),
     ("cross entropy, the label", ENTROPY, "(p[label] - (loss.on + loss.off)) *",
      "(p[label] - (loss.on + loss.off)) * {r} *", CHECK),
     ("cross entropy of rows", ENTROPY, "v_sub(v_load(p + j), smoothed(loss, load_target(y, j, n)))",
