@@ -155,7 +155,7 @@ def _predict_compare_blame(
     """Return what keeps the step from being done at all; if nothing, its cost and layers."""
     if overflows := [*lost_weights(model)]:
         return overflows, np.nan, []
-    y_hat = model.forward(samples.rows)
+    y_hat = model._forward_rows(samples.rows)
     if not np.isfinite(y_hat).all():
         return [*predict_overflow(model, len(samples))], np.nan, []
     predicted = np.array(y_hat)  # before a loss of the user's own can change it
