@@ -222,11 +222,12 @@ class Rows:
             self._columns,
         )  # fmt: skip
 
-    def in_double(self) -> "Rows":
-        """Return the same rows as the user has them, but for ``scale``, in float64 and finite."""
+    def in_double(self, check_finite: bool = True) -> "Rows":
+        """Return the same rows as the user has them, but for ``scale``, in float64."""
         return Rows(
-            self._what, self.base, np.dtype(np.float64), self._names, True, self._scale, self._index
-        )
+            self._what, self.base, np.dtype(np.float64), self._names, check_finite, self._scale,
+            self._index,
+        )  # fmt: skip
 
     def whole_columns(self, some: slice) -> np.ndarray:
         """Return some of the columns, of all rows, converted but not scaled."""

@@ -167,4 +167,6 @@ def median_and_range(columns: Iterator[np.ndarray]) -> ColumnScale:
 
 
 def _unless_constant(center: np.ndarray, scale: np.ndarray) -> ColumnScale:
-    return ColumnScale(center, np.where(scale > 0, scale, 1.0))
+    """Return the scale, but 1 for columns that float64's own rounding keeps from being constant."""
+    is_constant = scale <= np.finfo(np.float64).eps * np.abs(center)
+    return ColumnScale(center, np.where(is_constant, 1.0, scale))

@@ -96,6 +96,7 @@ class FitPlan(NamedTuple):
     measured: Checked | None = None  # what metrics of training compare with
     feature_names: Sequence[str] | None = None
     scaling: Scaling | None = None  # that the model takes, where it had none
+    source: Rows | None = None  # as the user has them, for a diagnosis
 
     @property
     def steps_per_epoch(self) -> int:

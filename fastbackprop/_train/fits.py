@@ -170,6 +170,7 @@ class Fits(TrainerBase):
             features=feature_names(X),
             scale=scale,
             scaling=scaling,
+            source=self._fitting.source_of(X, scale),
         )
         if self._pending is not None:
             self._pending.check(plan)

@@ -42,6 +42,7 @@ def plan_fit(
     features: Sequence[str] | None,
     scale: float,
     scaling: Scaling,
+    source: Rows | None,
 ) -> FitPlan:
     """Return the plan of a fit, or a complaint; the arguments are those of ``Trainer.fit``.
 
@@ -55,6 +56,8 @@ def plan_fit(
         The part of them that is for validation.
     scaling : Scaling
         What they are scaled by.
+    source : Rows, optional
+        Rows as the user has them, for a diagnosis.
     """
     model, loss = trainer._model, trainer._loss
     epochs = check_integer("epochs", epochs)
@@ -90,7 +93,7 @@ def plan_fit(
     are_known = loss.is_classification and targets.weights is None
     names = {measure.name for measure in measures} - ({"accuracy"} if are_known else set())
     measured = _as_checked(rows, targets) if names else None
-    return FitPlan(data, epochs, validation, called, measures, measured, features, scaling)
+    return FitPlan(data, epochs, validation, called, measures, measured, features, scaling, source)
 
 
 def all_callbacks(callbacks: Any, on_epoch_end: Any, progress_bar: Any, log: Any) -> list[Any]:
