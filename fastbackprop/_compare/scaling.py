@@ -18,6 +18,7 @@ __all__ = [
     "TargetScaling",
     "check_same_scaling",
     "check_scales_targets",
+    "checked_values",
     "scaled_targets",
 ]
 
@@ -147,6 +148,15 @@ def check_scales_targets(loss: Loss) -> None:
         )
 
 
+def checked_values(name: str, values: np.ndarray, n_targets: int) -> np.ndarray:
+    """Return targets in float64, or complain: those of a user's own loss may have any shape."""
+    if values.shape[1:] != (n_targets,):
+        raise ValueError(
+            f"{name} must have shape (n, {n_targets}) to be scaled, got {values.shape}."
+        )
+    return values.astype(np.float64, copy=False)
+
+
 def scaled_targets(
     targets: Targets, scaling: ColumnScale, dtype: np.dtype, name: str, check_finite: bool
 ) -> Targets:
@@ -167,11 +177,7 @@ def scaled_targets(
     """
     values = targets.values
     assert values is not None
-    if values.shape[1:] != (len(scaling),):  # of a loss of the user's own
-        raise ValueError(
-            f"{name} must have shape (n, {len(scaling)}) to be scaled, got {values.shape}."
-        )
-    values = values.astype(np.float64, copy=False)
+    values = checked_values(name, values, len(scaling))
     if check_finite:
         convert(name, np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf), dtype)
     scaled = np.empty(values.shape, dtype)

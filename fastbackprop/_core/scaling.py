@@ -18,6 +18,7 @@ __all__ = ["ColumnScale", "by_inputs", "mean_and_deviation", "median_and_range"]
 Pieces = Callable[[], Iterator[np.ndarray]]  # anew at each call: rows in float64, C-contiguous
 
 HUGE = 2.0**960  # a center this large may take a difference beyond the largest number
+LARGEST = float(np.finfo(np.float64).max) / 4
 QUARTILES = (25, 75)
 
 
@@ -119,12 +120,12 @@ def mean_and_deviation(pieces: Pieces) -> ColumnScale:
     where the deviation is small beside the mean.
     """
     low, high = _limits(pieces)
-    # A power of two, by which dividing is exact, and halves, whose difference is finite.
-    half = 0.5 * high - 0.5 * low
-    unit = np.ldexp(1.0, np.frexp(np.where(half > 0, half, 1.0))[1])
+    # A power of two, by which dividing is exact, and quarters, whose difference is finite.
+    span = 0.25 * high - 0.25 * low
+    unit = np.ldexp(1.0, np.frexp(np.where(span > 0, span, 1.0))[1])
     n, mean, squares = 0, np.zeros_like(low), np.zeros_like(low)
     for piece in pieces():
-        t = (0.5 * piece - 0.5 * low) / unit
+        t = (0.25 * piece - 0.25 * low) / unit
         m, own_mean = len(t), t.mean(axis=0)
         t -= own_mean
         rest = t.sum(axis=0)
@@ -133,9 +134,9 @@ def mean_and_deviation(pieces: Pieces) -> ColumnScale:
         n += m
         mean += step * (m / n)
         squares += own_squares + step * step * (m * (n - m) / n)
-    center = 2 * (0.5 * low + mean * unit)
-    scale = 2 * (np.sqrt(np.maximum(squares, 0) / n) * unit)
-    return _unless_constant(np.clip(center, low, high), scale)
+    center = np.clip(0.25 * low + mean * unit, 0.25 * low, 0.25 * high)
+    scale = np.minimum(np.sqrt(np.maximum(squares, 0) / n) * unit, LARGEST)
+    return _unless_constant(4 * center, 4 * scale)
 
 
 def _limits(pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
@@ -157,12 +158,11 @@ def median_and_range(columns: Iterator[np.ndarray]) -> ColumnScale:
         Some whole columns at a time, in float64.
     """
     centers, scales = [], []
-    largest = np.finfo(np.float64).max / 4
     for numbers in columns:
         quarters = 0.25 * numbers  # exact, and their sums and differences are finite
         first, third = np.percentile(quarters, QUARTILES, axis=0)
         centers.append(4 * np.median(quarters, axis=0))
-        scales.append(4 * np.minimum(third - first, largest))
+        scales.append(4 * np.minimum(third - first, LARGEST))
     return _unless_constant(np.concatenate(centers), np.concatenate(scales))
 
 

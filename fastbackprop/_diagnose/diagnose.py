@@ -52,10 +52,11 @@ def diagnose(
 
     Weights that are not finite, numbers that outgrow the dtype; dead relu units, saturated units,
     units that are copies of each other, gradients that vanish or explode; inputs that are unscaled,
-    uneven, constant, lost in float32 or there twice; classes that are rare, targets that can't be reached; with a
-    learning rate also updates that are too large or too small for a layer's weights, and steps that
-    are too long or too short for this batch. Of a model that scales its inputs or targets these are
-    judged as they are scaled; where that isn't fitted yet, as a first fit on X and y would.
+    uneven, constant, lost in float32 or there twice; classes that are rare, targets that can't be
+    reached; with a learning rate also updates that are too large or too small for a layer's
+    weights, and steps that are too long or too short for this batch. Of a model that scales its
+    inputs or targets these are judged as they are scaled; where that isn't fitted yet, as a first
+    fit on X and y would.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from fastbackprop._compare.scaling import (
     Scaling,
     TargetScaling,
     check_scales_targets,
+    checked_values,
     scaled_targets,
 )
 from fastbackprop._compare.targets import Targets
@@ -188,7 +189,7 @@ class Scaled(Structure):
             self._target_scaling is None or targets is not None
         )
 
-    def _first_scaling(self, rows: Rows, targets: Targets) -> Scaling:
+    def _first_scaling(self, rows: Rows, targets: Targets, n_targets: int) -> Scaling:
         """Return what training rows that are as the user has them would have the model scale by.
 
         Rows of weight 0 don't count; what is fitted already stays.
@@ -196,6 +197,8 @@ class Scaled(Structure):
         fitted, values = self._scaling, targets.values
         if self._target_scaling is None or fitted.targets is not None:
             values = None
+        if values is not None:
+            values = checked_values("y", values, n_targets)
         if targets.weights is not None and not targets.weights.all():
             index = np.flatnonzero(targets.weights)
             rows, values = rows.chosen(index), None if values is None else values[index]

@@ -132,9 +132,9 @@ class TrainerBase:
         ``share`` is the part of the samples that is for validation, and doesn't count. Nothing has
         changed yet.
         """
-        model = self._model
+        model, n_targets = self._model, self._loss._n_targets(self._model.n_out)
         if model._is_fitted:
-            return model._fitted_scaling(self._loss._n_targets(model.n_out))
+            return model._fitted_scaling(n_targets)
         rows, targets = as_samples(
             model, self._loss, X, y, sample_weight=sample_weight, check_finite=check_finite,
             may_learn=True, scale=scale, is_raw=True,
@@ -142,9 +142,8 @@ class TrainerBase:
         if share:
             train, _ = split_rows(targets, share, self._loss, self._fitting.generator, model.dtype)
             rows, targets = rows.chosen(train), targets[train]
-        return model._first_scaling(
-            rows, self._class_weights.on(targets, model.dtype, are_all=True)
-        )
+        weighted = self._class_weights.on(targets, model.dtype, are_all=True)
+        return model._first_scaling(rows, weighted, n_targets)
 
     def _samples(
         self,
