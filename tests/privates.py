@@ -20,7 +20,7 @@ from fastbackprop._compare.weights import (
     class_indices,
     of_classes,
 )
-from fastbackprop._core import activations, dispatch, rows, threads, visits
+from fastbackprop._core import activations, dispatch, rows, statistics, threads, visits
 from fastbackprop._core import losses as loss_table
 from fastbackprop._core.activations import ACTIVATIONS, TABLE
 from fastbackprop._core.buffers import (
@@ -91,6 +91,7 @@ __all__ = [
     "constraints_of",
     "copy_of",
     "data_of_training",
+    "described_in_file",
     "digest_of_file",
     "dispatch",
     "figures_of",
@@ -128,6 +129,7 @@ __all__ = [
     "show_progress",
     "spec_of",
     "state_of",
+    "statistics",
     "step_by_step",
     "store_of",
     "table_of",
@@ -242,6 +244,11 @@ def step_by_step(monkeypatch):
 def table_of(diagnosis):
     """The table of layers on the page of a Diagnosis."""
     return diagnosis._layers_html()
+
+
+def described_in_file(model):
+    """What a model's file says: tensors, text, version."""
+    return model._in_file()
 
 
 def quick_prediction(model, X):
