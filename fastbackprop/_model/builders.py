@@ -21,7 +21,7 @@ from fastbackprop._predict.norms import BatchNorm, LayerNorm
 from fastbackprop._predict.plain import Activation, Dropout
 from fastbackprop._predict.scaling import SCALERS, Standardize
 
-__all__ = ["load", "mlp", "model_in_file"]
+__all__ = ["NORMS", "layers_of", "load", "mlp", "model_in_file", "rates_of"]
 
 NORMS: dict[str, type[Layer]] = {"batch": BatchNorm, "layer": LayerNorm}
 
@@ -90,24 +90,50 @@ def mlp(
     if len(widths) < 2:
         raise ValueError(f"widths must be a sequence of at least 2 integers, got {widths!r}.")
     widths = [check_integer(f"widths[{i}]", width) for i, width in enumerate(widths)]
-    rates = _rates_of(dropout, len(widths) - 2)
+    rates = rates_of(dropout, len(widths) - 2)
     norm = None if normalization is None else check_choice("normalization", normalization, NORMS)
+    activations = [activation] * (len(widths) - 2) + [output_activation]
+    layers = layers_of(
+        widths, activations, rates, norm, scale_inputs, bias=bias, weight_init=weight_init
+    )
+    return Sequential(layers, seed=seed, dtype=dtype, scale_targets=scale_targets)
+
+
+def layers_of(
+    widths: Sequence[int],
+    activations: Sequence[str | ActivationFunction],
+    rates: Sequence[float],
+    norm: str | None,
+    scale_inputs: bool | str,
+    *,
+    bias: bool = True,
+    weight_init: Any = "auto",
+) -> list[Layer]:
+    """Return the layers of ``mlp``, with an activation of its own for each Dense.
+
+    Parameters
+    ----------
+    rates : sequence of float
+        Dropout's, for each hidden layer.
+    norm : str or None
+        A key of NORMS.
+    """
     layers: list[Layer] = _scaler_of(scale_inputs)
-    for i, (n_in, n_out) in enumerate(pairwise(widths)):
+    for i, ((n_in, n_out), activation) in enumerate(
+        zip(pairwise(widths), activations, strict=True)
+    ):
         is_last = i == len(widths) - 2
-        own_activation = output_activation if is_last else activation
         if norm is None or is_last:
-            layers.append(Dense(n_in, n_out, own_activation, bias=bias, weight_init=weight_init))
+            layers.append(Dense(n_in, n_out, activation, bias=bias, weight_init=weight_init))
         else:
-            chosen = as_activation(own_activation)
             is_auto = isinstance(weight_init, str) and weight_init == "auto"
-            init = chosen.row.initializer if is_auto else weight_init
+            init = as_activation(activation).row.initializer if is_auto else weight_init
             layers.append(Dense(n_in, n_out, bias=bias, weight_init=init))
             layers.append(NORMS[norm]())
-            layers.append(Activation(own_activation))
+            layers.append(Activation(activation))
         if not is_last and rates[i] > 0:
             layers.append(Dropout(rates[i]))
-    return Sequential(layers, seed=seed, dtype=dtype, scale_targets=scale_targets)
+    return layers
 
 
 def _scaler_of(scale_inputs: Any) -> list[Layer]:
@@ -121,7 +147,7 @@ def _scaler_of(scale_inputs: Any) -> list[Layer]:
     return [SCALERS[scale_inputs]()]
 
 
-def _rates_of(dropout: Any, n_hidden: int) -> list[float]:
+def rates_of(dropout: Any, n_hidden: int) -> list[float]:
     """Return a rate for each hidden layer."""
     is_sequence = isinstance(dropout, Iterable) and not isinstance(dropout, str)
     rates: list[Any] = list(dropout) if is_sequence else [dropout] * n_hidden
