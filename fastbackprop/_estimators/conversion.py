@@ -62,7 +62,8 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
     if is_own_solver(parameters["solver"]):
         parameters["solver"] = "adam"  # for further fits
     if "loss" in parameters and not (
-        isinstance(parameters["loss"], str) and parameters["loss"] in ("squared_error", "poisson")
+        isinstance(parameters["loss"], str)
+        and parameters["loss"] in ("squared_error", "poisson", "log_loss")
     ):
         raise ValueError(
             f"to_sklearn needs a loss that scikit-learn has, got {parameters['loss']!r}."
