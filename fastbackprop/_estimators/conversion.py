@@ -73,6 +73,8 @@ def parameters_of_model(model: Any) -> dict[str, Any]:
             raise ValueError(
                 f"model must have nothing but Dense layers with biases, got layers[{i}] {layer!r}."
             )
+    if model.scale_targets:
+        raise ValueError("model must have scale_targets=False, got True.")
     hidden = [name_of(layer._activation) for layer in model.layers[:-1]]
     one = hidden[0] if hidden and all(name == hidden[0] for name in hidden) else hidden or "relu"
     return {
