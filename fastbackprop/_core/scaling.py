@@ -12,6 +12,7 @@ import numpy as np
 
 from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.copies import restore_fields
+from fastbackprop._core.dispatch import kernels
 
 __all__ = ["ColumnScale", "by_inputs", "mean_and_deviation", "median_and_range"]
 
@@ -89,6 +90,9 @@ class ColumnScale:
     def apply(self, numbers: np.ndarray, out: np.ndarray, multiplier: float = 1.0) -> None:
         """Write (multiplier * numbers - center) / scale to ``out``, rounded once, at the end."""
         center, scale, factor = self._parts
+        if factor is None and multiplier == 1 and _is_for_kernels(numbers, out):
+            kernels(out.dtype).scale_columns(numbers, center, scale, out)
+            return
         with np.errstate(over="ignore", invalid="ignore"):
             if multiplier != 1:
                 numbers = np.multiply(numbers, multiplier, dtype=np.float64, casting="unsafe")
@@ -100,6 +104,17 @@ class ColumnScale:
     def undo(self, numbers: np.ndarray) -> np.ndarray:
         """Return numbers in the columns' own units, in float64."""
         return numbers.astype(np.float64) * self.scale + self.center
+
+
+def _is_for_kernels(numbers: np.ndarray, out: np.ndarray) -> bool:
+    """Whether the kernels can scale these rows, which is some times as fast as in NumPy."""
+    return (
+        numbers.dtype in (np.float32, np.float64)
+        and numbers.ndim == 2
+        and numbers.flags.c_contiguous
+        and numbers.flags.aligned
+        and out.flags.c_contiguous
+    )
 
 
 @in_exact_mode

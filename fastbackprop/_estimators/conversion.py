@@ -81,6 +81,8 @@ def parameters_of_model(model: Any) -> dict[str, Any]:
     """Return what an estimator of such a model is made with; refuse layers that it can't have."""
     if not isinstance(model, Sequential):
         raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
+    if model.scale_targets:
+        raise ValueError("model must have scale_targets=False, got True.")
     layers = list(model.layers)
     scaler = layers.pop(0) if isinstance(layers[0], Scaler) else None
     hidden: list[tuple[int, Any, str | None, Any]] = []

@@ -280,10 +280,18 @@ class Scaled(Structure):
 
     def _learn_loss(self, loss: Loss) -> None:
         """Check a trainer's loss, and keep what outputs it makes."""
-        if self._target_scaling is not None:
-            has_variances = self._check_loss(loss)
-            self._target_scaling = replace(self._target_scaling, has_variances=has_variances)
-            self._set_quick()
+        known = self._target_scaling
+        if known is None:
+            return
+        has_variances = self._check_loss(loss)
+        if known.columns is not None and known.has_variances not in (None, has_variances):
+            raise ValueError(
+                f"loss {loss.name!r} must take outputs for what they were when their scaling was "
+                f"fitted, {'half of them' if known.has_variances else 'none'} for variances, got "
+                f"another; fit_scaling(X, y, loss=...) fits it anew."
+            )
+        self._target_scaling = replace(known, has_variances=has_variances)
+        self._set_quick()
 
 
 def _no_quick(X: Any, check_finite: bool) -> None:

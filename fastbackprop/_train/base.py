@@ -84,8 +84,8 @@ class TrainerBase:
             "clip_value": clip_value,
             "clip_norm": clip_norm,
         }
-        model._learn(named)
         model._learn_loss(self._loss)
+        model._learn(named)
 
     @property
     def model(self) -> Sequential:

@@ -379,3 +379,36 @@ def test_warnings_and_advice_look_at_scaled_rows():
     trainer = fb.Trainer(model, "mean_squared_error", seed=0)
     with pytest.warns(fb.TrainingWarning, match="All 192 rows get the same outputs"):
         trainer.fit(X, y, epochs=40)
+
+
+def test_a_trainer_with_other_outputs_is_refused_once_they_are_fitted():
+    X, y = data()
+    model = network(2)
+    trained(model, X, y, "gaussian_nll")
+    before = model.predict(X)
+    with pytest.raises(ValueError, match="must take outputs for what they were when"):
+        fb.Trainer(model, fb.Quantile([0.1, 0.9]))
+    np.testing.assert_array_equal(model.predict(X), before)
+    model.fit_scaling(X, y, loss=fb.Quantile([0.1, 0.9]))
+    fb.Trainer(model, fb.Quantile([0.1, 0.9])).step(X, y)
+
+
+def test_it_stands_before_layers_of_any_kind():
+    X, y = data()
+    for layer in (fb.BatchNorm, fb.LayerNorm, lambda: fb.Dropout(0.3)):
+        layers = [fb.Standardize(), layer(), fb.Dense(3, 6, activation="tanh"), fb.Dense(6, 1)]
+        model = fb.Sequential(layers, seed=0, scale_targets=True, dtype="float64")
+        trained(model, X, y)
+        assert fb.gradient_check(model, X[:20], y[:20], "mean_squared_error")
+        for i in (0, 100):
+            np.testing.assert_array_equal(model.predict(X[i]), model.predict(X)[i])
+
+
+def test_estimators_take_no_model_that_scales():
+    estimators = pytest.importorskip("fastbackprop.sklearn", reason="scikit-learn is not installed")
+    for options, words in (
+        ({"scale_targets": False}, "nothing but Dense layers"),
+        ({"scale_inputs": False}, "must have scale_targets=False"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            estimators.MLPRegressor.from_model(network(**options))
