@@ -178,7 +178,7 @@ def scaled_targets(
     values = targets.values
     assert values is not None
     values = checked_values(name, values, len(scaling))
-    if check_finite:
+    if check_finite and (np.abs(values) > np.finfo(dtype).max).any():
         convert(name, np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf), dtype)
     scaled = np.empty(values.shape, dtype)
     convert(name, values, dtype, check_finite=False, out=scaled, columns=scaling)

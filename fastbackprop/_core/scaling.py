@@ -78,6 +78,11 @@ class ColumnScale:
         """Whether differences could overflow, and are of halves."""
         return self._parts[2] is not None
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all columns are scaled by the same numbers."""
+        return bool((self.center == self.center[0]).all() and (self.scale == self.scale[0]).all())
+
     @cached_property
     def _parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Center, scale, and what they and the numbers are multiplied by against overflow."""

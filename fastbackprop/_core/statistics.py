@@ -9,7 +9,7 @@ from fastbackprop._core.scaling import ColumnScale, mean_and_deviation, median_a
 
 __all__ = ["robust_scale", "standard_scale", "standard_scale_of_targets"]
 
-MOST_BYTES = 8 * PART  # of whole columns, whose quartiles need all rows
+MOST_BYTES = 4 * PART  # of whole columns, whose quartiles need all rows
 
 
 def standard_scale(rows: Rows) -> ColumnScale:

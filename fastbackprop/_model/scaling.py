@@ -99,7 +99,10 @@ class Scaled(Structure):
         )  # fmt: skip
         if len(rows) == 0:
             raise ValueError("X must have at least one row, got 0.")
-        values = None if self._target_scaling is None else self._values_of(y, len(rows))
+        values = None
+        if (known := self._target_scaling) is not None:
+            half = known.has_variances if has_variances is None else has_variances
+            values = self._values_of(y, len(rows), half)
         return statistics_of(self._scaler, rows, values), has_variances
 
     def _check_loss(self, loss: Loss) -> bool:
@@ -109,11 +112,13 @@ class Scaled(Structure):
             check_scales_targets(loss)
         return loss._n_targets(self.n_out) < self.n_out
 
-    def _values_of(self, y: Any, n: int) -> np.ndarray:
-        """Return targets in float64 of as many columns as they have."""
-        n_columns = np.shape(y)[1] if np.ndim(y) == 2 else 1
-        if n_columns not in (1, self.n_out / 2):
-            n_columns = self.n_out
+    def _values_of(self, y: Any, n: int, has_variances: bool | None) -> np.ndarray:
+        """Return targets in float64, of as many columns as the outputs can be about."""
+        one_for_each, half = self.n_out, self.n_out // 2
+        allowed = {None: (1, half, one_for_each), False: (1, one_for_each), True: (half,)}
+        n_columns = _n_columns(y)
+        if n_columns not in allowed[has_variances]:
+            n_columns = allowed[has_variances][-1]
         targets = ANY_LOSS._targets(y, n_columns, np.dtype(np.float64))
         if len(targets) != n:
             raise ValueError(
@@ -150,6 +155,8 @@ class Scaled(Structure):
             )
         columns = self._fitted_scaling().targets
         assert columns is not None
+        if _n_columns(y) == 1 and columns.is_uniform:  # of quantiles, which share one target
+            columns = ColumnScale(columns.center[:1], columns.scale[:1])
         targets = ANY_LOSS._targets(y, len(columns), np.dtype(np.float64))
         values = scaled_targets(targets, columns, self._dtype, "y", True).values
         assert values is not None
@@ -292,6 +299,10 @@ class Scaled(Structure):
             )
         self._target_scaling = replace(known, has_variances=has_variances)
         self._set_quick()
+
+
+def _n_columns(y: Any) -> int:
+    return int(np.shape(y)[1]) if np.ndim(y) == 2 else 1
 
 
 def _no_quick(X: Any, check_finite: bool) -> None:

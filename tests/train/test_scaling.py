@@ -207,6 +207,8 @@ def test_quantiles_come_back_in_the_users_units():
     np.testing.assert_allclose(
         model.jacobian(X[:3])[:, 1], model.input_gradient(X[:3], output=1), rtol=1e-6
     )
+    by_hand, _ = fb.Quantile([0.1, 0.9])(model.forward(X), model.scaled_targets(y))
+    assert by_hand == pytest.approx(trainer.evaluate(X, y)["loss"], rel=1e-6)
 
 
 def test_means_and_logarithms_of_variances_come_back_in_the_users_units():
@@ -389,6 +391,8 @@ def test_a_trainer_with_other_outputs_is_refused_once_they_are_fitted():
     with pytest.raises(ValueError, match="must take outputs for what they were when"):
         fb.Trainer(model, fb.Quantile([0.1, 0.9]))
     np.testing.assert_array_equal(model.predict(X), before)
+    with pytest.raises(ValueError, match="y must have 1 column"):
+        model.fit_scaling(X, np.column_stack([y, y]), loss="gaussian_nll")
     model.fit_scaling(X, y, loss=fb.Quantile([0.1, 0.9]))
     fb.Trainer(model, fb.Quantile([0.1, 0.9])).step(X, y)
 
