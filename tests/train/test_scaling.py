@@ -408,11 +408,8 @@ def test_it_stands_before_layers_of_any_kind():
             np.testing.assert_array_equal(model.predict(X[i]), model.predict(X)[i])
 
 
-def test_estimators_take_no_model_that_scales():
+def test_estimators_take_no_model_that_scales_targets():
     estimators = pytest.importorskip("fastbackprop.sklearn", reason="scikit-learn is not installed")
-    for options, words in (
-        ({"scale_targets": False}, "nothing but Dense layers"),
-        ({"scale_inputs": False}, "must have scale_targets=False"),
-    ):
-        with pytest.raises(ValueError, match=words):
+    for options in ({}, {"scale_inputs": False}):
+        with pytest.raises(ValueError, match="must have scale_targets=False"):
             estimators.MLPRegressor.from_model(network(**options))
