@@ -102,7 +102,7 @@ def mlp(
 def layers_of(
     widths: Sequence[int],
     activations: Sequence[str | ActivationFunction],
-    rates: Sequence[float],
+    rates: Sequence[Any],
     norm: str | None,
     scale_inputs: bool | str,
     *,
@@ -131,7 +131,7 @@ def layers_of(
             layers.append(Dense(n_in, n_out, bias=bias, weight_init=init))
             layers.append(NORMS[norm]())
             layers.append(Activation(activation))
-        if not is_last and rates[i] > 0:
+        if not is_last and (callable(rates[i]) or rates[i] > 0):
             layers.append(Dropout(rates[i]))
     return layers
 
@@ -147,7 +147,7 @@ def _scaler_of(scale_inputs: Any) -> list[Layer]:
     return [SCALERS[scale_inputs]()]
 
 
-def rates_of(dropout: Any, n_hidden: int) -> list[float]:
+def rates_of(dropout: Any, n_hidden: int) -> list[Any]:
     """Return a rate for each hidden layer."""
     is_sequence = isinstance(dropout, Iterable) and not isinstance(dropout, str)
     rates: list[Any] = list(dropout) if is_sequence else [dropout] * n_hidden
@@ -157,8 +157,9 @@ def rates_of(dropout: Any, n_hidden: int) -> list[float]:
             f"{len(rates)} rates."
         )
     for rate in rates if is_sequence else [dropout]:
-        check_real("dropout", rate, at_least=0.0, below=1.0)
-    return [float(rate) for rate in rates]
+        if not callable(rate):
+            check_real("dropout", rate, at_least=0.0, below=1.0)
+    return [rate if callable(rate) else float(rate) for rate in rates]
 
 
 def load(path: str | os.PathLike[str]) -> Sequential:

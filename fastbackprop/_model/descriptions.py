@@ -10,6 +10,8 @@ from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.scaling import ColumnScale
 from fastbackprop._core.validation import check_choice, check_held, check_integer
+from fastbackprop._correct.describing import callables_in, describe_schedule, described_schedule
+from fastbackprop._correct.schedule import Position, table_of
 from fastbackprop._model.files import LAYERS_VERSION, SCALING_VERSION
 from fastbackprop._model.layers import check_layers, room_for
 from fastbackprop._model.scaling import Scaled
@@ -59,6 +61,8 @@ def describe(model: Scaled, store: np.ndarray) -> Description:
             tensors[f"layers.{i}.{name}"] = array
         kind = {} if is_plain else {"kind": _kind_of(layer)}
         text = {**kind, **layer._described()}
+        if isinstance(layer, Dropout):
+            text["rate"] = _rate_of(layer, parameters.n_forwards)
         if isinstance(layer, Dense | Activation):
             text |= describe_activation(layer._activation)
         if isinstance(layer, Dense):
@@ -146,6 +150,14 @@ def _shapes_of(layer: Layer) -> dict[str, tuple[int, ...]]:
     return {"gamma": row, "beta": row, **running}
 
 
+def _rate_of(layer: Dropout, n_forwards: int) -> Any:
+    """Return the rate, or its schedule; of a callable of the user's own the rate of now."""
+    rate = describe_schedule(layer.rate)
+    if callables_in(rate):
+        return float(table_of(layer.rate, Position(n_forwards), 1)[0])
+    return rate
+
+
 def _kind_of(layer: Layer) -> str:
     """Return the name of a layer's kind; of a subclass that of the class it comes from."""
     return next(NAMES[cls] for cls in type(layer).__mro__ if cls in NAMES)
@@ -167,7 +179,7 @@ def _layer_of(i: int, text: dict[str, Any], dtype: str) -> Layer:
         else:
             layer = Dense(text["n_in"], text["n_out"], activation, bias=text["bias"])
     elif kind == "dropout":
-        layer = Dropout(text["rate"])
+        layer = Dropout(described_schedule(text["rate"]))
     elif kind == "layer_norm":
         layer = LayerNorm(text["epsilon"])
     elif kind in ("standardize", "robust_scale"):

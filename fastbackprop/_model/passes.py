@@ -8,6 +8,8 @@ from fastbackprop._core.buffers import empty
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.scaling import by_inputs
 from fastbackprop._core.validation import as_matrix, as_numeric, check_true_false
+from fastbackprop._correct.schedule import Position
+from fastbackprop._model.dropping import tell_rates
 from fastbackprop._model.scaling import Scaled
 from fastbackprop._model.workspaces import Workspaces
 from fastbackprop._predict.output import Output, OutputGradient
@@ -81,8 +83,12 @@ class Passes(Scaled):
         weights: np.ndarray | None,
         training: bool = True,
         is_row: bool = False,
+        position: Position | None = None,
     ) -> np.ndarray:
-        """Do it for rows in the kernels' form; those of weight 0 count in no statistics."""
+        """Do it for rows in the kernels' form; those of weight 0 count in no statistics.
+
+        ``position`` is where the step is in a fit.
+        """
         y_hat = empty("The predictions", (len(rows), self.n_out), self._dtype)
         z = np.empty_like(y_hat)
         shape = (self.n_out,) if is_row else y_hat.shape
@@ -91,6 +97,8 @@ class Passes(Scaled):
             before.pool.give_back(before.workspace)
         pool, n_trainings = self._workspaces, self._n_trainings
         workspace = pool.take(len(rows), reaches_inputs=True)
+        if training and self._has_schedules:
+            tell_rates(self, workspace, 1, position)
         forward, n_forwards = kernels(self._dtype).forward, self._parameters.n_forwards
         arguments = workspace, rows, y_hat, z, training, n_forwards, weights
         if training and self._has_batch_norm:

@@ -16,6 +16,7 @@ from fastbackprop._core.validation import check_feature_names, check_real
 from fastbackprop._model.flat import blended, check_same_shapes, flat_of, set_flat
 from fastbackprop._model.workspaces import Workspaces
 from fastbackprop._predict.layer import Layer
+from fastbackprop._predict.plain import Dropout
 from fastbackprop._predict.scaling import Scaler
 
 __all__ = ["Structure"]
@@ -41,6 +42,7 @@ class Structure:
             layer._attach(self._parameters, index)
         self._n_parameters = sum(layer.n_parameters for layer in layers)
         self._has_batch_norm = bool(parameters.running.size)
+        self._has_schedules = any(isinstance(x, Dropout) and x._is_scheduled for x in layers)
         parameters.listen(weakref.WeakMethod(self._plan))
         self._passes = threading.local()  # .last: what this thread's forward kept
         self._n_trainings = 0  # a backward after one would mix the weights of two moments

@@ -66,5 +66,5 @@ def _does(layer: Layer) -> str:
     """Return a layer's activation or its rate, and whether it is frozen."""
     if isinstance(layer, Scaler):
         return "fitted" if layer.is_fitted else "not fitted yet"
-    text = f"rate {layer.rate:g}" if isinstance(layer, Dropout) else str(layer._activation)
+    text = f"rate {layer._rate_in_words}" if isinstance(layer, Dropout) else str(layer._activation)
     return text if layer.trainable else f"{text}, frozen"

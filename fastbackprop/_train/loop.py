@@ -18,6 +18,7 @@ from fastbackprop._correct.clipping import Clipping
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.schedule import Position
 from fastbackprop._correct.state import OptimizerState
+from fastbackprop._model.dropping import tell_rates
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.causes import advice_after_divergence
 from fastbackprop._train.data import FitPlan, TrainingData
@@ -184,6 +185,8 @@ class Loop:
                 if one_by_one:  # a callback may have changed them
                     settings = self.optimizer._spec(model.dtype)
                 rates = self.optimizer._rates(position, n_steps, model.dtype)
+                if model._has_schedules:
+                    tell_rates(model, workspace, n_steps, position)
                 position = position.after(n_steps)
                 outcome, cost, n_right, row, layer = self._call(
                     workspace, data, part, settings, rates, optimizer_state, sums, undo, is_alone

@@ -10,6 +10,7 @@ from fastbackprop._compare.samples import Checked
 from fastbackprop._compare.scaling import Scaling
 from fastbackprop._core.rows import Rows
 from fastbackprop._core.validation import check_integer, check_true_false
+from fastbackprop._model.dropping import check_figures_of_dropout
 from fastbackprop._train.callbacks import Callbacks, as_callbacks
 from fastbackprop._train.data import FitPlan, TrainingData, check_validation
 from fastbackprop._train.log import EpochLog, as_logger
@@ -77,6 +78,7 @@ def plan_fit(
     )
     called.check(figures)
     trainer.optimizer._check_figures(figures)
+    check_figures_of_dropout(model, figures)
     if share:
         train, held_out = split_rows(targets, share, loss, trainer._fitting.generator, model.dtype)
         validation = _as_checked(_chosen(rows, held_out), targets[held_out])

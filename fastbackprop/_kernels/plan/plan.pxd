@@ -66,6 +66,8 @@ cdef struct Layer:               # an op, and the activation that is done with i
     uint32_t key[2]              # DROPOUT: seed and layer
     uint32_t threshold           # DROPOUT: random words below it drop a unit
     real keep_scale              # DROPOUT: what the others are multiplied with
+    const double* rates          # DROPOUT: of training forwards, where it changes; or NULL
+    int64_t first_forward        # DROPOUT: that the first of them is for
     real* mask                   # DROPOUT: (capacity, row)
     real* transposed             # W^T, packed for blame: (n_out up to a multiple of 4, row_in)
 
