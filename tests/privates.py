@@ -30,7 +30,9 @@ from fastbackprop._core.buffers import (
     padded_rows,
     row_length,
 )
+from fastbackprop._core.counts import new_counts
 from fastbackprop._core.dispatch import built_variants, missing_features
+from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.naming import layer_in_code, layer_in_words
 from fastbackprop._core.threads import run
 from fastbackprop._correct.optimizers import OPTIMIZERS
@@ -74,6 +76,7 @@ __all__ = [
     "OptimizerState",
     "Parameters",
     "Targets",
+    "TrainingLock",
     "activations",
     "aligned_empty",
     "aligned_zeros",
@@ -109,6 +112,7 @@ __all__ = [
     "n_helpers",
     "n_steps",
     "network_of",
+    "new_counts",
     "normal",
     "objective_of",
     "of_classes",

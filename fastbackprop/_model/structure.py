@@ -39,7 +39,6 @@ class Structure:
         self._has_batch_norm = bool(parameters.running.size)
         parameters.listen(weakref.WeakMethod(self._plan))
         self._passes = threading.local()  # .last: what this thread's forward kept
-        self._n_trainings = 0  # a backward after one would mix the weights of two moments
         self._idle_scratch: list[np.ndarray] = []
         self._lock = TrainingLock()
         # What copies make anew; all other attributes are the user's, and copied.
@@ -50,6 +49,9 @@ class Structure:
         self._network = self._new_network(self._parameters.values)
         self._quick = kernels(self._dtype).QuickPredictor(self._network).predict
         self._workspaces = Workspaces(self._network, self._dtype)
+        self._quick_update: Any = None  # of the optimizer that made the last step by hand
+        self._quick_derivatives: Any = None
+        self._parameters.n_changes += 1
 
     def _new_network(self, parameters: np.ndarray) -> Any:
         """The layers as the kernels see them, with the weights in this buffer."""
@@ -235,8 +237,9 @@ class Structure:
 
     def _learn(self, classes: Classes | None, feature_names: Sequence[str] | None = None) -> None:
         """Keep the classes and the names, if there are some."""
-        if classes is not None:
+        if classes is not None and classes is not self._classes:
             self._classes = classes
+            self._parameters.n_changes += 1
         if feature_names is not None:
             self._feature_names = tuple(feature_names)
 

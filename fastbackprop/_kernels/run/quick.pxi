@@ -1,0 +1,68 @@
+# Quick paths of a model: what a call needs is at hand from the call before. Each does what its long
+# way does, with the same bits, errors and locks, or returns None and has changed nothing.
+
+
+cdef struct Figures:
+    double loss                  # the sum of costs, until ``make_means``
+    double accuracy              # what was right
+    double total                 # what they are divided by
+    double n_answers             # 0 where there are none
+
+
+cdef out_of_line make_means(Figures* figures) noexcept nogil:
+    """Sums become means: in memory, since the compiler could move locals out of their mode."""
+    cdef Mode caller = begin_mode()
+    figures.loss = figures.loss / figures.total if figures.total > 0 else 0
+    figures.accuracy = figures.accuracy / figures.n_answers if figures.n_answers > 0 else 0
+    end_mode(caller)
+
+
+cdef inline void note_figures(
+    Figures* figures, double cost, double total, Py_ssize_t n_right, Py_ssize_t n_answers,
+) noexcept nogil:
+    """Means of these sums."""
+    figures.loss, figures.accuracy = cost, <double>n_right
+    figures.total, figures.n_answers = total, <double>n_answers
+    make_means(figures)
+
+
+cdef class QuickModel(Quick):
+    """What the quick paths of one model share.
+
+    Parameters
+    ----------
+    network : Network
+        The plan.
+    lock : TrainingLock
+        The model's.
+    counts : array of int64
+        The model's: see Counts.
+    n_changes : int
+        What was counted of them before the other arguments were looked up.
+    """
+
+    cdef Network network
+    cdef TrainingLock lock
+    cdef int64_t[::1] all_counts
+    cdef Counts* counts
+    cdef int64_t n_changes
+
+    def __cinit__(self, Network network not None, TrainingLock lock not None,
+                  int64_t[::1] counts not None, int64_t n_changes, *args):
+        fbp_assert(counts.shape[0] * sizeof(int64_t) == sizeof(Counts))
+        self.network, self.lock, self.all_counts = network, lock, counts
+        self.counts = <Counts*>&counts[0]
+        self.n_changes = n_changes
+
+    cdef bint holds(self) noexcept:
+        """Whether the model is as it was when this was made."""
+        return self.counts.n_changes == self.n_changes and not self.counts.is_pinned
+
+    @property
+    def is_current(self):
+        """Whether calls are quick still."""
+        return self.holds()
+
+    cdef bint is_short(self, Py_ssize_t n) noexcept:
+        """Whether a pass of n rows is so short that the GIL is kept for it."""
+        return n * self.network.plan.n_parameters <= QUICK_PRODUCTS
