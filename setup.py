@@ -98,6 +98,7 @@ VARIANTS = ["baseline", "x86_64_v3", "x86_64_v4"] if IS_X86_64 else ["baseline"]
 MACROS = [("FBP_DEBUG", "1")] if DEBUG else []
 BUILD = "build/debug" if DEBUG else "build/release"  # or one would reuse the other's objects
 KERNELS = "fastbackprop/_kernels"
+SHARED = "fastbackprop._core.cyutility"
 WRITTEN = Path("build/include")  # what is made here for the kernels to include
 BUILT_FROM = WRITTEN / "built_from.h"
 
@@ -201,6 +202,9 @@ extensions.append(
     Extension("fastbackprop._core.lock", ["fastbackprop/_core/lock.pyx"], depends=[str(BUILT_FROM)])
 )
 
+# What Cython writes for memory views, once for all modules instead of in each: 0.9 MB less.
+extensions.append(Extension(SHARED, ["fastbackprop/_core/cyutility.c"]))
+
 setup(
     options={"build": {"build_base": BUILD}},
     cmdclass={"build_ext": BuildExt},
@@ -208,6 +212,8 @@ setup(
         extensions,
         include_path=[".", str(WRITTEN)],
         build_dir=f"{BUILD}/cython",  # no generated C beside the sources
+        shared_utility_qualified_name=SHARED,
+        module_name=SHARED,  # of the shared one alone, which would call itself "cyutility"
         compiler_directives={
             "language_level": 3,
             "boundscheck": DEBUG,

@@ -20,7 +20,9 @@ from fastbackprop._core import dispatch
 LOSS_TOLERANCE = 1e-6
 # And how far any weight may be from ours, as a part of the farthest that training has moved one.
 WEIGHT_TOLERANCE = 2e-5
-# Adam's first steps are as long for a gradient that is nothing but rounding as for any other.
+# Adam's first steps are as long for a gradient that is nothing but rounding as for any other: all
+# weights of a relu may move by a row that another library's rounding leaves out, so the root mean
+# square over all weights is held.
 ADAM_LOSS_TOLERANCE, ADAM_WEIGHT_TOLERANCE = 1e-4, 2e-2
 # What is timed may shuffle as it likes: its loss must only have come about as far.
 TIMED_TOLERANCE = 0.05
@@ -58,19 +60,19 @@ def tolerances(method: Method) -> tuple[float, float]:
     return LOSS_TOLERANCE, WEIGHT_TOLERANCE
 
 
-def _farthest(weights: Weights, others: Weights) -> float:
-    """Return the largest difference of any weight, bias, gamma or beta.
+def _distance(method: Method, weights: Weights, others: Weights) -> float:
+    """Return the largest difference of any weight, bias, gamma or beta; of Adam's, the typical one.
 
     Running numbers of a BatchNorm move much farther than these; the loss is made with them.
     """
-    pairs = zip(
-        (x for layer in weights for x in layer[:4]),
-        (x for layer in others for x in layer[:4]),
-        strict=True,
+    one, other = (
+        np.concatenate([np.ravel(x).astype(np.float64) for layer in w for x in layer[:4]])
+        for w in (weights, others)
     )
-    return max(
-        float(abs(np.asarray(one, np.float64) - np.asarray(other)).max()) for one, other in pairs
-    )
+    differences = one - other
+    if method.optimizer != "sgd":
+        return float(np.sqrt(np.mean(differences**2)))
+    return float(abs(differences).max())
 
 
 def check_training(task: Task, runners: list[Trainee]) -> dict[Trainee, dict[str, Any]]:
@@ -80,7 +82,8 @@ def check_training(task: Task, runners: list[Trainee]) -> dict[Trainee, dict[str
     have trained, too.
     """
     order = task.order(task.workload.n_batches)
-    loss_tolerance, weight_tolerance = tolerances(task.workload.method)
+    method = task.workload.method
+    loss_tolerance, weight_tolerance = tolerances(method)
     before, ours = task.loss(task.weights, order), None
     checks = {}
     for runner in runners:
@@ -89,8 +92,8 @@ def check_training(task: Task, runners: list[Trainee]) -> dict[Trainee, dict[str
         weights = runner.read()
         loss = task.loss(weights, order)
         if ours is None:
-            ours, expected, moved = weights, loss, _farthest(weights, task.weights)
-        difference = _farthest(weights, ours) / moved
+            ours, expected, moved = weights, loss, _distance(method, weights, task.weights)
+        difference = _distance(method, weights, ours) / moved
         runner.load(task.weights)
         runner.timed(task.workload.n_batches)()
         timed = task.loss(runner.read(), order)
@@ -102,7 +105,7 @@ def check_training(task: Task, runners: list[Trainee]) -> dict[Trainee, dict[str
             "expected": expected,
             "before": before,
             "loss_of_what_is_timed": timed,
-            "largest_difference_of_weights": difference,
+            "difference_of_weights": difference,
         }
     return checks
 

@@ -160,8 +160,8 @@ def notes(results: dict[str, Any]) -> str:
         "- Checked against fastbackprop: after an epoch from the same weights in the same order, "
         f"the loss (in float64) to {limits['loss']:g} of its change and every weight to "
         f"{limits['weights']:g} of the largest change; with Adam to {limits['adam_loss']:g} and "
-        f"{limits['adam_weights']:g}; with dropout, whose masks differ, the loss to "
-        f"{limits['dropout_loss']:g}; predictions to {limits['outputs']:g}."
+        f"{limits['adam_weights']:g} of the root mean square; with dropout, whose masks differ, "
+        f"the loss to {limits['dropout_loss']:g}; predictions to {limits['outputs']:g}."
     )
     lines += [f"- WRONG: {label} in {name}: {check}" for name, label, check in wrong(results)]
     return "\n".join(lines)

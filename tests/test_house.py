@@ -380,6 +380,7 @@ def test_kernels_of_other_sources_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("missing", "words"),
     [
+        ("_core/cyutility.*.*", "built when it had fewer of them"),
         ("_core/lock.*.*", "built when it had fewer of them"),
         ("_kernels/*_float32.*.*", "No kernels"),
     ],

@@ -181,7 +181,7 @@ def check_files(wheel: Path) -> None:
     licence = [x for x in files if re.search(r"dist-info/licenses/LICENSE$", x)]
     check("licence", len(licence) == 1, ", ".join(licence) or "missing")
     allowed = re.compile(
-        r"fastbackprop/(_core/(cpu|lock)|_kernels/\w+)\.[\w.-]+\.so|fastbackprop-[^/]*\.dist-info/.+"
+        r"fastbackprop/(_core/(cpu|cyutility|lock)|_kernels/\w+)\.[\w.-]+\.so|fastbackprop-[^/]*\.dist-info/.+"
     )
     extra = {x for x in files - needed if not allowed.fullmatch(x)}
     check("files too many", not extra, ", ".join(sorted(extra)) or f"none of {len(files)}")

@@ -14,6 +14,7 @@ from fastbackprop._core.sources import PACKAGE, digest_of_sources
 
 _COMPILED = {
     "fastbackprop._core.cpu": "that was never built",
+    "fastbackprop._core.cyutility": "that was built when it had fewer of them",
     "fastbackprop._core.lock": "that was built when it had fewer of them",
 }
 try:
