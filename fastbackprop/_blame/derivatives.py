@@ -45,7 +45,7 @@ class Derivatives:
         _parameters: Parameters
         _workspaces: Any
         _quick_derivatives: Any
-        _lock: Any
+        _version: Any
         _classes: Classes | None
         _feature_names: tuple[str, ...] | None
 
@@ -167,15 +167,14 @@ class Derivatives:
 
     def _prepare_quick(self, size: int) -> None:
         """Let the next call find room for so many rows at hand, unless it takes long anyway."""
-        parameters, quick = self._parameters, self._quick_derivatives
-        if size == 0 or size * parameters.values.size > QUICK_PRODUCTS:
+        quick = self._quick_derivatives
+        if size == 0 or size * self._parameters.values.size > QUICK_PRODUCTS:
             return
-        if quick is None or not quick.is_current or quick.capacity < size:
-            n_changes, pool = parameters.n_changes, self._workspaces
+        if quick is None or not quick.suits(size):
+            version, pool = self._version(), self._workspaces
             self._quick_derivatives = kernels(self._dtype).QuickDerivatives(
-                pool.network, self._lock, parameters.counts, n_changes,
-                pool.take(size, reaches_inputs=True),
-            )  # fmt: skip
+                version, pool.take(size, reaches_inputs=True)
+            )
 
     def _share(self, rows: float) -> tuple[int, bool]:
         """Return how many threads work on so many rows, each forward or back once."""

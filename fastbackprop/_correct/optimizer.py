@@ -149,13 +149,13 @@ class Optimizer:
 
     def _prepare_quick(self, model: Any) -> None:
         """Let the next step find what it needs at hand, unless it must look at a schedule."""
-        parameters, specs, kernel = model._parameters, self._specs, kernels(model.dtype)
-        n_changes, spec = parameters.n_changes, specs.get(kernel)
+        version, specs, kernel = model._version(), self._specs, kernels(model.dtype)
+        parameters, spec = model._parameters, specs.get(kernel)
         if spec is None or any(map(is_schedule, self._numbers.values())):
             return
         model._quick_update = kernel.QuickUpdate(
-            model._network, model._lock, parameters.counts, n_changes, specs, spec,
-            self._state(parameters).buffer, parameters.gradients,
+            version, model._network, specs, spec, self._state(parameters).buffer,
+            parameters.gradients,
         )  # fmt: skip
 
     def _step(self, model: Any, position: Position | None = None) -> None:

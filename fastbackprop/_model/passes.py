@@ -74,7 +74,7 @@ class Passes(Structure):
         before, self._passes.last = getattr(self._passes, "last", None), None
         if before is not None:
             before.pool.give_back(before.workspace)
-        n_changes, pool = self._parameters.n_changes, self._workspaces
+        version, pool = self._version(), self._workspaces
         n_trainings = self._parameters.n_trainings
         workspace = pool.take(len(rows), reaches_inputs=True)
         forward, n_forwards = kernels(self._dtype).forward, self._parameters.n_forwards
@@ -88,9 +88,8 @@ class Passes(Structure):
         last = self._layers[-1]._activation.row
         traced = (Output, OutputGradient) if last.loss else (None, None)
         self._passes.last = kernels(self._dtype).Pass(
-            pool.network, self._lock, self._parameters.counts, n_changes, workspace, pool, rows,
-            is_row, n_trainings, (*traced, last.name),
-        )  # fmt: skip
+            version, workspace, pool, rows, is_row, n_trainings, (*traced, last.name)
+        )
         return Output.of(y_hat, z, last.name) if last.loss else y_hat
 
     def backward(self, d_y_hat: Any) -> np.ndarray:

@@ -53,6 +53,10 @@ class Structure:
         self._quick_derivatives: Any = None
         self._parameters.n_changes += 1
 
+    def _version(self) -> Any:
+        """Return the model as it is now, for quick paths; before looking up what they need."""
+        return kernels(self._dtype).Version(self._parameters.counts, self._lock)
+
     def _new_network(self, parameters: np.ndarray) -> Any:
         """The layers as the kernels see them, with the weights in this buffer."""
         own = self._parameters

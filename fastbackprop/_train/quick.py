@@ -50,20 +50,18 @@ def quick_evaluation(trainer: Any, n: int) -> Any:
     if n > MOST_EVALUATED:
         return None
     model = trainer._model
-    n_changes, network = model._parameters.n_changes, model._network
+    version, network = model._version(), model._network
     targets = _targets(trainer, n)
     if targets is None:
         return None
-    return kernels(model.dtype).QuickEvaluation(
-        network, model._lock, model._parameters.counts, n_changes, targets, _answers(trainer)
-    )
+    return kernels(model.dtype).QuickEvaluation(version, network, targets, _answers(trainer))
 
 
 def quick_step(trainer: Any, n: int) -> Any:
     """Return the kernels' QuickStep for at most n rows, or None."""
     model, loop, optimizer = trainer._model, trainer._loop, trainer._optimizer
     parameters, kernel = model._parameters, kernels(model.dtype)
-    n_changes, pool, specs = parameters.n_changes, model._workspaces, optimizer._specs
+    version, pool, specs = model._version(), model._workspaces, optimizer._specs
     spec = specs.get(kernel)
     if (
         spec is None
@@ -85,10 +83,7 @@ def quick_step(trainer: Any, n: int) -> Any:
         trainer._loss._spec(model.n_out, model.dtype), spec, state, 0.0, 0, 1, False,
         parameters.snapshot(state), None, False, *loop.clipping, loop.clipping.scratch(model),
     )  # fmt: skip
-    return kernel.QuickStep(
-        pool.network, model._lock, parameters.counts, n_changes, optimizer, specs, work, targets,
-        _answers(trainer),
-    )  # fmt: skip
+    return kernel.QuickStep(version, optimizer, specs, work, targets, _answers(trainer))
 
 
 def quick_fit(

@@ -25,9 +25,9 @@ import fastbackprop as fb
 UPDATE = (0.01, 0.9, True, 0.001)
 WITHOUT_ARITHMETIC = {
     "Quick",
-    "QuickModel",
     "Room",
     "SpanWork",
+    "Version",
     "Work",
     "Workspace",
     "count_fork",
@@ -94,9 +94,9 @@ class Calls:
         quick = self.module.QuickPredictor(self.net.network)
         return [quick.predict(self.X[:64], True), quick.predict(self.X[2], False)]
 
-    def quick_parts(self):
-        """What all quick paths of a model begin with."""
-        return self.net.network, TrainingLock(), new_counts(), 0
+    def version(self, counts=None):
+        """What quick paths of a model begin with."""
+        return self.module.Version(new_counts() if counts is None else counts, TrainingLock())
 
     def QuickTargets(self):  # noqa: N802
         return self.QuickLoss()
@@ -111,7 +111,7 @@ class Calls:
             self.net.update(UPDATE), state, 0.0, 0, 1, False, room, None, False,
         )  # fmt: skip
         targets = self.module.QuickTargets(self.spec, 3, 40)
-        quick = self.module.QuickStep(*self.quick_parts(), optimizer, specs, work, targets, 0)
+        quick = self.module.QuickStep(self.version(), optimizer, specs, work, targets, 0)
         weights = np.abs(self.X[:40, 1]).copy()
         costs = [quick.step(self.X[:n], self.y[:n], weights[:n], True) for n in (40, 1)]
         costs.append(quick.fit_row(self.X[:1], self.y[:1])[0])
@@ -121,15 +121,15 @@ class Calls:
 
     def QuickEvaluation(self):  # noqa: N802
         targets = self.module.QuickTargets(self.spec, 3, 40)
-        quick = self.module.QuickEvaluation(*self.quick_parts(), targets, 7)
+        quick = self.module.QuickEvaluation(self.version(), self.net.network, targets, 7)
         figures = quick.evaluate(self.X[:40], self.doubles[1][:40], None, True)
         return [figures["loss"].hex(), figures["accuracy"].hex()]
 
     def Pass(self):  # noqa: N802
         self.net.parameters.values[:] = self.start
-        gradients, parts = self.net.zeros(), self.quick_parts()
+        gradients = self.net.zeros()
         quick = self.module.Pass(
-            *parts, self.net.workspace, None, self.X[:1], False, 0, (None, None, "identity")
+            self.version(), self.net.workspace, None, self.X[:1], False, 0, (None, None, "identity")
         )
         quick.begin_backward(gradients)
         y_hat = quick.forward(self.X[:40], True, True)
@@ -138,10 +138,12 @@ class Calls:
     def QuickUpdate(self):  # noqa: N802
         values, gradients, state = self.net.parameters.values, self.net.zeros(), self.net.state()
         values[:] = gradients[:] = self.start
-        parts, specs = self.quick_parts(), {}
-        parts[2][2] = 1  # there was a backward
-        update = self.net.update(UPDATE)
-        quick = self.module.QuickUpdate(*parts, specs, update, state.buffer, gradients)
+        counts, specs = new_counts(), {}
+        counts[2] = 1  # there was a backward
+        version, update = self.version(counts), self.net.update(UPDATE)
+        quick = self.module.QuickUpdate(
+            version, self.net.network, specs, update, state.buffer, gradients
+        )
         assert quick.correct(specs)
         results = [values.copy(), state.buffer]
         values[:] = self.start
@@ -154,7 +156,7 @@ class Calls:
         return [cost.hex(), gradient]
 
     def QuickDerivatives(self):  # noqa: N802
-        quick = self.module.QuickDerivatives(*self.quick_parts(), self.net.workspace)
+        quick = self.module.QuickDerivatives(self.version(), self.net.workspace)
         return [quick.input_gradient(self.X[:40], 1), quick.jacobian(self.X[:40])]
 
     def PredictionWork(self):  # noqa: N802
@@ -307,7 +309,7 @@ class Calls:
             return [self.X * self.X, (self.X[:, :1] / 3).sum(axis=0)]
 
 
-NAMES = [name for name in vars(Calls) if name[0] != "_" and name not in {"empty", "quick_parts"}]
+NAMES = [name for name in vars(Calls) if name[0] != "_" and name not in {"empty", "version"}]
 
 
 def bits(results):

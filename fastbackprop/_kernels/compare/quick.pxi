@@ -99,7 +99,7 @@ cdef class QuickTargets:
     cdef Room weights
     cdef int64_t* labels
 
-    def __cinit__(self, LossSpec spec not None, Py_ssize_t n_out, Py_ssize_t capacity):
+    def __cinit__(self, LossSpec spec not None, Py_ssize_t n_out, Py_ssize_t capacity, /):
         fbp_assert(not spec.loss.masks)
         self.spec, self.loss, self.n_out, self.capacity = spec, spec.loss, n_out, capacity
         self.values = Room(capacity * max(n_out, spec.loss.n_targets))
@@ -126,7 +126,7 @@ cdef class QuickTargets:
                 return NOT_SIMPLE
             loss.weights = self.weights.start
         caller = begin_mode()
-        self.total = total_weight(loss, NULL, 0, rows.n)     # in memory, or the compiler could move it
+        self.total = total_weight(loss, NULL, 0, rows.n)     # a local could be moved
         end_mode(caller)
         return self.total
 

@@ -17,7 +17,7 @@ cdef class QuickPredictor(Quick):
         self.network = network
         self.scratch = Room(3 * PREDICT_ROWS * network.widest)
 
-    def predict(self, X, bint check_finite):
+    def predict(self, X, bint check_finite, /):
         """The outputs for X, or None for what isn't simple: the long way knows more."""
         cdef const Plan* plan = &self.network.plan
         cdef const Layer* last = plan.layers + plan.n_layers - 1

@@ -26,43 +26,37 @@ cdef inline void note_figures(
     make_means(figures)
 
 
-cdef class QuickModel(Quick):
-    """What the quick paths of one model share.
+cdef class Version:
+    """A model as it is now; quick paths of it hold until it is another one.
 
     Parameters
     ----------
-    network : Network
-        The plan.
+    counts : array of int64
+        The model's: see Counts. What the others belong to must be looked up after this was made.
     lock : TrainingLock
         The model's.
-    counts : array of int64
-        The model's: see Counts.
-    n_changes : int
-        What was counted of them before the other arguments were looked up.
     """
 
-    cdef Network network
     cdef TrainingLock lock
-    cdef int64_t[::1] all_counts
+    cdef object all_counts
     cdef Counts* counts
     cdef int64_t n_changes
 
-    def __cinit__(self, Network network not None, TrainingLock lock not None,
-                  int64_t[::1] counts not None, int64_t n_changes, *args):
+    def __cinit__(self, int64_t[::1] counts not None, TrainingLock lock not None, /):
         fbp_assert(counts.shape[0] * sizeof(int64_t) == sizeof(Counts))
-        self.network, self.lock, self.all_counts = network, lock, counts
-        self.counts = <Counts*>&counts[0]
-        self.n_changes = n_changes
+        self.lock, self.all_counts, self.counts = lock, counts, <Counts*>&counts[0]
+        self.n_changes = self.counts.n_changes
 
     cdef bint holds(self) noexcept:
-        """Whether the model is as it was when this was made."""
+        """Whether the model is the same still."""
         return self.counts.n_changes == self.n_changes and not self.counts.is_pinned
 
     @property
     def is_current(self):
-        """Whether calls are quick still."""
+        """Whether the model is the same still."""
         return self.holds()
 
-    cdef bint is_short(self, Py_ssize_t n) noexcept:
-        """Whether a pass of n rows is so short that the GIL is kept for it."""
-        return n * self.network.plan.n_parameters <= QUICK_PRODUCTS
+
+cdef inline bint is_short(const Plan* plan, Py_ssize_t n) noexcept nogil:
+    """Whether a pass of n rows is so short that the GIL is kept for it."""
+    return n * plan.n_parameters <= QUICK_PRODUCTS

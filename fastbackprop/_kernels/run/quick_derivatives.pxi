@@ -1,33 +1,33 @@
 # input_gradient and jacobian of a few rows that need no conversion.
 
 
-cdef class QuickDerivatives(QuickModel):
+cdef class QuickDerivatives(Quick):
     """Derivatives of outputs by inputs.
 
     Parameters
     ----------
-    network, lock, counts, n_changes
-        As for QuickModel.
+    version : Version
+        The model.
     workspace : Workspace
         It reaches the inputs, and is for this alone: a row for each sample and output.
     """
 
+    cdef Version version
     cdef Workspace workspace
     cdef Room one, all           # combinations: an output by itself, and each of them
 
-    def __init__(self, Network network, TrainingLock lock, counts, n_changes,
-                 Workspace workspace not None):
-        cdef Py_ssize_t j, n_out = network.plan.layers[network.plan.n_layers - 1].n_out
+    def __init__(self, Version version not None, Workspace workspace not None, /):
+        cdef Py_ssize_t j, n_out = workspace.plan.layers[workspace.plan.n_layers - 1].n_out
+        self.version = version
         self.workspace, self.one, self.all = workspace, Room(n_out), Room(n_out * n_out)
         for j in range(n_out):
             self.all.start[j * n_out + j] = 1
 
-    @property
-    def capacity(self):
-        """Samples times outputs of the largest call."""
-        return self.workspace.plan.capacity
+    def suits(self, Py_ssize_t size, /):
+        """Whether a call of so many samples times outputs can be quick, as far as this knows."""
+        return self.version.holds() and size <= self.workspace.plan.capacity
 
-    def input_gradient(self, X, output):
+    def input_gradient(self, X, output, /):
         """dy_hat/dx of an output, the only one if that is None; None for what isn't simple."""
         cdef const Plan* plan = &self.workspace.plan
         cdef Py_ssize_t n_out = plan.layers[plan.n_layers - 1].n_out, index = 0
@@ -50,7 +50,7 @@ cdef class QuickDerivatives(QuickModel):
         self.leave()
         return result
 
-    def jacobian(self, X):
+    def jacobian(self, X, /):
         """All dy_hat/dx; None for what isn't simple."""
         cdef const Plan* plan = &self.workspace.plan
         cdef Py_ssize_t n_out = plan.layers[plan.n_layers - 1].n_out, n_dims
@@ -69,9 +69,10 @@ cdef class QuickDerivatives(QuickModel):
 
     cdef bint is_ready(self) noexcept:
         """Whether the scratch is the caller's now, until ``leave``."""
-        if not self.holds() or not self.take():
+        cdef Network network = self.workspace.network
+        if not self.version.holds() or not self.take():
             return False
-        if find_nonfinite(&self.network.parameters[0], self.network.plan.n_parameters) < 0:
+        if find_nonfinite(network.plan.layers.weight, network.plan.n_parameters) < 0:
             return True
         self.leave()
         return False
@@ -79,7 +80,7 @@ cdef class QuickDerivatives(QuickModel):
     cdef void derive(
         self, const Seen* rows, const real* combinations, Py_ssize_t each, real* out,
     ) noexcept:
-        if self.is_short(rows.n * (1 + each)):
+        if is_short(&self.workspace.plan, rows.n * (1 + each)):
             self.derive_rows(rows, combinations, each, out)
         else:
             with nogil:

@@ -19,7 +19,7 @@ cdef class QuickLoss(Quick):
     cdef str activation
     cdef Figures figures         # of the last call
 
-    def __init__(self, QuickTargets targets not None, tuple output):
+    def __init__(self, QuickTargets targets not None, tuple output, /):
         cdef Py_ssize_t size
         self.targets, self.row = targets, row_length(targets.n_out)
         size = targets.capacity * self.row
@@ -32,11 +32,11 @@ cdef class QuickLoss(Quick):
         """Rows of the largest call."""
         return self.targets.capacity
 
-    def is_of(self, type cls, Py_ssize_t n_out):
+    def is_of(self, type cls, Py_ssize_t n_out, /):
         """Whether it is of this class, which has a dtype, and for so many outputs."""
         return type(self) is cls and self.targets.n_out == n_out
 
-    def compare(self, y_hat, y, sample_weight):
+    def compare(self, y_hat, y, sample_weight, /):
         """The mean cost and dC/dy_hat; None for what isn't simple."""
         cdef Seen rows, z_rows
         cdef Py_ssize_t n_out = self.targets.n_out
