@@ -219,7 +219,7 @@ class Version:
     @property
     def is_current(self) -> bool: ...
 
-class QuickStep(Quick):
+class QuickStep:
     def __init__(
         self,
         version: Version,
@@ -248,7 +248,7 @@ class QuickEvaluation(Quick):
         self, X: Any, y: Any, sample_weight: Any, check_finite: bool
     ) -> dict[str, float] | None: ...
 
-class Pass(Quick):
+class Pass:
     def __init__(
         self,
         version: Version,
@@ -272,7 +272,7 @@ class Pass(Quick):
     def forward(self, X: Any, training: Any, check_finite: bool, /) -> np.ndarray | None: ...
     def backward(self, d_y_hat: Any, /) -> np.ndarray | None: ...
 
-class QuickUpdate(Quick):
+class QuickUpdate:
     def __init__(
         self,
         version: Version,

@@ -150,6 +150,13 @@ class Trainer(Fits, Storing):
             As in ``fit``.
         DivergenceError
             If loss or weights stop being finite; the step is undone.
+
+        Notes
+        -----
+        C-contiguous arrays of the model's dtype, and labels as integers, are taken as they are: a
+        step of a small net is well below a microsecond then, and tens of them with anything that
+        must be converted first. The same goes for ``predict`` and ``evaluate``, for the loop by
+        hand, and for ``fit`` of one row.
         """
         quick = self._quick_step
         if quick is not None:

@@ -1,7 +1,7 @@
 # forward, backward and the optimizer's step by hand, for batches that need no conversion.
 
 
-cdef class Pass(Quick):
+cdef class Pass:
     """What a forward keeps for the backward of the same thread; it does the next ones quickly.
 
     Parameters
@@ -166,7 +166,7 @@ cdef class Pass(Quick):
             memcpy(d_x + i * first.n_in, plan.d_x + i * first.row_in, first.n_in * sizeof(real))
 
 
-cdef class QuickUpdate(Quick):
+cdef class QuickUpdate:
     """The optimizer's step by hand, where nothing can overflow.
 
     Parameters

@@ -1,7 +1,7 @@
 # Trainer.step, fit of one row, and evaluate, for batches that need no conversion.
 
 
-cdef class QuickStep(Quick):
+cdef class QuickStep:
     """One step of a trainer: its TrainingWork, again and again.
 
     Parameters
