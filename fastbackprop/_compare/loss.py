@@ -109,6 +109,9 @@ class Loss:
         """Return the kernels' LossSpec for so many outputs."""
         return _spec_of(self, n_out, kernels(dtype))
 
+    def _check_weighted(self) -> None:
+        """Refuse weights of samples where the loss can't take them."""
+
     def _check_fits(self, activation: str, n_out: int) -> None:
         """Refuse a last layer that this loss can't come behind."""
         if self.activation is not None and activation != self.activation:

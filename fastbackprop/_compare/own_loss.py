@@ -1,5 +1,6 @@
 """A loss of the user's own: any callable."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -49,6 +50,17 @@ class OwnLoss(Loss):
         elif numbers.ndim == 1 and n_out == 1:
             numbers = numbers[:, np.newaxis]
         return Targets(numbers, None)
+
+    def _check_weighted(self) -> None:
+        try:
+            inspect.signature(self.function).bind(None, None, None)
+        except ValueError:  # of what is compiled nothing may be known
+            return
+        except TypeError:
+            raise TypeError(
+                "loss must take weights as a third argument, (y_hat, y, sample_weight), where "
+                f"samples have weights, got {self.name}, which takes no three."
+            ) from None
 
     def __call__(self, y_hat: Any, y: Any, sample_weight: Any = None) -> tuple[float, Any]:
         """Call the function, and refuse what isn't a cost and a gradient.

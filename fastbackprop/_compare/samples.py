@@ -114,6 +114,7 @@ def as_samples(
         weights = as_weights(
             given, len(rows), model.dtype, name=weight_name, may_be_zero=may_be_weightless
         )
+        loss._check_weighted()
         targets = targets.weighted(weights)
     if classes is not None:
         targets = replace(targets, classes=classes)

@@ -1,6 +1,7 @@
 """Random words: raw 64-bit words of NumPy's PCG64, for whoever keeps a generator for long."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,17 @@ class RawWords:
         """Leave out so many words, as if they had been drawn."""
         self._n_drawn += size
         self._n_skipped += size
+
+    def backwards(self, size: int, at_most: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Draw so many words, and yield them in parts, the last part first.
+
+        Each part comes with the place of its first word: memory is that of one part.
+        """
+        first_state, n_before = self.__getstate__()
+        for first in reversed(range(0, size, at_most)):
+            self.__setstate__((first_state, n_before + first))
+            yield first, self._generator.random_raw(min(at_most, size - first))
+        self.__setstate__((first_state, n_before + size))
 
     def apart(self, size: int) -> np.ndarray:
         """Return so many words of the same seed, always the same, that ``random_raw`` never has."""

@@ -17,7 +17,7 @@ def table_of(model: Structure) -> str:
             f"{layer_in_code(i)} {type(x).__name__}",
             f"{x.n_in:,} -> {x.n_out:,}",
             _does(x),
-            "yes" if x.has_bias else "no",
+            "no" if not x.has_bias else "yes" if isinstance(x, Dense) else "beta",
             f"{x.n_parameters:,}",
         )
         for i, x in enumerate(model.layers)

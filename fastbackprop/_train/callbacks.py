@@ -105,6 +105,13 @@ class Callbacks:
         """Let them complain before training: see Callback."""
         for callback in self._all:
             callback._check(figures)
+        averages = any(isinstance(x, WeightAveraging) for x in self._all)
+        if averages and any(getattr(x, "keep_best", False) for x in self._all):
+            raise ValueError(
+                "keep_best of Checkpoint must be False beside WeightAveraging, got True: what is "
+                "judged is the average, and a checkpoint's model has the weights that training "
+                "goes on with; EarlyStopping keeps the best average."
+            )
 
     def begin(self) -> None:
         """Begin the fit."""
@@ -150,6 +157,7 @@ class Callbacks:
         return [
             {
                 "callback": type(callback).__name__,
+                "settings": _settings(callback),
                 "state": _checked_state(callback),
                 "has_heard": not _is_in(callback, self._unheard),
             }
@@ -157,19 +165,17 @@ class Callbacks:
         ]
 
     def go_on(self, states: list[dict[str, Any]], stops: bool, state: Any) -> None:
-        """Take what ``states`` returned: each goes to the first callback of its class.
+        """Take what ``states`` returned: each goes to the first callback of its class and settings.
 
-        Those that had still to hear of the epoch when it was written down hear of it now.
+        Where none has the settings that it had, to the first of its class. Those that had still to
+        hear of the epoch when it was written down hear of it now.
         """
         self._trainer.stop_training = stops
-        left, unheard = list(self._all), []
-        for stored in states:
-            named = [x for x in left if type(x).__name__ == stored["callback"]]
-            for callback in named[:1]:
-                left.remove(callback)
-                _set_state(callback, stored["state"])
-                callback._go_on(self._trainer)
-                unheard += [] if stored["has_heard"] else [callback]
+        unheard = []
+        for callback, stored in _matched(self._all, states):
+            _set_state(callback, stored["state"])
+            callback._go_on(self._trainer)
+            unheard += [] if stored["has_heard"] else [callback]
         self._unheard = unheard if state.is_between_epochs and state.epoch else []
         while self._unheard:
             self._unheard.pop(0).on_epoch_end(self._trainer, state.history)
@@ -196,6 +202,27 @@ class Callbacks:
                 error = error or raised
         if error is not None:
             raise error
+
+
+def _settings(callback: Callback) -> str:
+    """Return a callback's settings in words, where its class shows any."""
+    return "" if type(callback).__repr__ is object.__repr__ else repr(callback)
+
+
+def _matched(
+    callbacks: list[Callback], states: list[dict[str, Any]]
+) -> list[tuple[Callback, dict[str, Any]]]:
+    """Return whom each state is for, in the order of the states; some may be for nobody."""
+    left, matched = list(callbacks), {}
+    for are_same in (True, False):
+        for i, stored in enumerate(states):
+            for callback in left if i not in matched else []:
+                is_same = _settings(callback) == stored["settings"] or not are_same
+                if type(callback).__name__ == stored["callback"] and is_same:
+                    matched[i] = callback
+                    left = [x for x in left if x is not callback]
+                    break
+    return [(matched[i], states[i]) for i in sorted(matched)]
 
 
 def _checked_state(callback: Callback) -> dict[str, Any]:

@@ -300,7 +300,7 @@ class Fits(TrainerBase):
             epochs=epochs,
             validation_data=validation_data,
             metrics=metrics,
-            callbacks=callbacks,
+            callbacks=with_those_of_resume(callbacks, self._callbacks),
             progress_bar=progress_bar,
             on_epoch_end=on_epoch_end,
             check_finite=check_finite,

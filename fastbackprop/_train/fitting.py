@@ -18,6 +18,8 @@ from fastbackprop._train.state import TrainingState, validated_weights
 
 __all__ = ["Fitting"]
 
+SHUFFLED = 2**20  # rows that are shuffled at a time: of many, their order is memory enough
+
 
 class Fitting:
     """Fits a model, again and again: the order of the rows is drawn on from fit to fit.
@@ -114,10 +116,14 @@ class Fitting:
 
         So two fits of one epoch are a fit of two.
         """
-        if order is not None:
-            order[:] = np.arange(len(order))
-            words = self.generator.random_raw(len(order))
-            kernels(self._loop.model.dtype).shuffle(order, words)
+        if order is None:
+            return
+        shuffle = kernels(self._loop.model.dtype).shuffle
+        for first in range(0, len(order), SHUFFLED):
+            part = order[first : first + SHUFFLED]
+            part[:] = np.arange(first, first + len(part))
+        for first, words in self.generator.backwards(len(order), SHUFFLED):
+            shuffle(order, words, first)
 
     def _diagnose(self, data: TrainingData) -> None:
         """Warn once of what is wrong, if that was asked for."""

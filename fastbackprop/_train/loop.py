@@ -112,14 +112,17 @@ class Loop:
                 batch=batch,
             )
 
-    def step(self, data: TrainingData) -> float:
-        """One step over all of the data; returns the sum of the costs."""
+    def step(self, data: TrainingData, of: tuple[int, int] | None = None) -> float:
+        """One step over all of the data; returns the sum of the costs.
+
+        ``of``: steps of the same kind before it, and all of them, where schedules go over these.
+        """
         parameters = self.model._parameters
         state = self.optimizer._state(parameters)
         undo = parameters.snapshot(state.buffer)
         running, n_forwards = parameters.running.copy(), parameters.n_forwards
         results: list[Sums] = []
-        position = Position(state.n_steps)
+        position = Position(state.n_steps, *(of or ()))
         try:
             wrong = self._steps(data, Sums(), state, undo, results.append, position, is_alone=True)
         except Exception:  # of a loss of the user's own, which puts nothing back

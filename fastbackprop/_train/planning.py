@@ -72,6 +72,12 @@ def plan_fit(
     if share:
         train, held_out = split_rows(targets, share, loss, trainer._fitting.generator, model.dtype)
         validation = _as_checked(_chosen(rows, held_out), targets[held_out])
+        for part, what in ((held_out, "hold out"), (train, "leave")):
+            if not targets[part].total > 0:
+                raise ValueError(
+                    f"validation_split must {what} a row whose weight isn't 0, got {share:g}, by "
+                    f"which the weights of all {len(part)} rows are 0."
+                )
         rows, targets = _chosen(rows, train), targets[train]
     if drop_last and size > len(rows):
         raise ValueError(

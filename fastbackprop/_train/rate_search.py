@@ -119,7 +119,7 @@ def sweep(
         batch = data.take(rows)
         loop.optimizer.learning_rate = rate
         try:
-            loss = batch.targets.mean_of(loop.step(batch))
+            loss = batch.targets.mean_of(loop.step(batch, of=(k, len(rates))))
         except DivergenceError:
             break
         if not math.isfinite(loss):

@@ -140,11 +140,17 @@ def fit_stream(trainer: Any, plan: StreamPlan) -> History:
     # Of a fit that this one is inside of. There is no plan for checkpoints to go on with.
     outer, stops = (trainer._plan, trainer._state), trainer.stop_training
     trainer._plan, trainer._state, trainer.stop_training = None, state, False
-    trainer.history, trainer._pending = state.history, None
+    before = trainer.history, trainer._pending, trainer._callbacks
+    trainer.history, trainer._pending, trainer._callbacks = state.history, None, ()
+    n_before = optimizer_state.n_steps
     try:
         run_then(partial(_run, trainer, plan, state), callbacks.settle)
     except KeyboardInterrupt as error:
         error.add_note(state.what_is_kept(callbacks.kept))
+        raise
+    except Exception:
+        if before[1] is not None and optimizer_state.n_steps == n_before:  # that fit isn't over
+            trainer.history, trainer._pending, trainer._callbacks = before
         raise
     finally:
         state.is_over = True

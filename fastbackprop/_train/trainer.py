@@ -238,7 +238,6 @@ class Trainer(Fits, Storing):
         return figures
 
     def __repr__(self) -> str:
-        return (
-            f"Trainer({self._model!r}, loss={self._loss.name!r}, {self._optimizer!r}, "
-            f"batch_size={self._batch_size})"
-        )
+        settings = {x: value for x, value in self._settings.items() if value is not None}
+        shown = "".join(f", {x}={value!r}" for x, value in settings.items())
+        return f"Trainer({self._model!r}, loss={self._loss.name!r}, {self._optimizer!r}{shown})"

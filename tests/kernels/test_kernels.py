@@ -328,3 +328,15 @@ def test_shuffle_is_fisher_yates_with_one_word_a_place(variant, dtype):
             true[i], true[j] = true[j], true[i]
         assert order.tolist() == true
         assert sorted(true) == list(range(n))
+
+
+@on_every_kernel
+def test_rows_are_shuffled_in_parts_as_at_once(variant, dtype):
+    shuffle = kernels(variant, dtype).shuffle
+    for n in (0, 1, 7, 100):
+        words = np.random.PCG64(n).random_raw(n).astype(np.uint64)
+        whole, parts = np.arange(n), np.arange(n)
+        shuffle(whole, words)
+        for first in reversed(range(0, n, 13)):
+            shuffle(parts, words[first : first + 13], first)
+        np.testing.assert_array_equal(parts, whole)

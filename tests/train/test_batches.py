@@ -349,3 +349,26 @@ def test_memory_is_that_of_some_blocks(tmp_path):
     finally:
         tracemalloc.stop()
     assert most < 30e6, most
+
+
+def test_a_fit_that_waits_is_not_forgotten_by_a_wrong_batch(tmp_path):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    y = X.sum(axis=1)
+    trainer = fb.Trainer(fb.mlp([2, 3, 1], seed=0), "half_squared_error", "adam", seed=0)
+    whole = trainer.fit(X, y, epochs=3, callbacks=[fb.Checkpoint(tmp_path / "c", every_epochs=2)])
+    heard = []
+
+    class Hears(fb.Callback):
+        def on_epoch_end(self, trainer, history):
+            heard.append(len(history))
+
+    again = fb.Trainer.resume(tmp_path / "c", callbacks=[Hears()])
+    with pytest.raises(ValueError, match=r"batch 1.* must have 2 columns|must have 2 columns"):
+        again.fit_batches([(X[:, :1], y)])
+    assert again.fit(X, y, epochs=3).loss == whole.loss
+    assert heard == [3]
+
+    again = fb.Trainer.resume(tmp_path / "c", callbacks=[Hears()])
+    again.fit_batches([(X, y)])  # another fit, which the callbacks of resume hear, too
+    assert heard == [3, 1]
+    assert len(again.fit(X, y, epochs=1)) == 1

@@ -375,3 +375,14 @@ def test_fit_batches_leaves_checkpoints_with_nothing_pending(tmp_path):
     for x in (trainer, again):
         x.fit_batches(batches, epochs=2)
     assert everything(again) == everything(trainer)
+
+
+def test_the_best_beside_an_average_is_refused(tmp_path):
+    """The average would be judged, and other weights be written."""
+    trainer = fb.Trainer(fb.mlp([1, 1], seed=0), "half_squared_error", "adam", seed=0)
+    callbacks = [fb.WeightAveraging(0.9), fb.Checkpoint(tmp_path / "c", keep_best=True)]
+    with pytest.raises(ValueError, match=r"^keep_best of Checkpoint must be False beside Weight"):
+        trainer.fit([[0.0], [1.0]], [0.0, 1.0], epochs=2, callbacks=callbacks)
+    assert not (tmp_path / "c").exists()
+    callbacks[1] = fb.Checkpoint(tmp_path / "c")
+    trainer.fit([[0.0], [1.0]], [0.0, 1.0], epochs=2, callbacks=callbacks)

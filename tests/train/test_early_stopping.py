@@ -337,3 +337,31 @@ def test_the_way_of_a_name_is_known():
         stopping = fb.EarlyStopping(name, mode=mode)
         new_trainer().fit(X, Y, epochs=2, metrics=[metric], callbacks=[stopping])
         assert stopping.best_epoch == (2 if name == "r2_score" else 1)
+
+
+def test_two_of_them_go_on_in_any_order(tmp_path):
+    """Each takes the state of the one that had its settings."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = (X[:, 0] > 0).astype(int)
+
+    def new_callbacks():
+        return [
+            fb.EarlyStopping(patience=4),
+            fb.EarlyStopping("validation_accuracy", patience=3, mode="max"),
+        ]
+
+    def fit(trainer, callbacks):
+        return trainer.fit(X, y, epochs=40, validation_split=0.3, callbacks=callbacks)
+
+    def new_trainer():
+        model = fb.mlp([3, 8, 2], output_activation="softmax", seed=0)
+        return fb.Trainer(model, "cross_entropy", fb.Adam(0.02), seed=0, batch_size=10)
+
+    whole = fit(new_trainer(), new_callbacks())
+    path = tmp_path / "c"
+    trainer = new_trainer()
+    saves = fb.Checkpoint(path, every_epochs=len(whole) - 1)
+    fit(trainer, [*new_callbacks(), saves])
+    again = fit(fb.Trainer.resume(path), [saves, *reversed(new_callbacks())])
+    assert len(whole) < 40
+    assert again.loss == whole.loss

@@ -181,3 +181,17 @@ def test_a_batch_without_weight_counts_as_a_step_of_a_schedule():
     assert fitted(lambda y_hat, y, w=None: fb.HalfSquaredError()(y_hat, y, w)) == fitted(
         "half_squared_error"
     )
+
+
+def test_weights_need_a_third_argument():
+    def weighted(y_hat, y, sample_weight=None):
+        return half_squared(y_hat, y)
+
+    trainer = new_trainer(half_squared)
+    before = values_of(trainer.model).copy()
+    words = r"^loss must take weights as a third argument, .* got half_squared, which takes no"
+    for call in (trainer.fit, trainer.step, trainer.evaluate):
+        with pytest.raises(TypeError, match=words):
+            call(X, Y, sample_weight=np.ones(50))
+    np.testing.assert_array_equal(values_of(trainer.model), before)
+    new_trainer(weighted).fit(X, Y, sample_weight=np.ones(50))

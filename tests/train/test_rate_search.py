@@ -94,3 +94,18 @@ def test_the_picture_has_the_curve_and_the_suggestion():
     assert list(axes.lines[1].get_ydata()) == search.smoothed
     assert axes.lines[2].get_xdata()[0] == search.suggestion
     assert search.plot(axes) is axes
+
+
+def test_schedules_go_over_the_sweep():
+    """Of momentum and decay, that is: the rate is what is swept."""
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    momentum = fb.schedules.Linear(0.5, 0.9)
+
+    def search(momentum):
+        optimizer = fb.SGD(fb.Cosine(0.1), momentum=momentum)
+        trainer = fb.Trainer(fb.mlp([2, 4, 1], seed=0), "half_squared_error", optimizer, seed=0)
+        return trainer.find_learning_rate(X, X.sum(axis=1), n_steps=20)
+
+    losses = search(momentum).losses
+    assert losses == search(fb.schedules.Linear(0.5, 0.9, n_steps=20)).losses
+    assert losses != search(0.5).losses

@@ -163,3 +163,25 @@ def test_what_cannot_be_split_is_refused(options, error, words):
     with pytest.raises(error, match=words):
         trainer.fit(X, LABELS, **options)
     assert (values_of(trainer.model) == before).all()
+
+
+@pytest.mark.parametrize(("weights", "words"), [([0, 1], "hold out"), ([1, 0], "leave")])
+def test_rows_without_weight_alone_are_refused(weights, words):
+    """Which rows are held out is known by a first try, whose row numbers are the targets."""
+    X, y = np.zeros((20, 1)), np.arange(20.0)
+    held_out = []
+
+    def metric(y, y_hat):
+        held_out[:] = y.ravel()
+        return 0.0
+
+    def fit(**weighted):
+        trainer = fb.Trainer(fb.mlp([1, 1], seed=0), "half_squared_error", "adam", seed=0)
+        return trainer.fit(X, y, validation_split=0.3, metrics=[metric], **weighted)
+
+    fit()
+    is_held_out = np.isin(y, held_out)
+    assert is_held_out.sum() == 6
+    sample_weight = np.where(is_held_out, *weights)
+    with pytest.raises(ValueError, match=f"^validation_split must {words} a row whose weight"):
+        fit(sample_weight=sample_weight)

@@ -35,12 +35,13 @@ def first_outside(const int64_t[::1] labels, int64_t n_classes):
     return -1
 
 
-def shuffle(int64_t[::1] order, const uint64_t[::1] words):
-    """Fisher-Yates: one raw 64-bit word a place, from the last to the first."""
+def shuffle(int64_t[::1] order, const uint64_t[::1] words, Py_ssize_t first=0):
+    """Fisher-Yates of the places from ``first`` on, one raw 64-bit word each, the last first."""
     cdef Py_ssize_t i, j
+    fbp_assert(first + words.shape[0] <= order.shape[0])
     with nogil:
-        for i in range(order.shape[0] - 1, 0, -1):
-            j = <Py_ssize_t>(words[i] % <uint64_t>(i + 1))
+        for i in range(first + words.shape[0] - 1, first - 1, -1):
+            j = <Py_ssize_t>(words[i - first] % <uint64_t>(i + 1))
             order[i], order[j] = order[j], order[i]
 
 
