@@ -143,7 +143,7 @@ cdef class QuickEvaluation(Quick):
         cdef Py_ssize_t n_in = self.network.plan.layers.n_in, most = self.targets.capacity
         if not self.version.holds() or not look_at_rows(X, n_in, most, check_finite, &rows):
             return None
-        if not self.take():
+        if rows.n_dims != 2 or not self.take():
             return None
         total = self.targets.read(y, sample_weight, &rows, check_finite)
         if total > 0:                            # NOT_SIMPLE is below, and no weight is refused
