@@ -275,7 +275,8 @@ class Loss:
         if n * n_out > QUICK_OUTPUTS or not self._is_simple():
             return
         targets = kernel.QuickTargets(_spec_of(self, n_out, kernel), n_out, n)
-        quick = kernel.QuickLoss(targets, (Output, OutputGradient, self.activation))
+        smoothing = getattr(self, "label_smoothing", 0.0)
+        quick = kernel.QuickLoss(targets, (Output, OutputGradient, self.activation), smoothing)
         others = [x for x in self._quick if x not in like_it]
         object.__setattr__(self, "_quick", (quick, *others)[:MOST_QUICK])
 

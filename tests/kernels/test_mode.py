@@ -151,7 +151,7 @@ class Calls:
 
     def QuickLoss(self):  # noqa: N802
         targets = self.module.QuickTargets(self.spec_5, 5, 40)
-        quick = self.module.QuickLoss(targets, (None, None, None))
+        quick = self.module.QuickLoss(targets, (None, None, None), 0.1)
         cost, gradient = quick.compare(self.X[:40], self.doubles[0][40:80], None)
         return [cost.hex(), gradient]
 

@@ -25,11 +25,13 @@ DTYPES = ("float32", "float64")
 class Hand:
     """A model, a loss and an optimizer; with ``is_long`` each call takes the long way."""
 
-    def __init__(self, name, dtype="float32", optimizer="sgd", n_out=4, layers=None, is_long=False):
-        last = fb.Dense(9, n_out, last_activation(name))
+    def __init__(
+        self, name, dtype="float32", optimizer="sgd", layers=None, is_long=False, loss=None
+    ):
+        last = fb.Dense(9, 4, last_activation(name))
         layers = [fb.Dense(4, 9, "tanh"), *(layers or ()), last]
         self.model = fb.Sequential(layers, seed=3, dtype=dtype)
-        self.loss, self.optimizer = loss_of(name), OPTIMIZERS[optimizer]()
+        self.loss, self.optimizer = loss or loss_of(name), OPTIMIZERS[optimizer]()
         self.is_long = is_long
 
     def leave(self):
@@ -94,6 +96,23 @@ def test_each_loss(name, labels, weighted, dtype):
             weights = np.arange(k, k + n).astype(dtype) + 1 if weighted else None
             assert_same(quick.step(X, y, weights), long.step(X, y, weights))
     assert quick.state() == long.state()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("loss", [fb.CrossEntropy, fb.BinaryCrossEntropy])
+def test_label_smoothing(loss, labels, dtype, monkeypatch):
+    name = loss.name
+    quick, long = (
+        Hand(name, dtype, loss=loss(label_smoothing=0.1), is_long=x) for x in (False, True)
+    )
+    batches = list(batches_of(name, dtype, labels and name in TAKES_LABELS))
+    for k, (X, y) in enumerate(batches * 2):
+        weights = np.full(1 if X.ndim == 1 else len(X), 0.3, dtype) if k % 2 else None
+        assert_same(quick.step(X, y, weights), long.step(X, y, weights))
+    assert quick.state() == long.state()
+    only_quick_paths(monkeypatch)
+    quick.step(*batches[0])
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

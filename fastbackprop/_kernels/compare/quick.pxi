@@ -44,13 +44,15 @@ cdef bint copy_labels(object y, Py_ssize_t n, Py_ssize_t n_classes, int64_t* out
     cdef int dtype = cnp.PyArray_TYPE(y)
     cdef void* start = cnp.PyArray_DATA(y)
     cdef Py_ssize_t i
-    if dtype != cnp.NPY_INT64 and dtype != cnp.NPY_INT32:
-        return False
     for i in range(n):
         if dtype == cnp.NPY_INT64:
             out[i] = (<const int64_t*>start)[i]
-        else:
+        elif dtype == cnp.NPY_INT32:
             out[i] = (<const int32_t*>start)[i]
+        elif dtype == cnp.NPY_UINT8:
+            out[i] = (<const unsigned char*>start)[i]
+        else:
+            return False
         if not 0 <= out[i] < n_classes:
             return False
     return True

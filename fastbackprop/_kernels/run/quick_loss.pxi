@@ -10,6 +10,8 @@ cdef class QuickLoss(Quick):
         The loss; fused, it is one of those whose dC/dy_hat ``slope_of`` knows.
     output : tuple
         The classes Output and OutputGradient; and the activation of a fused loss, else None.
+    smoothing : float
+        Of labels, with cross entropy.
     """
 
     cdef QuickTargets targets
@@ -17,10 +19,12 @@ cdef class QuickLoss(Quick):
     cdef Room z, a, delta, costs
     cdef type output, output_gradient
     cdef str activation
+    cdef real smoothing
     cdef Figures figures         # of the last call
 
-    def __init__(self, QuickTargets targets not None, tuple output, /):
+    def __init__(self, QuickTargets targets not None, tuple output, double smoothing, /):
         cdef Py_ssize_t size
+        self.smoothing = rounded(smoothing)
         self.targets, self.row = targets, row_length(targets.n_out)
         size = targets.capacity * self.row
         self.z, self.a, self.delta = Room(size), Room(size), Room(size)
@@ -89,6 +93,7 @@ cdef class QuickLoss(Quick):
         """The cost, and the kernels' gradient; of a fused loss dC/dy_hat, too."""
         cdef Loss* loss = &self.targets.loss
         cdef Py_ssize_t i, n_right = 0, n_out = self.targets.n_out
+        cdef real divisor
         cdef Batch batch
         cdef Mode caller = begin_mode()
         batch.n, batch.n_out, batch.width, batch.row = rows.n, n_out, padded(n_out), self.row
@@ -100,23 +105,24 @@ cdef class QuickLoss(Quick):
         scale_gradient(loss, total)
         compare_rows(loss, &batch, NULL, 0, &n_right)
         note_figures(&self.figures, sum_of_costs(batch.costs, rows.n, 0), total, 0, 0)
+        divisor = quotient(total, 1)             # as a real; a cast could be moved
         for i in range(rows.n):
             memcpy(gradient + i * n_out, batch.delta + i * self.row, n_out * sizeof(real))
             if d_y_hat != NULL:
-                output_slopes(loss, i, rows.x + i * n_out, gradient + i * n_out, <real>total,
-                              d_y_hat + i * n_out, n_out)
+                output_slopes(loss, i, rows.x + i * n_out, gradient + i * n_out, divisor,
+                              self.smoothing, d_y_hat + i * n_out, n_out)
         end_mode(caller)
 
 
 cdef void output_slopes(
     const Loss* loss, Py_ssize_t i,              # the row
-    const real* y_hat, const real* d_z, real total,      # IN (n_out,)
+    const real* y_hat, const real* d_z, real total, real smoothing,      # IN (n_out,)
     real* d_y_hat,                               # OUT (n_out,)
     Py_ssize_t n_out,
 ) noexcept nogil:
     """dC/dy_hat, operation by operation as ``_output_gradient`` of the losses' classes."""
     cdef Py_ssize_t j
-    cdef real one = 1, y, p
+    cdef real one = 1, y, p, others = smoothing / <real>n_out
     for j in range(n_out):
         p = y_hat[j]
         if loss.kind == BINARY_CROSS_ENTROPY:
@@ -125,10 +131,14 @@ cdef void output_slopes(
         if not has_labels(loss):
             d_y_hat[j] = d_z[j] / p
             continue
-        if loss.labels != NULL:
-            d_y_hat[j] = -one / p / total if j == loss.labels[i] else 0
-        else:
+        if loss.labels == NULL:
             y = loss.targets[i * n_out + j]
-            d_y_hat[j] = -y / p / total
+        else:
+            y = one if j == loss.labels[i] else 0
+        if smoothing > 0:
+            y = (one - smoothing) * y + others
+        d_y_hat[j] = -y / p / total
+        if loss.labels != NULL and y == 0:
+            d_y_hat[j] = 0                       # not -0
         if loss.weights != NULL:
             d_y_hat[j] = d_y_hat[j] * loss.weights[i]
