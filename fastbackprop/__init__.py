@@ -65,6 +65,7 @@ from fastbackprop._predict.initializers import (
 )
 from fastbackprop._predict.norms import BatchNorm, LayerNorm
 from fastbackprop._predict.plain import Activation, Dropout
+from fastbackprop._predict.scaling import RobustScale, Standardize
 from fastbackprop._train.averaging import WeightAveraging
 from fastbackprop._train.batches import Batches
 from fastbackprop._train.callback import Callback
@@ -129,8 +130,10 @@ __all__ = [
     "Poisson",
     "Quantile",
     "RMSprop",
+    "RobustScale",
     "Rprop",
     "Sequential",
+    "Standardize",
     "TimeBudget",
     "Trainer",
     "TrainingExplanation",

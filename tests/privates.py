@@ -20,7 +20,7 @@ from fastbackprop._compare.weights import (
     class_indices,
     of_classes,
 )
-from fastbackprop._core import activations, dispatch, rows, threads, visits
+from fastbackprop._core import activations, dispatch, rows, statistics, threads, visits
 from fastbackprop._core import losses as loss_table
 from fastbackprop._core.activations import ACTIVATIONS, TABLE
 from fastbackprop._core.buffers import (
@@ -50,6 +50,7 @@ from fastbackprop._model.files import (
     write_model_file,
 )
 from fastbackprop._model.flat import flat_of
+from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.initializers import normal, uniform
 from fastbackprop._predict.op import OpSpec
 from fastbackprop._train import base, loop, planning, trainer
@@ -96,6 +97,7 @@ __all__ = [
     "constraints_of",
     "copy_of",
     "data_of_training",
+    "described_in_file",
     "digest_of_file",
     "dispatch",
     "figures_of",
@@ -137,6 +139,7 @@ __all__ = [
     "show_progress",
     "spec_of",
     "state_of",
+    "statistics",
     "step_by_step",
     "store_of",
     "table_of",
@@ -253,6 +256,11 @@ def table_of(diagnosis):
     return diagnosis._layers_html()
 
 
+def described_in_file(model):
+    """What a model's file says: tensors, text, version."""
+    return model._in_file()
+
+
 def quick_prediction(model, X):
     """What predict tries first; None where it isn't for these rows."""
     return model._quick(X, True)
@@ -271,7 +279,7 @@ def only_quick_paths(monkeypatch):
     for place, name in (
         (base.TrainerBase, "_samples"),
         (trainer, "as_samples"),
-        (prediction.Structure, "_as_rows"),
+        (Sequential, "_as_rows"),
         (passes, "as_numeric"),
         (Loss, "_prediction"),
         (Optimizer, "_step"),

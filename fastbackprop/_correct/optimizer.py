@@ -151,7 +151,7 @@ class Optimizer:
         """Let the next step find what it needs at hand, unless it must look at a schedule."""
         version, specs, kernel = model._version(), self._specs, kernels(model.dtype)
         parameters, spec = model._parameters, specs.get(kernel)
-        if spec is None or any(map(is_schedule, self._numbers.values())):
+        if spec is None or not version.is_current or any(map(is_schedule, self._numbers.values())):
             return
         model._quick_update = kernel.QuickUpdate(
             version, model._network, specs, spec, self._state(parameters).buffer,

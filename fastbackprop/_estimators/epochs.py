@@ -66,7 +66,7 @@ class Epochs:
     ) -> None:
         self._model = network.model
         self._dtype = network.model.dtype
-        self._samples = samples.ready(self._dtype)
+        self._samples = network.ready(samples)
         self._size, self._loss, self._alpha = batch_size, loss, alpha
         self._n_threads, self._visits = n_threads, Visits()
         self._total, self._clipping = total, clipping
@@ -135,8 +135,10 @@ class Epochs:
             cost=0.0, n_right=0, n_threads=n_threads, crowded=crowded, report=report,
             clip_value=self._clipping.value, clip_norm=self._clipping.norm,
             clipping=self._clipping.scratch(self._model), **samples.for_kernels,
+            n_forwards=self._model._parameters.n_forwards,
         )  # fmt: skip
         outcome, _, _, row, layer = self._model._lock.write(run, work, n_threads)
+        self._model._parameters.count_forwards((row - part[0]) // self._size)
         return None if outcome == Outcome.FINE else Wrong(row, layer)
 
     def _loss_of(self, report: np.ndarray, order: np.ndarray | None) -> float:

@@ -6,14 +6,15 @@ import numpy as np
 
 from fastbackprop._core.buffers import empty
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.scaling import by_inputs
 from fastbackprop._core.validation import as_matrix, as_numeric, check_true_false
-from fastbackprop._model.structure import Structure
+from fastbackprop._model.scaling import Scaled
 from fastbackprop._predict.output import Output, OutputGradient
 
 __all__ = ["Passes"]
 
 
-class Passes(Structure):
+class Passes(Scaled):
     """The forward and backward pass of one batch."""
 
     def forward(self, X: Any, *, training: bool = True, check_finite: bool = True) -> np.ndarray:
@@ -33,7 +34,8 @@ class Passes(Structure):
         Returns
         -------
         ndarray of shape (n, n_out) or (n_out,)
-            The predictions y_hat. Behind sigmoid or softmax it is read-only and remembers z, so
+            The predictions y_hat; scaled, where the model scales its targets. Behind sigmoid or
+            softmax it is read-only and remembers z, so
             that a loss can be as exact as in training; a slice or copy of it is a plain array and
             forgets z, which costs digits where a probability is nearly 0 or 1.
 
@@ -56,6 +58,13 @@ class Passes(Structure):
             raise ValueError("X must have at least one row, got 0.")
         # A copy: the caller may change X before backward reads it again.
         rows = rows.copy() if np.may_share_memory(rows, source.base) else rows
+        return self._forward_rows(rows, training, is_row)
+
+    def _forward_rows(
+        self, rows: np.ndarray, training: bool = True, is_row: bool = False
+    ) -> np.ndarray:
+        """Do it for rows of the model's dtype, which are scaled already."""
+        rows = np.ascontiguousarray(rows)
         if training and self._has_batch_norm:
             return self._lock.run(self._forward, rows, None, training, is_row)
         return self._forward(rows, None, training, is_row)
@@ -106,7 +115,7 @@ class Passes(Structure):
         Returns
         -------
         ndarray of forward's input shape
-            The gradient dC/dx, for whatever made x.
+            The gradient dC/dx, for whatever made x: by x as the user has it, where it is scaled.
 
         Raises
         ------
@@ -147,6 +156,8 @@ class Passes(Structure):
             kernels(self._dtype).backward(last.workspace, d_out, is_d_z, gradients, d_x)
             self._parameters.has_blame = True
             last.begin_backward(gradients)
+            if self._scaler is not None:
+                d_x = by_inputs(d_x, self._input_scale())
             return d_x.reshape(-1) if len(shape) == 1 else d_x
 
         return self._lock.run(backward)

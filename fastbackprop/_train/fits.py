@@ -22,6 +22,7 @@ from fastbackprop._train.outcome import warn_of_useless_fit
 from fastbackprop._train.planning import plan_fit
 from fastbackprop._train.quick import quick_fit
 from fastbackprop._train.rate_search import LearningRateSearch, check_sweep
+from fastbackprop._train.split import check_split
 from fastbackprop._train.state import TrainingState
 from fastbackprop._train.streaming import fit_stream, plan_stream
 
@@ -52,6 +53,9 @@ class Fits(TrainerBase):
         scale: float = 1.0,
     ) -> History:
         """Train on all samples, again and again; another fit goes on where this one has ended.
+
+        The first one fits what a model scales its inputs and targets by, to the rows that it trains
+        on; with targets that are scaled, losses are in their units, metrics in the user's.
 
         Parameters
         ----------
@@ -159,7 +163,11 @@ class Fits(TrainerBase):
             if history is not None:
                 return history
         scale = check_real("scale", scale)
-        rows, targets = self._samples(X, y, sample_weight, check_finite, scale=scale)
+        share = check_split(validation_split, validation_data)
+        scaling = self._scaling_for(X, y, sample_weight, check_finite, scale, share)
+        rows, targets = self._samples(
+            X, y, sample_weight, check_finite, scale=scale, scaling=scaling
+        )
         plan = plan_fit(
             self,
             rows,
@@ -167,7 +175,7 @@ class Fits(TrainerBase):
             epochs=epochs,
             batch_size=batch_size,
             validation_data=validation_data,
-            validation_split=validation_split,
+            share=share,
             metrics=metrics,
             callbacks=with_those_of_resume(callbacks, self._callbacks),
             shuffle=shuffle,
@@ -178,6 +186,8 @@ class Fits(TrainerBase):
             log=log,
             features=feature_names(X),
             scale=scale,
+            scaling=scaling,
+            source=self._fitting.source_of(X, scale),
         )
         if self._pending is not None:
             self._pending.check(plan)
@@ -189,6 +199,8 @@ class Fits(TrainerBase):
     def _fit(self, plan: FitPlan) -> History:
         """Do it, in the model's lock."""
         self._model._learn(plan.data.targets.classes, plan.feature_names)
+        if plan.scaling is not None and not self._model._is_fitted:
+            self._model._learn_scaling(plan.scaling)
         parameters, data, callbacks = self._model._parameters, plan.data, plan.callbacks
         optimizer_state = self._optimizer._state(parameters)
         pending, resumed = self._pending, self._callbacks
@@ -279,8 +291,9 @@ class Fits(TrainerBase):
 
         Notes
         -----
-        Labels other than indices need ``Trainer(classes=[...])``, and a schedule that goes over the
-        whole fit needs to know how long that is, by ``len(batches)`` or its own ``n_steps``.
+        Labels other than indices need ``Trainer(classes=[...])``, a model that scales needs
+        ``model.fit_scaling``, and a schedule that goes over the whole fit needs to know how long
+        that is, by ``len(batches)`` or its own ``n_steps``.
         Memory is that of one batch, or of the blocks that ``Batches`` reads at a time.
 
         Examples
@@ -360,7 +373,8 @@ class Fits(TrainerBase):
         """
         rates = check_sweep(lowest, highest, n_steps)
         size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
-        rows, targets = self._data(X, y, sample_weight, check_finite=True)
+        scaling = self._scaling_for(X, y, sample_weight)
+        rows, targets = self._data(X, y, sample_weight, scaling)
         twin = copy.deepcopy(self)
         data = TrainingData(rows, targets, np.empty(len(rows), np.int64), min(size, len(rows)))
         return twin._fitting.try_rates(data, rates)
@@ -370,7 +384,7 @@ class Fits(TrainerBase):
 
         The optimizer's state for this model becomes that of before its first step, the order of
         the rows and the masks of dropout begin again as the seeds have it, and the history is
-        empty. Running statistics stay with the weights.
+        empty. Running statistics, and what inputs and targets are scaled by, stay with the weights.
 
         Raises
         ------

@@ -51,7 +51,7 @@ def quick_evaluation(trainer: Any, n: int) -> Any:
         return None
     model = trainer._model
     version, network = model._version(), model._network
-    targets = _targets(trainer, n)
+    targets = _targets(trainer, n) if version.is_current else None
     if targets is None:
         return None
     return kernels(model.dtype).QuickEvaluation(version, network, targets, _answers(trainer))
@@ -65,6 +65,7 @@ def quick_step(trainer: Any, n: int) -> Any:
     spec = specs.get(kernel)
     if (
         spec is None
+        or not version.is_current
         or loop.n_threads not in (None, 1)
         or loop.operations(n) >= 2 * OPERATIONS_PER_THREAD
         or trainer._class_weights.are_given

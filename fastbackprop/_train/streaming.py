@@ -73,6 +73,7 @@ def plan_stream(
 ) -> StreamPlan:
     """Return the plan, or a complaint; the arguments are those of ``Trainer.fit_batches``."""
     model, loss = trainer._model, trainer._loss
+    model._check_scaling()
     epochs = check_integer("epochs", epochs)
     passes = _passes_of(batches, epochs)
     measures = as_measures(metrics, loss, model.n_out)

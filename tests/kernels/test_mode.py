@@ -92,11 +92,24 @@ class Calls:
 
     def QuickPredictor(self):  # noqa: N802
         quick = self.module.QuickPredictor(self.net.network)
-        return [quick.predict(self.X[:64], True), quick.predict(self.X[2], False)]
+        n_in, n_out = self.X.shape[1], quick.predict(self.X[2], False).shape[0]
+        scaled = self.module.QuickPredictor(
+            self.net.network, np.full(n_in, 0.1), np.full(n_in, 0.3), np.full(n_out, 0.7),
+            np.full(n_out, 0.9),
+        )  # fmt: skip
+        return [
+            quick.predict(self.X[:64], True),
+            quick.predict(self.X[2], False),
+            *(scaled.predict(rows[:64], True) for rows in self._rows_of_either_dtype()),
+        ]
+
+    def _rows_of_either_dtype(self):
+        with self.module.ExactMode():
+            return [self.X.astype(dtype) for dtype in DTYPES]
 
     def version(self, counts=None):
         """What quick paths of a model begin with."""
-        return self.module.Version(new_counts() if counts is None else counts, TrainingLock())
+        return self.module.Version(new_counts() if counts is None else counts, TrainingLock(), True)
 
     def QuickTargets(self):  # noqa: N802
         return self.QuickLoss()
@@ -283,6 +296,15 @@ class Calls:
         rows = self.X.reshape(-1).copy()
         rows[77] = np.inf
         return [bytes([self.module.first_nonfinite(x) + 1 for x in (self.X.reshape(-1), rows)])]
+
+    def scale_columns(self):
+        center, scale = np.full(self.X.shape[1], 0.1), np.full(self.X.shape[1], 0.3)
+        results = []
+        for rows in self._rows_of_either_dtype():
+            out = np.empty_like(self.X)
+            self.module.scale_columns(rows, center, scale, out)
+            results.append(out)
+        return results
 
     def apply(self):
         results = []

@@ -424,3 +424,35 @@ def test_batches_of_all_sizes_stay_quick(monkeypatch):
     only_quick_paths(monkeypatch)
     trainer.step(X[:2], y[:2])
     trainer.evaluate(X[:2], y[:2])
+
+
+@pytest.mark.parametrize(
+    "scaling", [{"scale_inputs": True}, {"scale_targets": True}, {"scale_inputs": "robust"}]
+)
+def test_models_that_scale_take_the_long_way(scaling, monkeypatch):
+    """What users give is in their units, which the kernels' steps don't know."""
+    rng = np.random.default_rng(0)
+    X, y = 100 + 10 * rng.normal(size=(20, 4)).astype("f4"), 50 * np.ones((20, 1), "f4")
+    y += X[:, :1]
+    model = fb.mlp([4, 8, 1], seed=0, **scaling)
+    trainer, twin = (fb.Trainer(x, "half_squared_error") for x in (model, copy.deepcopy(model)))
+    for one in (trainer, twin):
+        one.model.fit_scaling(X, y)
+    for k in range(4):
+        row = X[k : k + 1], y[k : k + 1]
+        assert trainer.step(*row) == twin.step(row[0].tolist(), row[1].tolist())
+        assert trainer.evaluate(*row) == twin.evaluate(row[0].tolist(), row[1].tolist())
+        slopes = trainer.model.jacobian(row[0])
+        assert (slopes == twin.model.jacobian(row[0].tolist())).all()
+        gradients = [
+            one.model.backward(np.ones_like(one.model.forward(x)))
+            for one, x in ((trainer, row[0]), (twin, row[0].tolist()))
+        ]
+        assert (gradients[0] == gradients[1]).all()
+        trainer.optimizer.step(trainer.model)
+        twin.optimizer.step(twin.model)
+        assert trainer.fit(*row).loss == twin.fit(row[0].tolist(), row[1].tolist()).loss
+    assert state_bytes(trainer) == state_bytes(twin)
+    only_quick_paths(monkeypatch)
+    with pytest.raises(LongWayError):
+        trainer.step(X[:1], y[:1])

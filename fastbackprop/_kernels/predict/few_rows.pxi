@@ -8,14 +8,60 @@ cdef class QuickPredictor(Quick):
     ----------
     network : Network
         Whose weights are used, as they are at each call.
+    center, scale : array of shape (n_in,), optional
+        What columns of X are scaled by, in double: then X may have either dtype.
+    factor, offset : array of shape (n_out,), optional
+        What outputs come back by, in double.
     """
 
     cdef Network network
+    cdef const double[::1] center, scale, factor, offset
     cdef Room scratch
 
-    def __cinit__(self, Network network):
+    def __cinit__(self, Network network, const double[::1] center=None,
+                  const double[::1] scale=None, const double[::1] factor=None,
+                  const double[::1] offset=None):
+        cdef Py_ssize_t widest = network.widest
+        cdef Py_ssize_t size = (3 * widest + (center is not None) * network.plan.layers[0].n_in)
         self.network = network
-        self.scratch = Room(3 * PREDICT_ROWS * network.widest)
+        self.center, self.scale, self.factor, self.offset = center, scale, factor, offset
+        fbp_assert(center is None or center.shape[0] == network.plan.layers[0].n_in)
+        fbp_assert(factor is None or
+                   factor.shape[0] == network.plan.layers[network.plan.n_layers - 1].n_out)
+        self.scratch = Room(size * PREDICT_ROWS)
+
+    cdef const real* scaled(self, X, Py_ssize_t n, Py_ssize_t n_in) noexcept:
+        """Rows of X scaled in double, and then rounded, in the scratch."""
+        cdef real* rows = self.scratch.start + 3 * PREDICT_ROWS * self.network.widest
+        cdef const double* doubles = <const double*>cnp.PyArray_DATA(X)
+        cdef const float* floats = <const float*>cnp.PyArray_DATA(X)
+        cdef bint is_double = cnp.PyArray_TYPE(X) == cnp.NPY_DOUBLE
+        cdef Py_ssize_t i, j
+        cdef double x
+        for i in range(n):
+            for j in range(n_in):
+                x = doubles[i * n_in + j] if is_double else floats[i * n_in + j]
+                rows[i * n_in + j] = <real>((x - self.center[j]) / self.scale[j])
+        return rows
+
+    cdef void undo_scale(self, real* out, Py_ssize_t n, Py_ssize_t n_out) noexcept:
+        """Bring outputs back into the user's units, in double."""
+        cdef Py_ssize_t i, j
+        for i in range(n):
+            for j in range(n_out):
+                out[i * n_out + j] = <real>(<double>out[i * n_out + j] * self.factor[j]
+                                            + self.offset[j])
+
+    cdef bint look(self, X, bint check_finite, Seen* rows) noexcept:
+        """Whether X is as simple as it must be; what is scaled may be of either dtype."""
+        cdef Py_ssize_t n_in = self.network.plan.layers.n_in
+        if self.center is None:
+            return look_at_rows(X, n_in, PREDICT_ROWS, check_finite, rows)
+        if not cnp.PyArray_CheckExact(X):
+            return False
+        if cnp.PyArray_TYPE(X) != cnp.NPY_DOUBLE and cnp.PyArray_TYPE(X) != cnp.NPY_FLOAT:
+            return False
+        return look_at_shape(X, n_in, PREDICT_ROWS, rows)
 
     def predict(self, X, bint check_finite, /):
         """The outputs for X, or None for what isn't simple: the long way knows more."""
@@ -25,26 +71,30 @@ cdef class QuickPredictor(Quick):
         cdef real* out
         cdef Seen rows
         cdef Batch batch
-        if not look_at_rows(X, plan.layers.n_in, PREDICT_ROWS, check_finite, &rows):
+        cdef Mode caller
+        if not self.look(X, check_finite, &rows):
             return None
         result = empty_like_rows(&rows, last.n_out)
         out = <real*>cnp.PyArray_DATA(result)
         if not self.take():                      # nothing from here on can raise
             return None
-        self.outputs_of(&rows, &batch)
-        for i in range(rows.n):
-            memcpy(out + i * batch.n_out, batch.a + i * batch.row, batch.n_out * sizeof(real))
-        self.leave()
-        return result
-
-    cdef void outputs_of(self, const Seen* rows, Batch* batch) noexcept:
-        """z and a of the last layer, in the scratch."""
-        cdef Mode caller = begin_mode()
-        if rows.n * self.network.plan.n_parameters <= QUICK_PRODUCTS:
-            predict_rows(&self.network.plan, rows.x, rows.n, self.scratch.start,
-                         self.network.widest, batch)
+        caller = begin_mode()
+        if self.center is not None:
+            rows.x = self.scaled(X, rows.n, plan.layers.n_in)
+            if check_finite and find_nonfinite(rows.x, rows.n * plan.layers.n_in) >= 0:
+                end_mode(caller)
+                self.leave()
+                return None
+        if rows.n * plan.n_parameters <= QUICK_PRODUCTS:
+            predict_rows(plan, rows.x, rows.n, self.scratch.start, self.network.widest, &batch)
         else:
             with nogil:
-                predict_rows(&self.network.plan, rows.x, rows.n, self.scratch.start,
-                             self.network.widest, batch)
+                predict_rows(plan, rows.x, rows.n, self.scratch.start, self.network.widest,
+                             &batch)
+        for i in range(rows.n):
+            memcpy(out + i * batch.n_out, batch.a + i * batch.row, batch.n_out * sizeof(real))
+        if self.factor is not None:
+            self.undo_scale(out, rows.n, batch.n_out)
         end_mode(caller)
+        self.leave()
+        return result

@@ -73,8 +73,13 @@ cdef bint look_at_array(
     object X, Py_ssize_t columns, Py_ssize_t most, bint check_finite, Seen* rows,
 ) noexcept:
     """The same for an array of whatever class."""
-    if cnp.PyArray_TYPE(X) != REAL_TYPE:
+    if cnp.PyArray_TYPE(X) != REAL_TYPE or not look_at_shape(X, columns, most, rows):
         return False
+    return not check_finite or find_nonfinite(rows.x, rows.n * columns) < 0
+
+
+cdef bint look_at_shape(object X, Py_ssize_t columns, Py_ssize_t most, Seen* rows) noexcept:
+    """Whether an array has 1 to ``most`` rows, one behind the other."""
     rows.n_dims = cnp.PyArray_NDIM(X)
     if not cnp.PyArray_ISCARRAY_RO(X) or not 1 <= rows.n_dims <= 2:
         return False
@@ -82,7 +87,7 @@ cdef bint look_at_array(
     if cnp.PyArray_DIM(X, rows.n_dims - 1) != columns or not 0 < rows.n <= most:
         return False
     rows.x = <const real*>cnp.PyArray_DATA(X)
-    return not check_finite or find_nonfinite(rows.x, rows.n * columns) < 0
+    return True
 
 
 cdef object empty_like_rows(const Seen* rows, Py_ssize_t columns):

@@ -35,21 +35,26 @@ cdef class Version:
         The model's: see Counts. What the others belong to must be looked up after this was made.
     lock : TrainingLock
         The model's.
+    is_simple : bool
+        Whether there can be quick paths at all: not where it scales inputs or targets.
     """
 
     cdef TrainingLock lock
     cdef object all_counts
     cdef Counts* counts
     cdef int64_t n_changes
+    cdef bint is_simple
 
-    def __cinit__(self, int64_t[::1] counts not None, TrainingLock lock not None, /):
+    def __cinit__(self, int64_t[::1] counts not None, TrainingLock lock not None,
+                  bint is_simple, /):
         fbp_assert(counts.shape[0] * sizeof(int64_t) == sizeof(Counts))
         self.lock, self.all_counts, self.counts = lock, counts, <Counts*>&counts[0]
-        self.n_changes = self.counts.n_changes
+        self.n_changes, self.is_simple = self.counts.n_changes, is_simple
 
     cdef bint holds(self) noexcept:
         """Whether the model is the same still."""
-        return self.counts.n_changes == self.n_changes and not self.counts.is_pinned
+        return (self.counts.n_changes == self.n_changes and self.is_simple
+                and not self.counts.is_pinned)
 
     @property
     def is_current(self):
