@@ -33,6 +33,7 @@ from fastbackprop._predict.layer import Layer
 __all__ = ["Derivatives", "LayerGradients"]
 
 ROWS = 512  # of a batch that goes back together
+QUICK_PRODUCTS = 2e6  # of a call whose room is kept for the next: what is around it counts
 
 LayerGradients = list[tuple[np.ndarray | None, np.ndarray | None]]
 
@@ -46,6 +47,8 @@ class Derivatives:
         _network: Any
         _parameters: Parameters
         _workspaces: Any
+        _quick_derivatives: Any
+        _version: Any
         _classes: Classes | None
         _feature_names: tuple[str, ...] | None
 
@@ -84,6 +87,10 @@ class Derivatives:
         ValueError, TypeError
             If X or output has a wrong shape, or X, output or a weight isn't finite.
         """
+        if self._quick_derivatives is not None:
+            slopes = self._quick_derivatives.input_gradient(X, output)
+            if slopes is not None:
+                return slopes
         if output is None and self.n_out > 1:
             raise ValueError(
                 f"output must be an integer from 0 to {self.n_out - 1}, or {self.n_out} numbers, "
@@ -126,6 +133,10 @@ class Derivatives:
         >>> model.jacobian([5, 6])
         array([[3., 4.]], dtype=float32)
         """
+        if self._quick_derivatives is not None:
+            slopes = self._quick_derivatives.jacobian(X)
+            if slopes is not None:
+                return slopes
         return self._output_derivatives(X, None)
 
     def _output_derivatives(self, X: Any, combinations: np.ndarray | None) -> np.ndarray:
@@ -163,8 +174,22 @@ class Derivatives:
                         crowded,
                     )
                     run(work, threads)
+        self._prepare_quick(len(rows) * each)
         result = by_inputs(result, self._input_scale())
         return result[0] if is_row else result
+
+    def _prepare_quick(self, size: int) -> None:
+        """Let the next call find room for so many rows at hand, unless it takes long anyway."""
+        quick = self._quick_derivatives
+        if size == 0 or size * self._parameters.values.size > QUICK_PRODUCTS:
+            return
+        if quick is None or not quick.suits(size):
+            version, pool = self._version(), self._workspaces
+            if not version.is_current:
+                return
+            self._quick_derivatives = kernels(self._dtype).QuickDerivatives(
+                version, pool.take(size, reaches_inputs=True)
+            )
 
     def _share(self, rows: float) -> tuple[int, bool]:
         """Return how many threads work on so many rows, each forward or back once."""

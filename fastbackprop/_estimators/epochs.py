@@ -92,7 +92,7 @@ class Epochs:
         """
         n = len(self._samples)
         report = np.zeros((-(-n // self._size), 2))
-        self._model._n_trainings += 1
+        self._model._parameters.n_trainings += 1
         with self._model._workspaces.borrowed(self._size) as workspace:
             for samples, own_order, first, last, step in self._calls(order):
                 wrong = self._call(

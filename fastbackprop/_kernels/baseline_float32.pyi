@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from fastbackprop._core.lock import TrainingLock
 from fastbackprop._predict.op import OpSpec
 
 ACTIVATIONS: tuple[str, ...]
@@ -199,7 +200,13 @@ class HessianWork(SpanWork):
         shares: np.ndarray | None = None,
     ) -> None: ...
 
-class QuickPredictor:
+# Quick paths: each returns None for what isn't simple.
+class Room:
+    def __new__(cls, size: int) -> Self: ...
+
+class Quick: ...
+
+class QuickPredictor(Quick):
     def __new__(
         cls,
         network: Network,
@@ -208,7 +215,110 @@ class QuickPredictor:
         factor: np.ndarray | None = None,
         offset: np.ndarray | None = None,
     ) -> Self: ...
-    def predict(self, X: Any, check_finite: bool) -> np.ndarray | None: ...
+    def predict(self, X: Any, check_finite: bool, /) -> np.ndarray | None: ...
+
+class QuickTargets:
+    def __new__(cls, spec: LossSpec, n_out: int, capacity: int, /) -> Self: ...
+    @property
+    def capacity(self) -> int: ...
+
+class Version:
+    def __new__(cls, counts: np.ndarray, lock: TrainingLock, is_simple: bool, /) -> Self: ...
+    @property
+    def is_current(self) -> bool: ...
+
+class QuickStep:
+    def __init__(
+        self,
+        version: Version,
+        optimizer: Any,
+        specs: dict[Any, Any],
+        work: TrainingWork,
+        targets: QuickTargets,
+        answers: int,
+        /,
+    ) -> None: ...
+    def suits(self, n: int, /) -> bool: ...
+    def step(self, X: Any, y: Any, sample_weight: Any, check_finite: bool, /) -> float | None: ...
+    def fit_row(self, X: Any, y: Any, /) -> tuple[float, float | None] | None: ...
+
+class QuickEvaluation(Quick):
+    def __init__(
+        self,
+        version: Version,
+        network: Network,
+        targets: QuickTargets,
+        answers: int,
+        /,
+    ) -> None: ...
+    def suits(self, n: int, /) -> bool: ...
+    def evaluate(
+        self, X: Any, y: Any, sample_weight: Any, check_finite: bool
+    ) -> dict[str, float] | None: ...
+
+class Pass:
+    def __init__(
+        self,
+        version: Version,
+        workspace: Workspace,
+        pool: Any,
+        rows: np.ndarray,
+        is_row: bool,
+        n_trainings: int,
+        output: tuple[Any, Any, str],
+        /,
+    ) -> None: ...
+    @property
+    def workspace(self) -> Workspace: ...
+    @property
+    def pool(self) -> Any: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def n_trainings(self) -> int: ...
+    def begin_backward(self, gradients: np.ndarray, /) -> None: ...
+    def forward(self, X: Any, training: Any, check_finite: bool, /) -> np.ndarray | None: ...
+    def backward(self, d_y_hat: Any, /) -> np.ndarray | None: ...
+
+class QuickUpdate:
+    def __init__(
+        self,
+        version: Version,
+        network: Network,
+        specs: dict[Any, Any],
+        update_spec: UpdateSpec,
+        state: np.ndarray,
+        gradients: np.ndarray,
+        /,
+    ) -> None: ...
+    def suits(self, specs: dict[Any, Any], /) -> bool: ...
+    def correct(self, specs: dict[Any, Any], /) -> bool: ...
+
+class QuickLoss(Quick):
+    def __init__(
+        self,
+        targets: QuickTargets,
+        output: tuple[Any, Any, str | None],
+        smoothing: float,
+        /,
+    ) -> None: ...
+    @property
+    def capacity(self) -> int: ...
+    def is_of(self, cls: type, n_out: int, /) -> bool: ...
+    def compare(
+        self, y_hat: Any, y: Any, sample_weight: Any
+    ) -> tuple[float, np.ndarray] | None: ...
+
+class QuickDerivatives(Quick):
+    def __init__(
+        self,
+        version: Version,
+        workspace: Workspace,
+        /,
+    ) -> None: ...
+    def suits(self, size: int, /) -> bool: ...
+    def input_gradient(self, X: Any, output: Any, /) -> np.ndarray | None: ...
+    def jacobian(self, X: Any, /) -> np.ndarray | None: ...
 
 def workspace_size(network: Network, capacity: int, reaches_inputs: bool) -> int: ...
 def inspect(

@@ -1,6 +1,6 @@
 """forward and backward: one batch through the layers and back, by hand."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,20 +11,9 @@ from fastbackprop._core.validation import as_matrix, as_numeric, check_true_fals
 from fastbackprop._correct.schedule import Position
 from fastbackprop._model.dropping import tell_rates
 from fastbackprop._model.scaling import Scaled
-from fastbackprop._model.workspaces import Workspaces
 from fastbackprop._predict.output import Output, OutputGradient
 
 __all__ = ["Passes"]
-
-
-class _Pass(NamedTuple):
-    """What a forward keeps for the backward of the same thread."""
-
-    workspace: Any
-    pool: Workspaces
-    rows: np.ndarray  # which the workspace points at
-    shape: tuple[int, ...]
-    n_trainings: int
 
 
 class Passes(Scaled):
@@ -59,6 +48,11 @@ class Passes(Scaled):
         RuntimeError
             If another thread trains the model, where it has a ``BatchNorm`` that would change.
         """
+        last = getattr(self._passes, "last", None)
+        if last is not None:
+            y_hat = last.forward(X, training, check_finite)
+            if y_hat is not None:
+                return y_hat
         training = check_true_false("training", training)
         source, is_row = self._as_rows(X, check_finite)
         rows = source.whole()
@@ -95,7 +89,8 @@ class Passes(Scaled):
         before, self._passes.last = getattr(self._passes, "last", None), None
         if before is not None:
             before.pool.give_back(before.workspace)
-        pool, n_trainings = self._workspaces, self._n_trainings
+        version, pool = self._version(), self._workspaces
+        n_trainings = self._parameters.n_trainings
         workspace = pool.take(len(rows), reaches_inputs=True)
         if training and self._has_schedules:
             tell_rates(self, workspace, 1, position)
@@ -106,9 +101,12 @@ class Passes(Scaled):
         else:
             forward(*arguments)
         self._parameters.count_forwards(int(training))
-        self._passes.last = _Pass(workspace, pool, rows, shape, n_trainings)
         y_hat, z = y_hat.reshape(shape), z.reshape(shape)
         last = self._layers[-1]._activation.row
+        traced = (Output, OutputGradient) if last.loss else (None, None)
+        self._passes.last = kernels(self._dtype).Pass(
+            version, workspace, pool, rows, is_row, n_trainings, (*traced, last.name)
+        )
         return Output.of(y_hat, z, last.name) if last.loss else y_hat
 
     def backward(self, d_y_hat: Any) -> np.ndarray:
@@ -134,6 +132,11 @@ class Passes(Scaled):
         ValueError, TypeError
             If d_y_hat has a wrong shape or dtype, or isn't finite.
         """
+        last = getattr(self._passes, "last", None)
+        if last is not None:
+            d_x = last.backward(d_y_hat)
+            if d_x is not None:
+                return d_x
         given = as_numeric("d_y_hat", d_y_hat)
         is_d_z = (
             isinstance(d_y_hat, OutputGradient)
@@ -143,7 +146,7 @@ class Passes(Scaled):
         def backward() -> np.ndarray:
             # Not before: a forward inside an __array__ would change it.
             last = getattr(self._passes, "last", None)
-            if last is None or last.n_trainings != self._n_trainings:
+            if last is None or last.n_trainings != self._parameters.n_trainings:
                 raise RuntimeError(
                     "backward must follow forward, got a model without a forward pass."
                 )
@@ -160,6 +163,7 @@ class Passes(Scaled):
             gradients = self._parameters.gradients
             kernels(self._dtype).backward(last.workspace, d_out, is_d_z, gradients, d_x)
             self._parameters.has_blame = True
+            last.begin_backward(gradients)
             if self._scaler is not None:
                 d_x = by_inputs(d_x, self._input_scale())
             return d_x.reshape(-1) if len(shape) == 1 else d_x

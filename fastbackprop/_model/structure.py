@@ -45,7 +45,6 @@ class Structure:
         self._has_schedules = any(isinstance(x, Dropout) and x._is_scheduled for x in layers)
         parameters.listen(weakref.WeakMethod(self._plan))
         self._passes = threading.local()  # .last: what this thread's forward kept
-        self._n_trainings = 0  # a backward after one would mix the weights of two moments
         self._idle_scratch: list[np.ndarray] = []
         self._lock = TrainingLock()
         # What copies make anew; all other attributes are the user's, and copied.
@@ -56,6 +55,14 @@ class Structure:
         self._network = self._new_network(self._parameters.values)
         self._set_quick()
         self._workspaces = Workspaces(self._network, self._dtype)
+        self._quick_update: Any = None  # of the optimizer that made the last step by hand
+        self._quick_derivatives: Any = None
+        self._parameters.n_changes += 1
+
+    def _version(self) -> Any:
+        """Return the model as it is now, for quick paths; before looking up what they need."""
+        is_simple = not (self._scaler or self._target_scaling or self._has_schedules)
+        return kernels(self._dtype).Version(self._parameters.counts, self._lock, is_simple)
 
     def _set_quick(self) -> None:
         """Make the short way of predict."""
@@ -249,8 +256,9 @@ class Structure:
 
     def _learn(self, classes: Classes | None, feature_names: Sequence[str] | None = None) -> None:
         """Keep the classes and the names, if there are some."""
-        if classes is not None:
+        if classes is not None and classes is not self._classes:
             self._classes = classes
+            self._parameters.n_changes += 1
         if feature_names is not None:
             self._feature_names = tuple(feature_names)
 

@@ -24,6 +24,7 @@ from fastbackprop._train.fitting import Fitting
 from fastbackprop._train.history import History
 from fastbackprop._train.loop import Loop
 from fastbackprop._train.pending import Pending
+from fastbackprop._train.quick import quick_step
 from fastbackprop._train.split import split_rows
 from fastbackprop._train.state import TrainingState
 
@@ -38,6 +39,9 @@ class TrainerBase:
     _plan: FitPlan | None = None  # of that, too
     _pending: Pending | None = None  # the fit that the next one goes on with
     _callbacks: tuple[Callback, ...] = ()  # that were given to resume, for the next fit
+    # The kernels' QuickStep and QuickEvaluation, once a call has made them.
+    _quick_step: Any = None
+    _quick_evaluation: Any = None
 
     def _set_up(
         self,
@@ -86,6 +90,12 @@ class TrainerBase:
         }
         model._learn_loss(self._loss)
         model._learn(named)
+
+    def _prepare_quick_step(self, n: int) -> None:
+        """Let the next step over n rows, or a fit of one row, find what it needs at hand."""
+        quick = self._quick_step
+        if quick is None or not quick.suits(n):
+            self._quick_step = quick_step(self, n) or quick
 
     @property
     def model(self) -> Sequential:

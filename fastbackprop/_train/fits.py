@@ -20,6 +20,7 @@ from fastbackprop._train.history import History
 from fastbackprop._train.measures import MetricFunction
 from fastbackprop._train.outcome import warn_of_useless_fit
 from fastbackprop._train.planning import plan_fit
+from fastbackprop._train.quick import quick_fit
 from fastbackprop._train.rate_search import LearningRateSearch, check_sweep
 from fastbackprop._train.split import check_split
 from fastbackprop._train.state import TrainingState
@@ -145,6 +146,22 @@ class Fits(TrainerBase):
         million rows of one sign, up to 1 % off, over ten million up to 14 %. Take batches of fewer
         than some 100,000 rows, or ``dtype="float64"``; see the notes of ``Sequential``.
         """
+        # One row and nothing besides, as online learning calls it.
+        is_plain = (
+            type(epochs) is int
+            and type(scale) is type(validation_split) is float
+            and (epochs, scale, validation_split) == (1, 1.0, 0.0)
+            and all(x is None for x in (sample_weight, validation_data, on_epoch_end, log))
+            and (callbacks, metrics) == ((), ())
+            and (batch_size is None or (type(batch_size) is int and batch_size > 0))
+            and (shuffle is True or shuffle is False)
+            and drop_last is False
+            and check_finite is True
+        )
+        if is_plain and self._quick_step is not None:
+            history = quick_fit(self, X, y, shuffle, progress_bar)
+            if history is not None:
+                return history
         scale = check_real("scale", scale)
         share = check_split(validation_split, validation_data)
         scaling = self._scaling_for(X, y, sample_weight, check_finite, scale, share)
@@ -174,7 +191,10 @@ class Fits(TrainerBase):
         )
         if self._pending is not None:
             self._pending.check(plan)
-        return self._model._lock.run(self._fit, plan)
+        history = self._model._lock.run(self._fit, plan)
+        if is_plain and len(rows) == 1:
+            self._prepare_quick_step(1)
+        return history
 
     def _fit(self, plan: FitPlan) -> History:
         """Do it, in the model's lock."""

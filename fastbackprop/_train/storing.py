@@ -176,7 +176,8 @@ class Storing(TrainerBase):
         # together; else the weights that the model pickles are enough.
         arrays = [state, values] if lock.is_held_by_another() else [state]
         copies = lock.read(_copies, arrays)
-        return {**own_attributes(self), "_state": None, "_plan": None, "arrays": copies}
+        own = own_attributes(self, {"_quick_step", "_quick_evaluation"})
+        return {**own, "_state": None, "_plan": None, "arrays": copies}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what ``__getstate__`` gave, checked: parts of their kind that fit each other."""

@@ -178,6 +178,13 @@ cdef struct StateHeader:         # a cache line in front of the planes, in eithe
     double corrections[CORRECTIONS]
     double unused[3]
 
+cdef struct Counts:              # of a model: the array of _core/counts.py
+    int64_t n_forwards           # in training: which masks dropout takes next
+    int64_t n_trainings          # after one more, what a forward has kept is void
+    int64_t has_blame            # whether a backward has filled the gradients
+    int64_t n_changes            # of the plan, or of what labels mean
+    int64_t is_pinned            # whether forwards aren't counted
+
 cdef struct Batch:                               # rows of the last layer
     Py_ssize_t n
     Py_ssize_t n_out
