@@ -29,6 +29,8 @@ from fastbackprop._core.errors import (
     ModelFileError,
     TrainingWarning,
 )
+from fastbackprop._core.limit import set_num_threads
+from fastbackprop._core.threads import get_num_threads
 from fastbackprop._correct.clipping import clip_gradients
 from fastbackprop._correct.composed import Warmup
 from fastbackprop._correct.curves import Cosine, OneCycle
@@ -146,11 +148,13 @@ __all__ = [
     "diagnose",
     "explain",
     "explain_training",
+    "get_num_threads",
     "gradient_check",
     "kernel_info",
     "lab",
     "load",
     "mlp",
+    "set_num_threads",
 ]
 
 # Where users find them: in pickles, tracebacks and documentation.

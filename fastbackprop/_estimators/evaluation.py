@@ -38,9 +38,9 @@ class Evaluation:
     def loss_now(self) -> float:
         """Return the mean over all samples with the weights of now."""
         model = self._model
-        if self._ready is None:  # by now it is known what inputs are scaled by
-            self._ready = self._network.ready(self.samples)
         samples = self._ready
+        if samples is None:  # by now it is known what inputs are scaled by
+            samples = self._ready = self._network.ready(self.samples)
         n, size = len(samples), samples.parts(1, model.dtype)
         constants = self._loss.constants(samples.targets)
         total = 0.0 if constants is None else float(constants.sum())
