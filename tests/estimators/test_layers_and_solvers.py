@@ -315,3 +315,10 @@ def test_schedules_that_do_not_fit_are_refused():
         new(solver=fb.SGD(0.1), learning_rate=fb.Cosine(0.1)).fit(X, Y)
     with pytest.raises(ValueError, match="must give finite numbers of at least 0, got -1"):
         new(learning_rate=lambda step: -1.0).fit(X, Y)
+
+
+def test_scikit_learn_gets_a_rate_that_it_knows_and_can_fit():
+    fitted = new(learning_rate=fb.Cosine(0.01)).fit(X, Y)
+    other = fitted.to_sklearn()
+    assert np.allclose(other.predict_proba(X), fitted.predict_proba(X), rtol=1e-9)
+    assert other.fit(X, Y).learning_rate == "constant"
