@@ -61,6 +61,8 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
             )
     if is_own_solver(parameters["solver"]):
         parameters["solver"] = "adam"  # for further fits
+    if callable(parameters["learning_rate"]):
+        parameters["learning_rate"] = "constant"  # likewise
     if "loss" in parameters and not (
         isinstance(parameters["loss"], str)
         and parameters["loss"] in ("squared_error", "poisson", "log_loss")

@@ -1,6 +1,6 @@
 """Epochs of an estimator: all batches in a few calls of the kernels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -78,7 +78,18 @@ class Epochs:
         overhead = len(self._model.layers) * (OVERHEAD_PER_LAYER + batch_size * OVERHEAD_PER_ROW)
         self._operations = 6.0 * batch_size * self._model.n_parameters + overhead
 
-    def run(self, spec: Any, state: np.ndarray, order: np.ndarray | None) -> float | Wrong:
+    @property
+    def batch_size(self) -> int:
+        """Rows of a step."""
+        return self._size
+
+    def run(
+        self,
+        spec: Any,
+        state: np.ndarray,
+        order: np.ndarray | None,
+        rates: Callable[[int], np.ndarray | None] = lambda n_steps: None,
+    ) -> float | Wrong:
         """Take all rows once, in this order; returns the loss as scikit-learn reports it.
 
         Parameters
@@ -89,6 +100,8 @@ class Epochs:
             What the optimizer keeps.
         order : ndarray or None
             Row numbers; None is as they are.
+        rates : callable
+            Returns what each of so many next steps has of its own.
         """
         n = len(self._samples)
         report = np.zeros((-(-n // self._size), 2))
@@ -96,8 +109,9 @@ class Epochs:
         with self._model._workspaces.borrowed(self._size) as workspace:
             for samples, own_order, first, last, step in self._calls(order):
                 wrong = self._call(
-                    workspace, samples, own_order, (first, last), spec, state, report[step:]
-                )
+                    workspace, samples, own_order, (first, last), spec, state, report[step:],
+                    rates(-(-(last - first) // self._size)),
+                )  # fmt: skip
                 if wrong is not None:
                     batch = step + (wrong.batch - first) // self._size + 1
                     return Wrong(batch, wrong.layer)
@@ -126,13 +140,14 @@ class Epochs:
         spec: Any,
         state: np.ndarray,
         report: np.ndarray,
+        rates: np.ndarray | None,
     ) -> Wrong | None:
         """Steps over some rows; returns the first row of a batch that went wrong, and its layer."""
         n_threads, crowded = share_of_work(self._n_threads, self._operations)
         work = kernels(self._dtype).TrainingWork(
             workspace, samples.rows, order=order, first=part[0], last=part[1],
             batch_size=self._size, loss_spec=self._loss.spec, update_spec=spec, state=state,
-            cost=0.0, n_right=0, n_threads=n_threads, crowded=crowded, report=report,
+            cost=0.0, n_right=0, n_threads=n_threads, crowded=crowded, report=report, rates=rates,
             clip_value=self._clipping.value, clip_norm=self._clipping.norm,
             clipping=self._clipping.scratch(self._model), **samples.for_kernels,
             n_forwards=self._model._parameters.n_forwards,

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._core.errors import DivergenceError
-from fastbackprop._correct.optimizers import as_optimizer
+from fastbackprop._correct.optimizer import Optimizer
+from fastbackprop._correct.optimizers import OPTIMIZERS
 from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.errors import non_finite
 from fastbackprop._estimators.network import Network
@@ -29,7 +30,7 @@ class OwnSolver:
     """
 
     def __init__(self, estimator: Any) -> None:
-        self._optimizer = copy.deepcopy(as_optimizer(estimator.solver))
+        self._optimizer = _optimizer_of(estimator.solver, estimator.learning_rate, estimator)
         self._loss = estimator._library_loss()
         self._settings = {
             "seed": int(estimator._random_state.randint(2**31)),
@@ -61,6 +62,9 @@ class OwnSolver:
         if record.evaluation is not None:
             others = record.evaluation.samples
             validation_data = others.rows, estimator._library_y(others.targets)
+        callbacks = copy.deepcopy(as_callbacks(estimator.callbacks or (), None))
+        if callbacks:
+            estimator.callbacks_ = callbacks
         try:
             estimator.history_ = trainer.fit(
                 samples.rows,
@@ -69,7 +73,7 @@ class OwnSolver:
                 batch_size=batch_size,
                 sample_weight=samples.weights,
                 validation_data=validation_data,
-                callbacks=[*as_callbacks(estimator.callbacks or (), None), _Notes(record)],
+                callbacks=[*callbacks, _Notes(record)],
                 shuffle=bool(estimator.shuffle),
                 progress_bar=False,
             )
@@ -86,6 +90,19 @@ class OwnSolver:
         if verbose:
             print(f"{message} Stopping.")
         return True
+
+
+def _optimizer_of(solver: Any, how: Any, estimator: Any) -> Optimizer:
+    """Return an optimizer by name, at the estimator's rate or schedule, or a copy of an object."""
+    if not isinstance(solver, Optimizer):
+        rate = how if callable(how) else estimator.learning_rate_init
+        return OPTIMIZERS[solver](rate)  # type: ignore[call-arg]
+    if callable(how):
+        raise ValueError(
+            "learning_rate must be 'constant' beside an optimizer, which has a rate of its own, "
+            f"got {how!r}."
+        )
+    return copy.deepcopy(solver)
 
 
 class _Notes(Callback):

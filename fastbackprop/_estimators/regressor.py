@@ -43,11 +43,13 @@ class MLPRegressor(RegressorMixin, OwnLosses):
         Strength of the L2 penalty; it is divided by the number of samples of a batch.
     batch_size : int or "auto", default="auto"
         Samples of a step; "auto" is min(200, n_samples).
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+    learning_rate : {"constant", "invscaling", "adaptive"}, schedule or callable, default="constant"
         How the rate goes on, with sgd: as it is; divided by t ** power_t; or divided by 5 each time
-        that n_iter_no_change epochs did not improve by tol.
+        that n_iter_no_change epochs did not improve by tol. A schedule of fastbackprop, or a
+        function of the step from 0, gives the rate with any solver but lbfgs that is a name; where
+        it goes over a fit, that is max_iter epochs.
     learning_rate_init : float, default=0.001
-        The initial rate, of sgd or adam.
+        The initial rate, of sgd or adam, and of an optimizer of fastbackprop by name.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
@@ -100,7 +102,8 @@ class MLPRegressor(RegressorMixin, OwnLosses):
         Whether the model scales its inputs itself, by means and deviations (True or "standard") or
         medians and quartiles of the rows to train on.
     callbacks : list of Callback or None, default=None
-        Who hears of the fit; where solver is an optimizer of fastbackprop.
+        Who hears of the fit; where solver is an optimizer of fastbackprop. Each fit calls copies,
+        ``callbacks_``.
 
     Attributes
     ----------
@@ -162,7 +165,7 @@ class MLPRegressor(RegressorMixin, OwnLosses):
         solver: Any = "adam",
         alpha: float = 0.0001,
         batch_size: int | Literal["auto"] = "auto",
-        learning_rate: str = "constant",
+        learning_rate: Any = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,

@@ -121,7 +121,9 @@ def _train_by_epochs(estimator: Any, samples: Samples, record: Record) -> None:
         clipping=clipping,
     )
     order, before = np.arange(n), network.store.copy()
-    has_diverged = False
+    has_diverged, n_before = False, len(estimator.loss_curve_)
+    n_steps_of_epoch = -(-n // epochs.batch_size)
+    solver.begin(None if record.is_partial else estimator.max_iter * n_steps_of_epoch)
     estimator.n_iter_ = 0
     for _ in range(estimator.max_iter):
         if estimator.shuffle:
@@ -133,7 +135,10 @@ def _train_by_epochs(estimator: Any, samples: Samples, record: Record) -> None:
         if not has_diverged:
             before[:] = network.store
             loss = epochs.run(
-                solver.spec(dtype), solver.buffer, order if estimator.shuffle else None
+                solver.spec(dtype),
+                solver.buffer,
+                order if estimator.shuffle else None,
+                lambda n_steps: solver.rates(n_steps, estimator.loss_curve_[n_before:]),
             )
         if isinstance(loss, Wrong):
             if record.validation is None:

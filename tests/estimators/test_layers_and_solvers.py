@@ -164,7 +164,8 @@ def test_objects_that_are_parameters_stay_as_they_are():
     grid = {"solver": ["adamw", fb.Adam(0.01)], "dropout": [0.0, 0.2], "scale_inputs": [True]}
     search = GridSearchCV(new(), grid, cv=2).fit(X, Y)
     assert len(search.cv_results_["params"]) == 4
-    assert cross_val_score(new(solver="nadam", scale_inputs=True), X, Y, cv=2, n_jobs=2).min() > 0.2
+    by_name = new(solver="nadam", learning_rate_init=0.02, scale_inputs=True)
+    assert cross_val_score(by_name, X, Y, cv=2, n_jobs=2).min() > 0.3
 
 
 @pytest.mark.parametrize(
@@ -259,3 +260,65 @@ def test_divergence_is_said_as_by_the_other_solvers():
     ):
         new(MLPRegressor, solver=fb.SGD(1e9), normalization="layer").fit(X * 1e20, Z * 1e200)
     assert isinstance(error.value, fb.DivergenceError)
+
+
+def test_estimators_share_an_optimizer_and_a_callback_without_sharing_a_state():
+    optimizer, stopping = fb.Adam(0.01), fb.EarlyStopping("loss", patience=1, min_delta=10.0)
+    alone = new(solver=fb.Adam(0.01)).fit(X, Y)
+    first = new(solver=optimizer).fit(X, Y)
+    second = new(solver=optimizer, callbacks=[stopping]).fit(X, Y)
+    third = new(solver=optimizer).fit(X, Y)
+    assert alone.loss_curve_ == first.loss_curve_ == third.loss_curve_
+    assert second.n_iter_ == second.callbacks_[0].stopped_epoch == 2
+    assert stopping.stopped_epoch == stopping.best_epoch == 0
+    assert second.get_params()["callbacks"] == [stopping]
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
+def test_schedule_gives_the_rate_of_a_solver_by_name(solver):
+    settings = {"solver": solver, "batch_size": 40}
+    plain = new(learning_rate_init=0.01, **settings).fit(X, Y)
+    same = new(learning_rate=fb.schedules.Constant(0.01), **settings).fit(X, Y)
+    assert same.loss_curve_ == plain.loss_curve_
+    by_step = [0.01, 0.02, 0.03]
+    called = []
+
+    def rate(step):
+        called.append(step)
+        return by_step[step % 3]
+
+    other = new(learning_rate=rate, **settings).fit(X, Y)
+    assert sorted(set(called)) == list(range(4 * other.n_iter_))
+    assert other.loss_curve_ != plain.loss_curve_
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_schedule_over_a_fit_is_over_max_iter_epochs(solver):
+    settings = {"solver": solver, "batch_size": 50, "max_iter": 4}
+    anneals = new(learning_rate=fb.Cosine(0.01), **settings).fit(X, Y)
+    spelled = new(learning_rate=fb.Cosine(0.01, n_steps=12), **settings).fit(X, Y)
+    assert anneals.loss_curve_ == spelled.loss_curve_
+    with pytest.raises(ValueError, match="n_steps of Cosine must be given outside of fit"):
+        new(learning_rate=fb.Cosine(0.01), **settings).partial_fit(X, Y, classes=[0, 1, 2])
+
+
+def test_plateau_of_the_loss_lowers_the_rate_of_sgd():
+    plateau = fb.schedules.ReduceOnPlateau(0.1, factor=1e-9, patience=1, min_delta=10.0)
+    fitted = new(solver="sgd", momentum=0, learning_rate=plateau, max_iter=6).fit(X, Y)
+    curve = fitted.loss_curve_
+    assert curve[-1] == pytest.approx(curve[-2], rel=1e-6)
+    assert curve[1] < 0.99 * curve[0]
+
+
+def test_schedules_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="learning_rate must be 'constant' beside an optimizer"):
+        new(solver=fb.SGD(0.1), learning_rate=fb.Cosine(0.1)).fit(X, Y)
+    with pytest.raises(ValueError, match="must give finite numbers of at least 0, got -1"):
+        new(learning_rate=lambda step: -1.0).fit(X, Y)
+
+
+def test_scikit_learn_gets_a_rate_that_it_knows_and_can_fit():
+    fitted = new(learning_rate=fb.Cosine(0.01)).fit(X, Y)
+    other = fitted.to_sklearn()
+    assert np.allclose(other.predict_proba(X), fitted.predict_proba(X), rtol=1e-9)
+    assert other.fit(X, Y).learning_rate == "constant"
