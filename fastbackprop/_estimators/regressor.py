@@ -102,7 +102,7 @@ class MLPRegressor(RegressorMixin, OwnLosses):
         Whether the model scales its inputs itself, by means and deviations (True or "standard") or
         medians and quartiles of the rows to train on.
     callbacks : list of Callback or None, default=None
-        Who hears of the fit; where solver is an optimizer of fastbackprop. Each fit calls copies,
+        Who hears of the fit by sgd, adam or an optimizer of fastbackprop. Each fit calls copies,
         ``callbacks_``.
 
     Attributes
@@ -116,7 +116,8 @@ class MLPRegressor(RegressorMixin, OwnLosses):
     validation_curve_ : list of float
         The loss of ``fit``'s eval_set after each epoch; only with one.
     history_ : History
-        The figures of each epoch, where solver is an optimizer of fastbackprop.
+        The figures of each epoch, where solver is an optimizer of fastbackprop or there are
+        callbacks.
     t_ : int
         Samples that were trained on.
     coefs_, intercepts_ : list of ndarray

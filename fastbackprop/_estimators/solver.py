@@ -99,6 +99,11 @@ class Solver:
         return table
 
     @property
+    def state(self) -> OptimizerState:
+        """The same, with its planes."""
+        return self._state
+
+    @property
     def buffer(self) -> np.ndarray:
         """What it keeps, which the kernels advance."""
         return self._state.buffer

@@ -10,6 +10,7 @@ from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.epochs import Epochs, Wrong
 from fastbackprop._estimators.errors import non_finite
 from fastbackprop._estimators.evaluation import Evaluation
+from fastbackprop._estimators.following import Follower
 from fastbackprop._estimators.own_solver import OwnSolver
 from fastbackprop._estimators.parameters import is_own_solver
 from fastbackprop._estimators.record import Record
@@ -25,11 +26,6 @@ def fit_stochastic(
     """Train an estimator whose network is there; is_partial stops after an epoch."""
     network, values = estimator._network, estimator._network.values
     is_own = is_own_solver(estimator.solver)
-    if not is_own and estimator.callbacks:
-        raise ValueError(
-            "callbacks must come with an optimizer of the library as solver, such as "
-            f"fastbackprop.Adam(), got solver {estimator.solver!r}."
-        )
     if not (is_partial and _has_solver(estimator)):
         settings = estimator.get_params(deep=False)
         estimator._optimizer = (
@@ -41,9 +37,11 @@ def fit_stochastic(
         samples, validation = _split(estimator, samples)
     network.fit_scaling(samples.rows)
     record = Record(estimator, len(samples), validation, evaluation, is_partial)
-    train = _train_by_trainer if is_own else _train_by_epochs
     try:
-        train(estimator, samples, record)
+        if is_own:
+            _train_by_trainer(estimator, samples, record)
+        else:
+            _train_by_epochs(estimator, samples, record)
     except KeyboardInterrupt:
         warn_as_theirs("Training interrupted by user.")
     if stops_early:
@@ -120,11 +118,19 @@ def _train_by_epochs(estimator: Any, samples: Samples, record: Record) -> None:
         estimator.n_threads,
         clipping=clipping,
     )
-    order, before = np.arange(n), network.store.copy()
-    has_diverged, n_before = False, len(estimator.loss_curve_)
     n_steps_of_epoch = -(-n // epochs.batch_size)
     solver.begin(None if record.is_partial else estimator.max_iter * n_steps_of_epoch)
     estimator.n_iter_ = 0
+    with Follower(estimator, solver, record) as follower:
+        _iterate(estimator, epochs, record, follower, n)
+
+
+def _iterate(estimator: Any, epochs: Epochs, record: Record, follower: Follower, n: int) -> None:
+    """Epoch after epoch."""
+    network, solver = estimator._network, estimator._optimizer
+    dtype = network.values.dtype
+    order, before = np.arange(n), network.store.copy()
+    has_diverged, n_before = False, len(estimator.loss_curve_)
     for _ in range(estimator.max_iter):
         if estimator.shuffle:
             # In place of sklearn.utils.shuffle, which makes the same order of the same numbers.
@@ -132,6 +138,7 @@ def _train_by_epochs(estimator: Any, samples: Samples, record: Record) -> None:
             estimator._random_state.shuffle(permutation)
             order = order[permutation]
         loss: float | Wrong = np.nan
+        follower.begin_epoch()
         if not has_diverged:
             before[:] = network.store
             loss = epochs.run(
@@ -139,16 +146,21 @@ def _train_by_epochs(estimator: Any, samples: Samples, record: Record) -> None:
                 solver.buffer,
                 order if estimator.shuffle else None,
                 lambda n_steps: solver.rates(n_steps, estimator.loss_curve_[n_before:]),
+                **follower.options,
             )
         if isinstance(loss, Wrong):
             if record.validation is None:
+                follower.diverged()
                 network.store[:] = before
                 raise non_finite(estimator.n_iter_ + 1, loss.batch, network.place_of(loss.layer))
             # scikit-learn goes on with NaN to the end, and then takes the best weights.
             has_diverged, loss = True, np.nan
             for view in network.arrays:
                 view.fill(np.nan)
-        ends = record.note(loss)
+        follower.before_validation()
+        with follower.validated():
+            ends = record.note(loss)
+        follower.end_epoch()
         solver.end_iteration(estimator.t_)
-        if ends:
+        if ends or follower.wants_end:
             return

@@ -138,8 +138,6 @@ def test_callbacks_hear_a_fit_of_an_optimizer_of_the_library():
         "loss"
     ] == pytest.approx(fitted.validation_curve_[best])
 
-    with pytest.raises(ValueError, match=r"^callbacks must come with an optimizer of the library"):
-        new(callbacks=[Hears()]).fit(X, Y)
     with pytest.raises(TypeError, match=r"^callbacks must be Callback objects, got 3"):
         new(solver="adamw", callbacks=[3]).fit(X, Y)
 
@@ -322,3 +320,62 @@ def test_scikit_learn_gets_a_rate_that_it_knows_and_can_fit():
     other = fitted.to_sklearn()
     assert np.allclose(other.predict_proba(X), fitted.predict_proba(X), rtol=1e-9)
     assert other.fit(X, Y).learning_rate == "constant"
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_callbacks_hear_a_fit_of_their_solvers(solver):
+    heard, losses = [], []
+
+    class Hears(fb.Callback):
+        def on_fit_begin(self, trainer):
+            heard.append("begin")
+
+        def on_epoch_end(self, trainer, history):
+            heard.append(len(history))
+            losses.append(history.loss[-1])
+
+        def on_fit_end(self, trainer):
+            heard.append("end")
+
+    alone = new(solver=solver, batch_size=10).fit(X, Y)
+    fitted = new(solver=solver, batch_size=10, callbacks=[Hears()]).fit(X, Y)
+    assert heard == ["begin", *range(1, 16), "end"]
+    assert losses == alone.loss_curve_ == fitted.history_.loss
+    np.testing.assert_array_equal(fitted.predict_proba(X), alone.predict_proba(X))
+
+
+def test_losses_of_batches_are_heard_and_end_the_fit():
+    batches = []
+
+    class Ends(fb.Callback):
+        def on_batch_end(self, trainer, step, loss):
+            batches.append((step, loss))
+            trainer.stop_training = step == 20
+
+    fitted = new(batch_size=10, callbacks=[Ends()], shuffle=False).fit(X, Y)
+    assert [step for step, _ in batches] == list(range(1, 21))
+    assert fitted.n_iter_ == 2
+    alone = new(batch_size=10, max_iter=1, shuffle=False, alpha=0).fit(X, Y)
+    batches.clear()
+    new(batch_size=10, max_iter=1, shuffle=False, alpha=0, callbacks=[Ends()]).fit(X, Y)
+    assert np.mean([loss for _, loss in batches]) == pytest.approx(alone.loss_)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_the_librarys_callbacks_do_their_work_with_their_solvers(solver):
+    stopping = fb.EarlyStopping(patience=2)
+    parameters = {"solver": solver, "learning_rate_init": 0.1, "tol": 0, "max_iter": 300}
+    fitted = new(callbacks=[stopping], **parameters)
+    fitted.fit(X[::2], Y[::2], eval_set=(X[1::2], Y[1::2]))
+    best = int(np.argmin(fitted.validation_curve_))
+    assert fitted.n_iter_ == best + 3 < 300
+    assert fb.Trainer(fitted.model_, "cross_entropy").evaluate(X[1::2], Y[1::2])[
+        "loss"
+    ] == pytest.approx(fitted.validation_curve_[best])
+    assert new(callbacks=[fb.TimeBudget(1e-9)], **parameters).fit(X, Y).n_iter_ == 1
+    averaged = new(callbacks=[fb.WeightAveraging(0.99)], **parameters).fit(X, Y)
+    assert not np.array_equal(averaged.coefs_[0], new(**parameters).fit(X, Y).coefs_[0])
+    with pytest.raises(ValueError, match=r"Here validation_loss comes from fit\(\.\.\., eval_set"):
+        new(callbacks=[stopping]).fit(X, Y)
+    with pytest.raises(ValueError, match=r"^callbacks must not have a Checkpoint"):
+        new(callbacks=[fb.Checkpoint("c")]).fit(X, Y)
