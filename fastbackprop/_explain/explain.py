@@ -128,14 +128,19 @@ def explain_step(
     compare: Loss,
     optimizer: Optimizer,
     correct: Callable[[], object],
+    rate: float | None = None,
     **shown: Any,
 ) -> Explanation:
-    """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""
+    """Predict, compare and blame, look at everything, and let ``correct`` change the weights.
+
+    ``rate`` is that of the step, where it isn't the optimizer's for ever.
+    """
     settings = settings_of(model, compare, optimizer)
     n_forwards = model._parameters.n_forwards
     with only_to_look(model):
         y_hat, cost, d = predict_and_compare(model, samples, compare)
-        rate, y = optimizer.learning_rate, samples.target_rows(model.n_out)
+        rate = optimizer.learning_rate if rate is None else rate
+        y = samples.target_rows(model.n_out)
         d_x = model.backward(d)
         d_y_hat = np.array(d, model.dtype)
         layers = layers_of(model, d_y_hat)

@@ -168,11 +168,14 @@ class Trainer(Fits, Storing):
         self._prepare_quick_step(len(rows))
         return cost
 
-    def _step(self, rows: Any, targets: Targets) -> float:
-        """Do it with samples that were checked, whose weights aren't those of classes yet."""
+    def _step(self, rows: Any, targets: Targets, of: tuple[int, int] | None = None) -> float:
+        """Do it with samples that were checked, whose weights aren't those of classes yet.
+
+        ``of``: as for ``Loop.step``.
+        """
         targets = self._class_weights.on(targets, self._model.dtype, are_all=False)
         data = TrainingData(rows, targets, None, len(rows))
-        cost = self._model._lock.run(self._loop.step, data)
+        cost = self._model._lock.run(self._loop.step, data, of)
         return targets.mean_of(cost)
 
     def evaluate(
