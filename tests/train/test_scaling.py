@@ -409,7 +409,9 @@ def test_it_stands_before_layers_of_any_kind():
 
 
 def test_estimators_take_no_model_that_scales_targets():
-    estimators = pytest.importorskip("fastbackprop.sklearn", reason="scikit-learn is not installed")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    from fastbackprop import sklearn as estimators
+
     for options in ({}, {"scale_inputs": False}):
         with pytest.raises(ValueError, match="must have scale_targets=False"):
             estimators.MLPRegressor.from_model(network(**options))
