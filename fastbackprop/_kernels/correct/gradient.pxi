@@ -112,7 +112,7 @@ cdef inline void correct_panel(
 ) noexcept nogil:
     """One panel of columns, and of the bias with row 0."""
     cdef Py_ssize_t left = first
-    if is_narrow(layer) and c.depth >= NARROW_DEPTH:
+    if pays_turning(layer, c.depth):
         left = correct_narrow(layer, c, first, last)
     correct_for_rows(correct_tile, vectors, layer, c, left, last, j)
     if first == 0 and layer.bias != NULL:
@@ -124,7 +124,7 @@ cdef Py_ssize_t correct_narrow(
 ) noexcept nogil:
     """Rows of a narrow layer, whole vectors of them; returns the first row that is left."""
     cdef real gradient[NARROW_VECTORS * BLOCK * BLOCK]
-    cdef Py_ssize_t k, at, vectors = narrow_vectors(layer, last - first)
+    cdef Py_ssize_t k, at, vectors = narrow_vectors(last - first)
     while vectors > 0:
         narrow_gradient(layer, c.x, c.delta, c.depth, first, vectors, gradient)
         at = first * layer.row
@@ -135,7 +135,7 @@ cdef Py_ssize_t correct_narrow(
                 memcpy(c.gradient + at + k * layer.row, gradient + k * BLOCK,
                        BLOCK * sizeof(real))
         first += vectors * LANES
-        vectors = narrow_vectors(layer, last - first)
+        vectors = narrow_vectors(last - first)
     return first
 
 

@@ -5,13 +5,17 @@
 #   products in the same order as in correct_tile, so the same bits.
 
 cdef enum:
-    NARROW_DEPTH = 16            # samples from which on it pays to turn the result round
     NARROW_VECTORS = 8           # of inputs, whose gradients are made together
 
 
 cdef inline bint is_narrow(const Layer* layer) noexcept nogil:
     """Whether a third of the lanes would be lost: from 11 of 16 outputs on it doesn't pay."""
     return 8 * layer.n_out <= 5 * BLOCK
+
+
+cdef inline bint pays_turning(const Layer* layer, Py_ssize_t depth) noexcept nogil:
+    """Whether so many samples save more than it takes to turn the result round: as measured."""
+    return is_narrow(layer) and (BLOCK - layer.n_out) * depth >= 400
 
 
 cdef inline Py_ssize_t rows_of_chunk(const Layer* layer) noexcept nogil:
@@ -51,14 +55,12 @@ cdef inline void narrow_tile(
                 gradient[(v * LANES + lane) * BLOCK + j] = lanes[lane]
 
 
-cdef inline Py_ssize_t narrow_vectors(const Layer* layer, Py_ssize_t inputs) noexcept nogil:
-    """Of how many vectors of so many inputs the gradients are made together; 0: of none."""
-    if inputs >= NARROW_VECTORS * LANES:
-        return NARROW_VECTORS
-    if inputs >= 4 * LANES:
-        return 4
-    # With one vector of inputs the chains of a tile are few, and wait for themselves.
-    return 1 if inputs >= LANES and layer.n_out <= 4 else 0
+cdef inline Py_ssize_t narrow_vectors(Py_ssize_t inputs) noexcept nogil:
+    """Of how many vectors of so many inputs the gradients are made together; 0: of none.
+
+    With fewer than four the chains of a tile are few, and wait for themselves.
+    """
+    return inputs // (4 * LANES) * 4 if inputs < NARROW_VECTORS * LANES else NARROW_VECTORS
 
 
 cdef inline void narrow_outputs(
@@ -68,31 +70,21 @@ cdef inline void narrow_outputs(
 ) noexcept nogil:
     """Some outputs by tiles of eight chains and more, where there are so many."""
     cdef Py_ssize_t v
-    if vectors == 1:
-        if outputs == 1:
-            narrow_tile(1, 1, x, i, delta, row, depth, gradient)
-        elif outputs == 2:
-            narrow_tile(2, 1, x, i, delta, row, depth, gradient)
-        elif outputs == 3:
-            narrow_tile(3, 1, x, i, delta, row, depth, gradient)
-        else:
-            narrow_tile(4, 1, x, i, delta, row, depth, gradient)
-    elif outputs == 1 and vectors == NARROW_VECTORS:
+    if outputs == 1 and vectors == NARROW_VECTORS:
         narrow_tile(1, NARROW_VECTORS, x, i, delta, row, depth, gradient)
-    else:
-        for v in range(0, vectors, 4):
-            if outputs == 1:
-                narrow_tile(1, 4, x, i, delta, row, depth, gradient)
-            elif outputs == 2:
-                narrow_tile(2, 4, x, i, delta, row, depth, gradient)
-            elif outputs == 3:
-                narrow_tile(3, 4, x, i, delta, row, depth, gradient)
-            else:
-                narrow_tile(4, 2, x, i, delta, row, depth, gradient)
-                narrow_tile(4, 2, x, i + 2 * LANES, delta, row, depth,
-                            gradient + 2 * LANES * BLOCK)
-            i += 4 * LANES
-            gradient += 4 * LANES * BLOCK
+        return
+    for v in range(0, vectors, 4):
+        if outputs == 1:
+            narrow_tile(1, 4, x, i, delta, row, depth, gradient)
+        elif outputs == 2:
+            narrow_tile(2, 4, x, i, delta, row, depth, gradient)
+        elif outputs == 3:
+            narrow_tile(3, 4, x, i, delta, row, depth, gradient)
+        else:
+            narrow_tile(4, 2, x, i, delta, row, depth, gradient)
+            narrow_tile(4, 2, x, i + 2 * LANES, delta, row, depth, gradient + 2 * LANES * BLOCK)
+        i += 4 * LANES
+        gradient += 4 * LANES * BLOCK
 
 
 cdef void narrow_gradient(
