@@ -111,9 +111,32 @@ cdef inline void correct_panel(
     Py_ssize_t j,
 ) noexcept nogil:
     """One panel of columns, and of the bias with row 0."""
-    correct_for_rows(correct_tile, vectors, layer, c, first, last, j)
+    cdef Py_ssize_t left = first
+    if pays_turning(layer, c.depth):
+        left = correct_narrow(layer, c, first, last)
+    correct_for_rows(correct_tile, vectors, layer, c, left, last, j)
     if first == 0 and layer.bias != NULL:
         correct_bias(vectors, layer, c, j)
+
+
+cdef Py_ssize_t correct_narrow(
+    const Layer* layer, Correction* c, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """Rows of a narrow layer, whole vectors of them; returns the first row that is left."""
+    cdef real gradient[NARROW_VECTORS * BLOCK * BLOCK]
+    cdef Py_ssize_t k, at, vectors = narrow_vectors(last - first)
+    while vectors > 0:
+        narrow_gradient(layer, c.x, c.delta, c.depth, first, vectors, gradient)
+        at = first * layer.row
+        if c.update != NULL:
+            correct_slowly(layer, c, gradient, at, <int>(vectors * LANES), VECTORS_PER_BLOCK)
+        else:
+            for k in range(vectors * LANES):
+                memcpy(c.gradient + at + k * layer.row, gradient + k * BLOCK,
+                       BLOCK * sizeof(real))
+        first += vectors * LANES
+        vectors = narrow_vectors(last - first)
+    return first
 
 
 cdef bint dense_correct(
