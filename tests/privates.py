@@ -93,6 +93,7 @@ __all__ = [
     "class_indices",
     "cli_data",
     "cli_lab",
+    "compiled_net",
     "composed_after",
     "constraints_of",
     "copy_of",
@@ -112,6 +113,7 @@ __all__ = [
     "lock_of",
     "loss_table",
     "main",
+    "mark_of_parameters",
     "mask_seed_of",
     "missing_features",
     "n_forwards_of",
@@ -178,6 +180,16 @@ def parameters_of(model):
 def store_of(model):
     """All parameters of a model and its running statistics, with padding: one buffer."""
     return model._parameters.store
+
+
+def mark_of_parameters(model):
+    """What lives as long as the weights of a model: the array that they are in."""
+    return model._parameters.values
+
+
+def compiled_net(model, n_calls):
+    """What a model's capsules come from, with scratch for so many calls at once."""
+    return dispatch.kernels(model.dtype).CompiledNet(model._network, n_calls)
 
 
 def mask_seed_of(model):

@@ -217,6 +217,23 @@ class QuickPredictor(Quick):
     ) -> Self: ...
     def predict(self, X: Any, check_finite: bool, /) -> np.ndarray | None: ...
 
+INTEGRAND: str
+FILTER: str
+ROW: str
+
+class CompiledNet:
+    def __new__(
+        cls,
+        network: Network,
+        n_calls: int,
+        factor: np.ndarray | None = None,
+        center: np.ndarray | None = None,
+        scale: np.ndarray | None = None,
+        out_factor: np.ndarray | None = None,
+        out_offset: np.ndarray | None = None,
+    ) -> Self: ...
+    def capsule(self, signature: str, /) -> Any: ...
+
 class QuickTargets:
     def __new__(cls, spec: LossSpec, n_out: int, capacity: int, /) -> Self: ...
     @property

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from calls_from_c import rows_function_of
 from modes import CONTROL, IS_X86, MODES, control_register, mode, set_control_register
 from privates import (
     OpSpec,
@@ -102,6 +103,18 @@ class Calls:
             quick.predict(self.X[2], False),
             *(scaled.predict(rows[:64], True) for rows in self._rows_of_either_dtype()),
         ]
+
+    def CompiledNet(self):  # noqa: N802
+        n_in, n_out = self.X.shape[1], self.y.shape[1]
+        numbers = [np.full(n, x) for n, x in ((n_in, 1.0), (n_in, 0.1), (n_in, 0.3))]
+        outputs = [np.full(n_out, 0.7), np.full(n_out, 0.9)]
+        results = []
+        for scales in ((), (*numbers, *outputs)):
+            net = self.module.CompiledNet(self.net.network, 1, *scales)
+            predict, context = rows_function_of(net.capsule(self.module.ROW))
+            results.append(self.empty(20, n_out))
+            predict(context, self.X.ctypes.data, results[-1].ctypes.data, 20)
+        return results
 
     def _rows_of_either_dtype(self):
         with self.module.ExactMode():

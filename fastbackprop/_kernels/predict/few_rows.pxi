@@ -86,11 +86,12 @@ cdef class QuickPredictor(Quick):
                 self.leave()
                 return None
         if rows.n * plan.n_parameters <= QUICK_PRODUCTS:
-            predict_rows(plan, rows.x, rows.n, self.scratch.start, self.network.widest, &batch)
+            predict_rows(plan, rows.x, rows.n, self.scratch.start, PREDICT_ROWS,
+                         self.network.widest, &batch)
         else:
             with nogil:
-                predict_rows(plan, rows.x, rows.n, self.scratch.start, self.network.widest,
-                             &batch)
+                predict_rows(plan, rows.x, rows.n, self.scratch.start, PREDICT_ROWS,
+                             self.network.widest, &batch)
         for i in range(rows.n):
             memcpy(out + i * batch.n_out, batch.a + i * batch.row, batch.n_out * sizeof(real))
         if self.factor is not None:

@@ -166,8 +166,8 @@ cdef class QuickEvaluation(Quick):
         cdef Py_ssize_t n_right = 0
         cdef Batch batch
         cdef Mode caller = begin_mode()
-        predict_rows(&self.network.plan, rows.x, rows.n, self.scratch.start, self.network.widest,
-                     &batch)
+        predict_rows(&self.network.plan, rows.x, rows.n, self.scratch.start, PREDICT_ROWS,
+                     self.network.widest, &batch)
         batch.costs = self.costs.start
         compare_rows(&self.targets.loss, &batch, NULL, 0, &n_right)
         note_figures(&self.figures, sum_of_costs(batch.costs, rows.n, 0), total, n_right,

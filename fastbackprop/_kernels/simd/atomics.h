@@ -55,6 +55,20 @@ static inline int fbp_replace(volatile int64_t *p, int64_t old, int64_t x) {
 }
 #endif
 
+#if defined(_MSC_VER)
+#  define FBP_THREAD_LOCAL __declspec(thread)
+#else
+#  define FBP_THREAD_LOCAL __thread
+#endif
+
+/* Which of the threads that ever asked this one is, from 0. */
+static inline int64_t fbp_thread_number(void) {
+    static FBP_THREAD_LOCAL int64_t number;
+    static volatile int64_t n;
+    if (number == 0) number = fbp_add(&n, 1);
+    return number - 1;
+}
+
 #if defined(__x86_64__) || defined(_M_X64)
 #  include <emmintrin.h>
 #endif

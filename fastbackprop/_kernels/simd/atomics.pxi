@@ -5,6 +5,7 @@ cdef extern from "atomics.h" nogil:
     void atomic_store "fbp_store"(int64_t* p, int64_t x) noexcept
     int64_t atomic_add "fbp_add"(int64_t* p, int64_t x) noexcept     # returns the sum
     bint atomic_replace "fbp_replace"(int64_t* p, int64_t old, int64_t x) noexcept
+    int64_t thread_number "fbp_thread_number"() noexcept            # from 0, in order of asking
     void pause "fbp_pause"() noexcept
     void yield_core "fbp_yield"() noexcept
     void sleep_briefly "fbp_sleep"() noexcept
