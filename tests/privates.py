@@ -129,7 +129,9 @@ __all__ = [
     "padded_rows",
     "parameters_of",
     "planning",
+    "prediction_work",
     "quick_prediction",
+    "quick_predictor",
     "read_checkpoint_file",
     "read_data",
     "read_model_file",
@@ -271,6 +273,19 @@ def table_of(diagnosis):
 def described_in_file(model):
     """What a model's file says: tensors, text, version."""
     return model._in_file()
+
+
+def prediction_work(model, X, n_threads):
+    """A Work that predicts X, and where its outputs go."""
+    out = aligned_zeros(len(X) * model.n_out, model.dtype).reshape(len(X), model.n_out)
+    scratch = aligned_zeros(n_threads * model._network.predict_scratch_size, model.dtype)
+    module = dispatch.kernels(model.dtype)
+    return module.PredictionWork(model._network, X, out, scratch, n_threads=n_threads), out
+
+
+def quick_predictor(model, n_calls):
+    """The short way of predict, with scratch for so many threads at once."""
+    return dispatch.kernels(model.dtype).QuickPredictor(model._network, n_calls=n_calls)
 
 
 def quick_prediction(model, X):

@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from fastbackprop._core.limit import MOST_THREADS, at_work, granted, limit_of_process
+from fastbackprop._core.limit import MOST_THREADS, at_work, begin, granted, limit_of_process
 from fastbackprop._core.validation import check_integer
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "available_cpus",
     "check_n_threads",
     "get_num_threads",
+    "most_calls",
     "most_threads",
     "run",
     "share_of_work",
@@ -35,6 +36,9 @@ ENVIRONMENT_VARIABLES = ("FASTBACKPROP_NUM_THREADS", "OMP_NUM_THREADS")
 # A thread more for each so many operations between two meetings of the threads: about
 # 30 microseconds of work near the peak of a core, ten times what meeting takes.
 OPERATIONS_PER_THREAD = 3e6
+
+# For so many calls per core there is scratch: a thread may have lost its core in the middle of one.
+CALLS_PER_CORE = 2
 
 CGROUPS_OF_PROCESS, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
@@ -91,6 +95,12 @@ def available_cpus() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     cpus = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     return max(1, int(min(cpus, -(-_cgroup_quota() // 1))))
+
+
+@cache
+def most_calls() -> int:
+    """For how many calls at once of one model to have scratch that nobody has to wait for."""
+    return CALLS_PER_CORE * (os.cpu_count() or 1)
 
 
 def check_n_threads(n_threads: object) -> int | None:
@@ -264,7 +274,10 @@ def run(work: Any, n_threads: int) -> Any:
     global last_wait
     me = threading.get_ident()
     try:
-        at_work[me] = n_threads
+        n_granted = begin(n_threads)
+        if n_granted < n_threads:
+            work.limit(n_granted)
+            n_threads = n_granted
         result = work.run() if n_threads == 1 else _lead(work, n_threads - 1)
     finally:
         at_work.pop(me, None)

@@ -93,6 +93,7 @@ class Work:
     @property
     def waited(self) -> float: ...
     def help(self) -> None: ...
+    def limit(self, n_threads: int, /) -> None: ...
 
 class TrainingWork(Work):
     def __init__(
@@ -206,7 +207,7 @@ class Room:
 
 class Quick: ...
 
-class QuickPredictor(Quick):
+class QuickPredictor:
     def __new__(
         cls,
         network: Network,
@@ -214,6 +215,7 @@ class QuickPredictor(Quick):
         scale: np.ndarray | None = None,
         factor: np.ndarray | None = None,
         offset: np.ndarray | None = None,
+        n_calls: int = 1,
     ) -> Self: ...
     def predict(self, X: Any, check_finite: bool, /) -> np.ndarray | None: ...
 

@@ -1,18 +1,15 @@
 """low_level_callable: predict as a function of C, for callers without Python's lock."""
 
-import os
 from typing import Any
 
 import numpy as np
 
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.threads import most_calls
 from fastbackprop._core.validation import check_choice
 from fastbackprop._model.scaling import Scaled
 
 __all__ = ["ForC"]
-
-# Scratch for so many calls per core: a thread may have lost its core in the middle of one.
-CALLS_PER_CORE = 2
 
 
 class ForC(Scaled):
@@ -86,6 +83,5 @@ class ForC(Scaled):
         if columns is not None:
             center, scale, factor = columns._parts
             inputs = (np.ones_like(scale) if factor is None else factor, center, scale)
-        n_calls = CALLS_PER_CORE * (os.cpu_count() or 1)
-        net = module.CompiledNet(self._network, n_calls, *inputs, *(outputs or (None, None)))
+        net = module.CompiledNet(self._network, most_calls(), *inputs, *(outputs or (None, None)))
         return net.capsule(signature)

@@ -12,6 +12,7 @@ from fastbackprop._compare.scaling import Scaling, TargetScaling, check_same_sca
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.lock import TrainingLock
+from fastbackprop._core.threads import most_calls
 from fastbackprop._core.validation import check_feature_names, check_real
 from fastbackprop._model.flat import blended, check_same_shapes, flat_of, set_flat
 from fastbackprop._model.workspaces import Workspaces
@@ -66,7 +67,9 @@ class Structure:
 
     def _set_quick(self) -> None:
         """Make the short way of predict."""
-        self._quick = kernels(self._dtype).QuickPredictor(self._network).predict
+        self._quick = (
+            kernels(self._dtype).QuickPredictor(self._network, n_calls=most_calls()).predict
+        )
 
     def _new_network(self, parameters: np.ndarray) -> Any:
         """The layers as the kernels see them, with the weights in this buffer."""

@@ -1,13 +1,14 @@
-# The net as a function of C, for callers without the GIL: scipy.LowLevelCallable, ctypes, Numba, and
-# whoever says ``cimport fastbackprop``.
+# The net as a function of C, for callers without the GIL: scipy.LowLevelCallable, ctypes, Numba,
+# and whoever says ``cimport fastbackprop``.
 #
-#   a) A capsule is a function and its context, a NetForC, as scipy wants them: the capsule's name is
-#      the function's signature, its context the last argument of each call. It keeps the network.
-#   b) The fields that come first are those of Float32Net and Float64Net in fastbackprop/__init__.pxd,
-#      which others compile into their modules: they never change, or FORM_FOR_C does.
-#   c) Nothing is allocated in a call. There is scratch for more calls than the machine has cores; a
-#      thread begins to look for some that is free where it found some last, so that no two threads
-#      write the same cache lines.
+#   a) A capsule is a function and its context, a NetForC, as scipy wants them: the capsule's name
+#      is the function's signature, its context the last argument of each call. It keeps the
+#      network.
+#   b) The fields that come first are those of Float32Net and Float64Net in
+#      fastbackprop/__init__.pxd, which others compile into their modules: they never change, or
+#      FORM_FOR_C does.
+#   c) Nothing is allocated in a call. There is scratch for more calls than the machine has cores,
+#      in places that threads keep to (take_place), so that they don't write the same cache lines.
 #   d) Bits are those of predict, which complains of NaN and infinity: here their row's outputs are
 #      NaN, and the status says so.
 
@@ -27,10 +28,8 @@ cdef struct NetForC:
     # From here on it is nobody else's:
     const Plan* plan
     Py_ssize_t widest
-    char* places                 # of the scratch
-    Py_ssize_t n_places
-    Py_ssize_t place             # bytes from one to the next: a mark on a cache line, and reals
-    # What inputs are scaled by, (x factor - center) / scale, and outputs back; NULL where they aren't
+    Places places                # scratch
+    # What inputs are scaled by, (x factor - center) / scale, and outputs back; or NULL
     const double* factor
     const double* center
     const double* scale
@@ -44,21 +43,6 @@ cdef struct RowsForC:            # of one of both kinds
     const double* doubles        # ... or NULL
     real* out                    # OUT (n, n_out)
     double* out_doubles          # OUT ... or NULL
-
-
-cdef inline int64_t* take_place(const NetForC* net) noexcept nogil:
-    """Scratch that is the caller's until its mark, to which this points, is 0."""
-    cdef int64_t seat = thread_number()
-    cdef int64_t busy, times = 0
-    cdef int64_t* mark
-    while True:
-        mark = <int64_t*>(net.places + (seat + times) % net.n_places * net.place)
-        busy = atomic_load(mark)
-        if busy != this_process and atomic_replace(mark, busy, this_process):
-            return mark
-        times += 1
-        if times % net.n_places == 0:            # as many calls as places, some without a core
-            yield_core()
 
 
 cdef const real* rows_in_reals(
@@ -100,7 +84,7 @@ cdef void put_row(
 
 cdef int predict_for_c(const NetForC* net, const RowsForC* rows, Py_ssize_t n) noexcept nogil:
     """predict, some rows at a time; returns 0, or 1 if inputs of a row aren't finite."""
-    cdef int64_t* mark = take_place(net)
+    cdef int64_t* mark = take_place(&net.places, True)
     cdef real* scratch = <real*>(<char*>mark + ALIGNMENT)
     cdef Py_ssize_t first = 0, some, i
     cdef int status = 0
@@ -200,7 +184,8 @@ cdef class CompiledNet:
         net.n_out = network.plan.layers[network.plan.n_layers - 1].n_out
         size = padded(ROWS_FOR_C * (3 * net.widest + net.n_in)) + BLOCK      # of a place
         self.room = Room(n_calls * size)
-        net.places, net.n_places, net.place = <char*>self.room.start, n_calls, size * sizeof(real)
+        net.places.start = <char*>self.room.start
+        net.places.n, net.places.size = n_calls, size * sizeof(real)
         if center is not None:
             fbp_assert(factor.shape[0] == center.shape[0] == scale.shape[0] == net.n_in)
             net.factor, net.center, net.scale = &factor[0], &center[0], &scale[0]

@@ -61,12 +61,17 @@ static inline int fbp_replace(volatile int64_t *p, int64_t old, int64_t x) {
 #  define FBP_THREAD_LOCAL __thread
 #endif
 
-/* Which of the threads that ever asked this one is, from 0. */
-static inline int64_t fbp_thread_number(void) {
+/* Of the Python whose headers came before. */
+#ifdef Py_GIL_DISABLED
+#  define FBP_HAS_GIL 0
+#else
+#  define FBP_HAS_GIL 1
+#endif
+
+/* A number of this thread's own, 0 at first. */
+static inline int64_t *fbp_of_thread(void) {
     static FBP_THREAD_LOCAL int64_t number;
-    static volatile int64_t n;
-    if (number == 0) number = fbp_add(&n, 1);
-    return number - 1;
+    return &number;
 }
 
 #if defined(__x86_64__) || defined(_M_X64)
