@@ -20,7 +20,7 @@ from fastbackprop._compare.weights import (
     class_indices,
     of_classes,
 )
-from fastbackprop._core import activations, dispatch, rows, statistics, threads, visits
+from fastbackprop._core import activations, dispatch, rows, sharing, statistics, threads, visits
 from fastbackprop._core import losses as loss_table
 from fastbackprop._core.activations import ACTIVATIONS, TABLE
 from fastbackprop._core.buffers import (
@@ -140,6 +140,7 @@ __all__ = [
     "row_length",
     "rows",
     "run",
+    "sharing",
     "show_progress",
     "spec_of",
     "state_of",

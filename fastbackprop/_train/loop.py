@@ -12,6 +12,7 @@ from fastbackprop._compare.samples import Checked
 from fastbackprop._core.arithmetic import exact_mode, quotient
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
+from fastbackprop._core.sharing import phases_of_step
 from fastbackprop._core.threads import run, share_of_work
 from fastbackprop._core.visits import Visits
 from fastbackprop._correct.clipping import Clipping
@@ -222,8 +223,10 @@ class Loop:
     ) -> Any:
         """Steps over a part of the rows, in one call of the kernels."""
         model, (rows, targets, order, first, last) = self.model, data.part(*part)
+        n_rows = min(data.batch_size, last - first)
+        n_chunks = kernels(model.dtype).chunks_of_weights(model._network)
         n_threads, crowded = share_of_work(
-            self.n_threads, self.operations(min(data.batch_size, last - first))
+            self.n_threads, phases_of_step(self.operations(n_rows), n_rows, n_chunks)
         )
         work = kernels(model.dtype).TrainingWork(
             workspace, rows, targets.values, targets.labels, order,
