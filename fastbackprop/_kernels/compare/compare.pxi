@@ -46,7 +46,10 @@ cdef void compare_rows(
     Py_ssize_t* n_right,                         # IN/OUT, for classification
 ) noexcept nogil:
     """The costs of a batch, its delta, and what was predicted right."""
-    cdef Py_ssize_t i
+    cdef real scale = loss.cost_scale            # locals: no store can change them
+    cdef real most = INFINITY if is_by_output(loss.kind) else loss.most
+    cdef real* costs = batch.costs
+    cdef Py_ssize_t i, n = batch.n
     fbp_assert(mode_is_set())
     if is_by_output(loss.kind):
         outputs_rows(loss, batch, order, first)
@@ -59,10 +62,8 @@ cdef void compare_rows(
         for i in range(batch.n):
             n_right[0] += count_right(batch.z + i * batch.row, loss.targets
                                       + place_of(order, first, i) * loss.n_targets, batch.n_out)
-    for i in range(batch.n):
-        if batch.costs[i] > loss.most and not is_by_output(loss.kind):
-            batch.costs[i] = loss.most
-        batch.costs[i] *= loss.cost_scale
+    for i in range(n):
+        costs[i] = (most if costs[i] > most else costs[i]) * scale
     if loss.weights != NULL:
         weigh_rows(loss, batch, order, first)
 

@@ -85,15 +85,18 @@ cdef inline void cross_entropy_labels(
     Py_ssize_t* n_right,
 ) noexcept nogil:
     """-log p_label and the fused gradient (p - onehot) gradient_scale, for all rows."""
-    cdef vec scale = v_set1(loss.gradient_scale)
-    cdef vec d, off = v_set1(loss.off)
+    cdef Loss own = loss[0]                      # which no store can change: so loops keep it
+    cdef bint smooths = own.off > 0
+    cdef real target = own.on + own.off          # of the label
+    cdef vec scale = v_set1(own.gradient_scale)
+    cdef vec d, off = v_set1(own.off)
     cdef const real* p
     cdef real* delta
     cdef Py_ssize_t i, j, label
     cdef Normalizer normalizer
     for i in range(batch.n):
         p = batch.a + i * batch.row
-        label = loss.labels[first + i if order == NULL else order[first + i]]
+        label = own.labels[first + i if order == NULL else order[first + i]]
         fbp_assert(0 <= label < batch.n_out)
         n_right[0] += is_first_largest(p, label, batch.n_out)
         batch.costs[i] = p[label]
@@ -101,10 +104,10 @@ cdef inline void cross_entropy_labels(
             delta = batch.delta + i * batch.row
             for j in range(batch.width // LANES):
                 d = v_load(p + j * LANES)
-                if loss.off > 0:                 # else there are zeros in the padding already
+                if smooths:                      # else there are zeros in the padding already
                     d = v_first(v_sub(d, off), batch.n_out - j * LANES)
                 v_store(delta + j * LANES, v_mul(d, scale))
-            delta[label] = (p[label] - (loss.on + loss.off)) * loss.gradient_scale
+            delta[label] = (p[label] - target) * own.gradient_scale
     # A vector of logarithms for many rows; what lies behind the last row is junk. Of one row it
     # would have to wait for the store of its only number.
     i = 0
@@ -116,14 +119,14 @@ cdef inline void cross_entropy_labels(
         i += LANES
     for i in range(batch.n):
         if not batch.costs[i] < LARGE_NEGATIVE_LOG:      # rare: the logits must say
-            label = loss.labels[first + i if order == NULL else order[first + i]]
+            label = own.labels[first + i if order == NULL else order[first + i]]
             normalizer.known = False
             batch.costs[i] = negative_log_likelihood(
                 batch.z + i * batch.row, batch.a + i * batch.row, label, batch.n_out, batch.width,
                 &normalizer,
             )
-        if loss.off > 0:
-            batch.costs[i] = loss.on * batch.costs[i] + loss.off * sum_of_negative_logs(
+        if smooths:
+            batch.costs[i] = own.on * batch.costs[i] + own.off * sum_of_negative_logs(
                 batch.z + i * batch.row, batch.a + i * batch.row, batch.n_out, batch.width,
             )
 

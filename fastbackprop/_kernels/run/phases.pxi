@@ -11,7 +11,7 @@ cdef inline const Phase* phase_of(const Training* job, int64_t phase) noexcept n
 
 
 cdef inline int64_t weight_chunks(const Layer* layer) noexcept nogil:
-    return pieces(layer.n_in, WEIGHT_ROWS) if layer.op == PRODUCT else 1
+    return pieces(layer.n_in, rows_of_chunk(layer)) if layer.op == PRODUCT else 1
 
 
 cdef inline int64_t column_chunks(const Layer* layer) noexcept nogil:
@@ -77,8 +77,8 @@ cdef void weights_work(Training* job, const Phase* here, int64_t chunk) noexcept
     while chunk >= weight_chunks(&plan.layers[k]):
         chunk -= weight_chunks(&plan.layers[k])
         k += 1
-    first = chunk * WEIGHT_ROWS
-    last = min(first + WEIGHT_ROWS, plan.layers[k].n_in)
+    first = chunk * rows_of_chunk(&plan.layers[k])
+    last = min(first + rows_of_chunk(&plan.layers[k]), plan.layers[k].n_in)
     if here.kind == UPDATE:
         if not update_chunk(job, k, first, last):
             note_wrong_layer(job, k)
