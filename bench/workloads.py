@@ -115,7 +115,11 @@ WORKLOADS = (
     Workload("train", (784, 128, 10), 128, 32, is_quick=True),
     Workload("train", (784, 512, 512, 10), 256, 4),
     Workload("train", (1024, 1024, 1024, 1024, 10), 512, 2),
+    # Logistic regression, and a usual net for tables.
+    Workload("train", (100, 10), 64, 320),
+    Workload("train", (50, 256, 256, 256, 1), 256, 16, is_regression=True),
     # Odd ones, that nobody tunes for.
+    Workload("train", (3, 3, 2), 1, 10_000),
     Workload("train", (5, 5, 1), 1, 10_000, is_regression=True),
     Workload("train", (13, 37, 5), 17, 500),
     Workload("train", (100, 300, 1), 64, 100, is_regression=True),

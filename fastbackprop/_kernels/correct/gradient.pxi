@@ -108,14 +108,11 @@ cdef extern from *:
 
 cdef inline void correct_panel(
     const int vectors, const Layer* layer, Correction* c, Py_ssize_t first, Py_ssize_t last,
-    Py_ssize_t j,
+    Py_ssize_t j, bint has_bias,
 ) noexcept nogil:
-    """One panel of columns, and of the bias with row 0."""
-    cdef Py_ssize_t left = first
-    if pays_turning(layer, c.depth):
-        left = correct_narrow(layer, c, first, last)
-    correct_for_rows(correct_tile, vectors, layer, c, left, last, j)
-    if first == 0 and layer.bias != NULL:
+    """One panel of columns, and of the bias."""
+    correct_for_rows(correct_tile, vectors, layer, c, first, last, j)
+    if has_bias:
         correct_bias(vectors, layer, c, j)
 
 
@@ -154,6 +151,7 @@ cdef bint dense_correct(
     """
     cdef Correction c
     cdef Update own[2]
+    cdef bint has_bias = first == 0 and layer.bias != NULL
     cdef Py_ssize_t j = 0
     cdef int vectors
     c.x, c.delta, c.depth = x, delta, n
@@ -163,13 +161,15 @@ cdef bint dense_correct(
         c.update, c.update_of_bias = &own[0], &own[1]
     c.nonfinite = v_zero()
     fbp_assert(mode_is_set())
+    if pays_turning(layer, n):
+        first = correct_narrow(layer, &c, first, last)
     while j < layer.width:
         vectors = tile_width(layer.width - j)
         if vectors == TILE_VECTORS:
-            correct_panel(TILE_VECTORS, layer, &c, first, last, j)
+            correct_panel(TILE_VECTORS, layer, &c, first, last, j, has_bias)
         elif VECTORS_PER_BLOCK == 1 and vectors == 2:
-            correct_panel(2, layer, &c, first, last, j)
+            correct_panel(2, layer, &c, first, last, j, has_bias)
         elif VECTORS_PER_BLOCK == 1:
-            correct_panel(1, layer, &c, first, last, j)
+            correct_panel(1, layer, &c, first, last, j, has_bias)
         j += vectors * LANES
     return v_all_finite(c.nonfinite)

@@ -1,5 +1,5 @@
 # correct: dC/dW of layers with few outputs. With a row of W in the lanes, most of them would hold
-# padding; each gradient is a chain of its own, so here inputs lie in the lanes, and no lane is lost.
+# padding; each gradient is a chain of its own, so here inputs lie in the lanes: none is lost.
 #
 #   dC/dW[i, j] = sum over samples of x[i] delta[j], from the first sample to the last: the same
 #   products in the same order as in correct_tile, so the same bits.
@@ -31,7 +31,7 @@ cdef inline void narrow_tile(
     real* gradient,                              # OUT (inputs, BLOCK): some columns
 ) noexcept nogil:
     """The gradients of some vectors of inputs, from input i on, and of at most four outputs."""
-    cdef vec sums[NARROW_VECTORS + 4]
+    cdef vec sums[NARROW_VECTORS]
     cdef vec r[NARROW_VECTORS]
     cdef vec d
     cdef real lanes[BLOCK]
@@ -68,7 +68,7 @@ cdef inline void narrow_outputs(
     const real** x, Py_ssize_t i, const real* delta, Py_ssize_t row, Py_ssize_t depth,
     real* gradient,
 ) noexcept nogil:
-    """Some outputs by tiles of eight chains and more, where there are so many."""
+    """Some outputs by tiles of at least eight chains, if there are so many: fewer would wait."""
     cdef Py_ssize_t v
     if outputs == 1 and vectors == NARROW_VECTORS:
         narrow_tile(1, NARROW_VECTORS, x, i, delta, row, depth, gradient)
@@ -78,8 +78,9 @@ cdef inline void narrow_outputs(
             narrow_tile(1, 4, x, i, delta, row, depth, gradient)
         elif outputs == 2:
             narrow_tile(2, 4, x, i, delta, row, depth, gradient)
-        elif outputs == 3:
-            narrow_tile(3, 4, x, i, delta, row, depth, gradient)
+        elif outputs == 3:                       # by 4 it would have no register left with AVX2
+            narrow_tile(3, 2, x, i, delta, row, depth, gradient)
+            narrow_tile(3, 2, x, i + 2 * LANES, delta, row, depth, gradient + 2 * LANES * BLOCK)
         else:
             narrow_tile(4, 2, x, i, delta, row, depth, gradient)
             narrow_tile(4, 2, x, i + 2 * LANES, delta, row, depth, gradient + 2 * LANES * BLOCK)

@@ -299,8 +299,8 @@ cdef void hessian_weights_work(
         n_chunk -= weight_chunks(layer)
         layer += 1
     r = job.r_plan.layers + (layer - job.plan.layers)
-    first = n_chunk * WEIGHT_ROWS
-    last = min(first + WEIGHT_ROWS, layer.n_in)
+    first = n_chunk * rows_of_chunk(layer)
+    last = min(first + rows_of_chunk(layer), layer.n_in)
     out, spare = job.out + layer.offset, job.spare_out + layer.offset
     if layer.op == LAYER_NORM or layer.op == BATCH_NORM:
         norm_correct_r(layer, r, layer != job.plan.layers, out, job.n)

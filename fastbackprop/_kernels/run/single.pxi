@@ -103,6 +103,8 @@ cdef void train_singly(Training* job) noexcept nogil:
     while True:
         k = progress.start if job.rows.order == NULL else job.rows.order[progress.start]
         x = job.rows.x + k * plan.layers[0].n_in
+        if job.rows.order != NULL and has_next(job):
+            fetch_row(job, progress.start + 1, 0, plan.layers[0].n_in)
         for k in range(plan.n_layers):
             layer = &plan.layers[k]
             forward_one(layer, x if k == 0 else plan.layers[k - 1].a, layer == last)
