@@ -8,13 +8,11 @@ time goes to those that are worth it. It needs ``pip install optuna scikit-learn
 import optuna
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
 
 import fastbackprop as fb
 
 X, Y = load_breast_cancer(return_X_y=True)
 X_TRAIN, X_TEST, Y_TRAIN, Y_TEST = train_test_split(X, Y, test_size=0.3, random_state=0)
-SCALER = StandardScaler().fit(X_TRAIN)
 
 
 class Pruning(fb.Callback):
@@ -34,16 +32,18 @@ def objective(trial: optuna.Trial) -> float:
     width = trial.suggest_int("width", 4, 64, log=True)
     rate = trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)
     dropout = trial.suggest_float("dropout", 0.0, 0.5)
-    model = fb.mlp([30, width, 1], output_activation="sigmoid", dropout=dropout, seed=0)
+    model = fb.mlp(
+        [30, width, 1], output_activation="sigmoid", dropout=dropout, scale_inputs=True, seed=0
+    )
     trainer = fb.Trainer(model, "binary_cross_entropy", fb.Adam(rate), seed=0)
     history = trainer.fit(
-        SCALER.transform(X_TRAIN),
+        X_TRAIN,
         Y_TRAIN,
         epochs=30,
         validation_split=0.25,
         callbacks=[Pruning(trial)],
     )
-    trial.set_user_attr("test", trainer.evaluate(SCALER.transform(X_TEST), Y_TEST)["accuracy"])
+    trial.set_user_attr("test", trainer.evaluate(X_TEST, Y_TEST)["accuracy"])
     if len(history) < 30:
         raise optuna.TrialPruned
     return history.validation_loss[-1]

@@ -29,6 +29,8 @@ from fastbackprop._core.errors import (
     ModelFileError,
     TrainingWarning,
 )
+from fastbackprop._core.limit import set_num_threads
+from fastbackprop._core.threads import get_num_threads
 from fastbackprop._correct.clipping import clip_gradients
 from fastbackprop._correct.composed import Warmup
 from fastbackprop._correct.curves import Cosine, OneCycle
@@ -65,6 +67,7 @@ from fastbackprop._predict.initializers import (
 )
 from fastbackprop._predict.norms import BatchNorm, LayerNorm
 from fastbackprop._predict.plain import Activation, Dropout
+from fastbackprop._predict.scaling import RobustScale, Standardize
 from fastbackprop._train.averaging import WeightAveraging
 from fastbackprop._train.batches import Batches
 from fastbackprop._train.callback import Callback
@@ -129,8 +132,10 @@ __all__ = [
     "Poisson",
     "Quantile",
     "RMSprop",
+    "RobustScale",
     "Rprop",
     "Sequential",
+    "Standardize",
     "TimeBudget",
     "Trainer",
     "TrainingExplanation",
@@ -143,11 +148,13 @@ __all__ = [
     "diagnose",
     "explain",
     "explain_training",
+    "get_num_threads",
     "gradient_check",
     "kernel_info",
     "lab",
     "load",
     "mlp",
+    "set_num_threads",
 ]
 
 # Where users find them: in pickles, tracebacks and documentation.

@@ -20,7 +20,7 @@ from fastbackprop._compare.weights import (
     class_indices,
     of_classes,
 )
-from fastbackprop._core import activations, dispatch, rows, threads, visits
+from fastbackprop._core import activations, dispatch, rows, statistics, threads, visits
 from fastbackprop._core import losses as loss_table
 from fastbackprop._core.activations import ACTIVATIONS, TABLE
 from fastbackprop._core.buffers import (
@@ -30,14 +30,18 @@ from fastbackprop._core.buffers import (
     padded_rows,
     row_length,
 )
+from fastbackprop._core.counts import new_counts
 from fastbackprop._core.dispatch import built_variants, missing_features
+from fastbackprop._core.hints import NAMES_ELSEWHERE
+from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.naming import layer_in_code, layer_in_words
 from fastbackprop._core.threads import run
+from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import OPTIMIZERS
 from fastbackprop._correct.state import OptimizerState
 from fastbackprop._data.digits import load_digits
 from fastbackprop._explain.chain import _through_softmax as through_softmax
-from fastbackprop._model import files, prediction
+from fastbackprop._model import files, passes, prediction
 from fastbackprop._model.beside import write_beside
 from fastbackprop._model.copies import copy_of
 from fastbackprop._model.files import _digest as digest_of_file
@@ -47,10 +51,11 @@ from fastbackprop._model.files import (
     write_model_file,
 )
 from fastbackprop._model.flat import flat_of
+from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.initializers import normal, uniform
 from fastbackprop._predict.op import OpSpec
+from fastbackprop._train import base, loop, planning, trainer
 from fastbackprop._train import data as data_of_training
-from fastbackprop._train import loop, planning
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.history import History
 from fastbackprop._train.progress import figures_of, show_progress
@@ -66,14 +71,17 @@ __all__ = [
     "ACTIVATIONS",
     "FOR_SCRIPTS",
     "LOSSES",
+    "NAMES_ELSEWHERE",
     "OPTIMIZERS",
     "TABLE",
     "History",
+    "LongWayError",
     "Loss",
     "OpSpec",
     "OptimizerState",
     "Parameters",
     "Targets",
+    "TrainingLock",
     "activations",
     "aligned_empty",
     "aligned_zeros",
@@ -91,6 +99,7 @@ __all__ = [
     "constraints_of",
     "copy_of",
     "data_of_training",
+    "described_in_file",
     "digest_of_file",
     "dispatch",
     "figures_of",
@@ -100,7 +109,9 @@ __all__ = [
     "kernel_module",
     "layer_in_code",
     "layer_in_words",
+    "leave_quick_paths",
     "load_digits",
+    "lock_of",
     "loss_table",
     "main",
     "mask_seed_of",
@@ -109,9 +120,11 @@ __all__ = [
     "n_helpers",
     "n_steps",
     "network_of",
+    "new_counts",
     "normal",
     "objective_of",
     "of_classes",
+    "only_quick_paths",
     "optimizer_bytes",
     "padded_rows",
     "parameters_of",
@@ -128,6 +141,7 @@ __all__ = [
     "show_progress",
     "spec_of",
     "state_of",
+    "statistics",
     "step_by_step",
     "store_of",
     "table_of",
@@ -244,9 +258,47 @@ def table_of(diagnosis):
     return diagnosis._layers_html()
 
 
+def described_in_file(model):
+    """What a model's file says: tensors, text, version."""
+    return model._in_file()
+
+
 def quick_prediction(model, X):
     """What predict tries first; None where it isn't for these rows."""
     return model._quick(X, True)
+
+
+class LongWayError(Exception):
+    """What ``only_quick_paths`` lets every long way raise."""
+
+
+def only_quick_paths(monkeypatch):
+    """Let whatever isn't done by a quick path raise LongWayError."""
+
+    def refuse(*arguments, **options):
+        raise LongWayError
+
+    for place, name in (
+        (base.TrainerBase, "_samples"),
+        (trainer, "as_samples"),
+        (Sequential, "_as_rows"),
+        (passes, "as_numeric"),
+        (Loss, "_prediction"),
+        (Optimizer, "_step"),
+    ):
+        monkeypatch.setattr(place, name, refuse)
+
+
+def leave_quick_paths(model, loss=None):
+    """Let the next calls of a model, and of a loss by hand, take the long way."""
+    model._parameters.n_changes += 1
+    if loss is not None:
+        object.__setattr__(loss, "_quick", ())
+
+
+def lock_of(model):
+    """The lock of a model."""
+    return model._lock
 
 
 def n_helpers():

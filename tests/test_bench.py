@@ -130,3 +130,12 @@ def test_wrong_usage_ends_with_one_sentence(program, arguments, complaint):
     assert done.returncode == 2
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_one_sample_a_call_agrees_with_numpy():
+    done = run("interactive.py", "--rounds", 1, "--peers", "NumPy by hand")
+    assert done.returncode == 0, done.stderr
+    assert "WRONG" not in done.stderr
+    lines = [line.split(" | ") for line in done.stdout.splitlines()[2:]]
+    assert {line[0].removeprefix("| ") for line in lines} >= {"step, 4-8-3", "jacobian, 17-64-64-6"}
+    assert all(float(line[1]) > 0 and "x)" in line[2] for line in lines)

@@ -12,10 +12,13 @@ import numpy as np
 from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss, Targets, as_loss
 from fastbackprop._compare.samples import as_samples
+from fastbackprop._compare.scaling import OutputScale, Scaling
+from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.buffers import Parameters, Place, aligned_empty, aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.naming import layer_in_code
+from fastbackprop._core.scaling import ColumnScale, by_inputs
 from fastbackprop._core.threads import check_n_threads, run, share_of_work
 from fastbackprop._core.validation import (
     Rows,
@@ -30,6 +33,7 @@ from fastbackprop._predict.layer import Layer
 __all__ = ["Derivatives", "LayerGradients"]
 
 ROWS = 512  # of a batch that goes back together
+QUICK_PRODUCTS = 2e6  # of a call whose room is kept for the next: what is around it counts
 
 LayerGradients = list[tuple[np.ndarray | None, np.ndarray | None]]
 
@@ -43,9 +47,14 @@ class Derivatives:
         _network: Any
         _parameters: Parameters
         _workspaces: Any
+        _quick_derivatives: Any
+        _version: Any
         _classes: Classes | None
         _feature_names: tuple[str, ...] | None
 
+        def _fitted_scaling(self, n_targets: int | None = None) -> Scaling: ...
+        def _input_scale(self) -> ColumnScale | None: ...
+        def _output_scale(self) -> OutputScale | None: ...
         @property
         def n_in(self) -> int: ...
         @property
@@ -70,13 +79,18 @@ class Derivatives:
         Returns
         -------
         ndarray of shape (n, n_in) or (n_in,)
-            The derivatives dy_hat/dx; row i has the same bits for any other rows of X.
+            The derivatives dy_hat/dx; row i has the same bits for any other rows of X. Both are in
+            the user's units, where the model scales inputs or targets.
 
         Raises
         ------
         ValueError, TypeError
             If X or output has a wrong shape, or X, output or a weight isn't finite.
         """
+        if self._quick_derivatives is not None:
+            slopes = self._quick_derivatives.input_gradient(X, output)
+            if slopes is not None:
+                return slopes
         if output is None and self.n_out > 1:
             raise ValueError(
                 f"output must be an integer from 0 to {self.n_out - 1}, or {self.n_out} numbers, "
@@ -105,6 +119,7 @@ class Derivatives:
         -------
         ndarray of shape (n, n_out, n_in) or (n_out, n_in)
             ``[i, j, k]`` is dy_hat[i, j]/dx[i, k]. Row i has the same bits for any other rows of X.
+            Both are in the user's units, where the model scales inputs or targets.
 
         Raises
         ------
@@ -118,6 +133,10 @@ class Derivatives:
         >>> model.jacobian([5, 6])
         array([[3., 4.]], dtype=float32)
         """
+        if self._quick_derivatives is not None:
+            slopes = self._quick_derivatives.jacobian(X)
+            if slopes is not None:
+                return slopes
         return self._output_derivatives(X, None)
 
     def _output_derivatives(self, X: Any, combinations: np.ndarray | None) -> np.ndarray:
@@ -125,6 +144,7 @@ class Derivatives:
         source, is_row = self._as_rows(X, True)
         rows = source.whole()
         check_weights(self._parameters)
+        outputs = self._output_scale()
         each = self.n_out if combinations is None else len(combinations)
         result = np.empty((len(rows), each, self.n_in), self._dtype)
         size = max(1, ROWS // each)
@@ -140,6 +160,9 @@ class Derivatives:
                         chosen = np.eye(some.stop - start, self.n_out, start, self._dtype)
                     else:
                         chosen = combinations[some]
+                    if outputs is not None:  # blame for numbers in the user's units
+                        with exact_mode():
+                            chosen = (chosen * outputs.factor).astype(self._dtype)
                     is_packed = first + start > 0
                     work = module.OutputDerivativesWork(
                         workspace,
@@ -151,7 +174,22 @@ class Derivatives:
                         crowded,
                     )
                     run(work, threads)
+        self._prepare_quick(len(rows) * each)
+        result = by_inputs(result, self._input_scale())
         return result[0] if is_row else result
+
+    def _prepare_quick(self, size: int) -> None:
+        """Let the next call find room for so many rows at hand, unless it takes long anyway."""
+        quick = self._quick_derivatives
+        if size == 0 or size * self._parameters.values.size > QUICK_PRODUCTS:
+            return
+        if quick is None or not quick.suits(size):
+            version, pool = self._version(), self._workspaces
+            if not version.is_current:
+                return
+            self._quick_derivatives = kernels(self._dtype).QuickDerivatives(
+                version, pool.take(size, reaches_inputs=True)
+            )
 
     def _share(self, rows: float) -> tuple[int, bool]:
         """Return how many threads work on so many rows, each forward or back once."""

@@ -164,14 +164,19 @@ def _trained(table: Table) -> Shown:
         X, y = X[rows], y[rows]
     what = f"{len(table.classes)} classes" if table.classes else "a number"
     print(f"{table.target}: {what}.")
-    X = (X - X.mean(axis=0)) / np.where(X.std(axis=0) > 0, X.std(axis=0), 1)
     said = f"{table.target} of {X.shape[1]} columns, all standardised"
     n_out, last, loss = len(table.classes), "softmax", "cross_entropy"
     if not table.classes:
         n_out, last, loss = 1, "identity", "half_squared_error"
-        y = (y - y.mean()) / (y.std() or 1)
         said += f", {table.target} too"
-    model = fb.mlp([X.shape[1], HIDDEN, n_out], activation="tanh", output_activation=last, seed=0)
+    model = fb.mlp(
+        [X.shape[1], HIDDEN, n_out],
+        activation="tanh",
+        output_activation=last,
+        scale_inputs=True,
+        scale_targets=not table.classes,
+        seed=0,
+    )
     trainer = fb.Trainer(model, loss, fb.Adam(0.01), batch_size=min(32, len(X)), seed=0)
     history = trainer.fit(X, y, epochs=EPOCHS, progress_bar=False)
     of = f"{len(X):,} of {n:,}" if n > len(X) else f"{n:,}"

@@ -23,6 +23,9 @@ from fastbackprop._predict.output import Output, OutputGradient
 
 __all__ = ["Loss"]
 
+QUICK_OUTPUTS = 4096  # of a call by hand whose room is kept for the next
+MOST_QUICK = 4  # numbers of outputs, or dtypes, for which one loss keeps room
+
 
 class _Prediction(NamedTuple):
     """Outputs to compare, as a matrix; z where it is known."""
@@ -50,6 +53,8 @@ class Loss:
     activation: ClassVar[str | None] = None  # that the last layer must have; fused with it
     is_classification: ClassVar[bool] = False
     _row: ClassVar[Row]
+    # Of an instance: what the last calls by hand have left for the next, by outputs and dtype.
+    _quick: ClassVar[tuple[Any, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         """Take what the table says."""
@@ -57,6 +62,13 @@ class Loss:
             cls._row = TABLE[cls.name]
             cls.activation = cls._row.activation
             cls.is_classification = cls._row.is_classification
+
+    def __getstate__(self) -> Any:
+        """Return fields and the user's own attributes; what makes calls quick isn't copied."""
+        state: Any = object.__getstate__(self)
+        attributes, *slots = state if isinstance(state, tuple) else (state,)
+        attributes = {k: v for k, v in (attributes or {}).items() if k != "_quick"}
+        return (attributes, *slots) if slots else attributes
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled, checked as the constructor checks it."""
@@ -202,6 +214,10 @@ class Loss:
         ValueError
             If shapes, labels or the activation before y_hat don't fit.
         """
+        for quick in self._quick:
+            pair = quick.compare(y_hat, y, sample_weight)
+            if pair is not None:
+                return pair
         prediction = self._prediction(y_hat)
         (n, n_out), dtype = prediction.y_hat.shape, prediction.y_hat.dtype
         one_row = len(prediction.shape) == 1
@@ -210,6 +226,7 @@ class Loss:
         if sample_weight is not None:
             targets = targets.weighted(as_weights(np.atleast_1d(sample_weight), n, dtype))
         total, gradient = self._compare(prediction, targets)
+        self._prepare_quick(n, n_out, kernels(dtype))
         cost = targets.mean_of(total)
         if self.activation is None:
             return cost, gradient.reshape(prediction.shape)
@@ -240,6 +257,28 @@ class Loss:
         self._check_fits(self.activation or "identity", n_out)
         self._check_range(matrix)
         return _Prediction(matrix, None, array.shape)
+
+    def _is_simple(self) -> bool:
+        """Whether the kernels know all that a comparison by hand needs, with this loss's settings.
+
+        Not where targets may be missing, and where dC/dy_hat has powers, which are NumPy's.
+        """
+        if type(self).__module__ != "fastbackprop" or getattr(self, "mask_missing", False):
+            return False
+        return self.activation is None or self._row.activation != "softmax"
+
+    def _prepare_quick(self, n: int, n_out: int, kernel: Any) -> None:
+        """Let the next call like this one find room at hand, unless it is large."""
+        like_it = [x for x in self._quick if x.is_of(kernel.QuickLoss, n_out)]
+        if any(x.capacity >= n for x in like_it):
+            return
+        if n * n_out > QUICK_OUTPUTS or not self._is_simple():
+            return
+        targets = kernel.QuickTargets(_spec_of(self, n_out, kernel), n_out, n)
+        smoothing = getattr(self, "label_smoothing", 0.0)
+        quick = kernel.QuickLoss(targets, (Output, OutputGradient, self.activation), smoothing)
+        others = [x for x in self._quick if x not in like_it]
+        object.__setattr__(self, "_quick", (quick, *others)[:MOST_QUICK])
 
     def _compare(self, prediction: _Prediction, targets: Targets) -> tuple[float, np.ndarray]:
         """Return the sum of the costs, and the gradient, by the kernels."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastbackprop._compare.labels import Classes, encode
 from fastbackprop._compare.losses import Loss, Targets
+from fastbackprop._compare.scaling import Scaling, scaled_targets
 from fastbackprop._compare.weights import as_weights
 from fastbackprop._core.rows import Rows, as_rows
 from fastbackprop._core.validation import same_length
@@ -28,6 +29,7 @@ class Network(Protocol):
     def _classes(self) -> Classes | None: ...
     @property
     def _feature_names(self) -> tuple[str, ...] | None: ...
+    def _fitted_scaling(self, n_targets: int | None = None) -> Scaling: ...
 
 
 class Checked(NamedTuple):
@@ -54,6 +56,8 @@ def as_samples(
     features: Sequence[str] | None = None,
     may_learn: bool = False,
     scale: float = 1.0,
+    scaling: Scaling | None = None,
+    is_raw: bool = False,
 ) -> Checked:
     """Return X and y checked, or a complaint in one sentence; nothing has changed then.
 
@@ -86,7 +90,15 @@ def as_samples(
         Whether labels may be those of classes that nobody has named yet.
     scale : float
         What X is multiplied by.
+    scaling : Scaling, optional
+        What X and y are scaled by, instead of what the model's are.
+    is_raw : bool
+        Whether they are as the user has them, y in float64: for statistics.
     """
+    if is_raw:
+        scaling = Scaling(None, None)
+    elif scaling is None:
+        scaling = model._fitted_scaling(loss._n_targets(model.n_out))
     x_name, y_name = names
     rows, one_row = as_rows(
         x_name,
@@ -99,16 +111,21 @@ def as_samples(
         features=features or model._feature_names,
         scale=scale,
         may_be_sparse=True,
+        scaling=scaling.inputs,
     )
     if len(rows) == 0 and not may_be_empty:
         raise ValueError(f"{x_name} must have at least one row, got 0.")
     known = classes or model._classes
     n_classes = loss._n_classes(model.n_out)
     y, classes = encode(y_name, y, n_classes, known, one_row=one_row, may_learn=may_learn)
+    is_wide = is_raw or scaling.targets is not None
+    dtype = np.dtype(np.float64) if is_wide else model.dtype
     targets = loss._targets(
-        y, model.n_out, model.dtype, name=y_name, one_row=one_row, check_finite=check_finite
+        y, model.n_out, dtype, name=y_name, one_row=one_row, check_finite=check_finite
     )
     same_length(rows, targets, x_name, y_name)
+    if scaling.targets is not None:
+        targets = scaled_targets(targets, scaling.targets, model.dtype, y_name, check_finite)
     if sample_weight is not None:
         given = np.atleast_1d(sample_weight) if one_row else sample_weight
         weights = as_weights(

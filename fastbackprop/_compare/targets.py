@@ -27,6 +27,8 @@ class Targets:
         where targets are missing.
     classes : Classes, optional
         Whose indices these are, where the user has labels of another kind.
+    unscaled : ndarray, optional
+        The values in the user's units, in float64, where they were scaled: for metrics.
     """
 
     values: np.ndarray | None
@@ -34,6 +36,7 @@ class Targets:
     weights: np.ndarray | None = None
     shares: np.ndarray | None = None
     classes: Classes | None = None
+    unscaled: np.ndarray | None = None
 
     def __len__(self) -> int:
         array = self.values if self.labels is None else self.labels
@@ -46,6 +49,7 @@ class Targets:
             None if self.weights is None else self.weights[rows],
             None if self.shares is None else self.shares[rows],
             self.classes,
+            None if self.unscaled is None else self.unscaled[rows],
         )
 
     def weighted(self, weights: np.ndarray | None) -> "Targets":

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastbackprop._core.counts import Count, new_counts
+
 __all__ = [
     "Parameters",
     "Place",
@@ -156,6 +158,12 @@ class Parameters:
         Of the masks that dropout draws: 32 bits.
     """
 
+    n_forwards = Count()  # in training, which number the masks of dropout
+    n_trainings = Count()  # a backward after one would mix the weights of two moments
+    has_blame = Count()  # whether a backward has filled the gradients
+    n_changes = Count()  # of the plan, or of what labels mean: quick paths begin anew then
+    is_pinned = Count()  # whether the same masks shall be drawn again and again, as by a copy
+
     def __init__(
         self,
         shapes: Iterable[tuple[int, int, bool]],
@@ -174,10 +182,8 @@ class Parameters:
         self.store = aligned_zeros(end + n_running, dtype, "The model's parameters")
         self.values, self.running = self.store[:end], self.store[end:]
         self.seed = seed
-        self.n_forwards = 0  # in training, which number the masks of dropout
-        self.is_pinned = False  # of a copy that shall draw the same masks again and again
+        self.counts = new_counts()
         self._listener: Callable[[], Callable[[], None] | None] = lambda: None
-        self.has_blame = False  # whether a backward has filled the gradients
         self._others: dict[str, np.ndarray] = {}
         self._moment: weakref.ref[Moment] | None = None
 

@@ -36,11 +36,6 @@ if hasattr(os, "register_at_fork"):
 cdef class TrainingLock:
     """Lets one thread train, again and again; others may copy the weights between its steps."""
 
-    cdef unsigned long owner     # the thread that trains, or 0
-    cdef unsigned long writer    # the thread whose kernels change the weights right now, or 0
-    cdef long readers            # threads that copy the weights, or wait to
-    cdef long n_forks            # of the process that all this is said of
-
     def __cinit__(self):
         self.n_forks = n_forks
 
@@ -92,6 +87,24 @@ cdef class TrainingLock:
         with cython.critical_section(self):
             self.renew()
             self.readers = max(0, self.readers + n)
+
+    cdef bint begin_step(self) noexcept:
+        """Take it and begin to write, both at once; False where anybody is in the way."""
+        cdef bint may
+        with cython.critical_section(self):
+            self.renew()
+            may = self.owner == 0 and self.readers == 0 and self.writer == 0
+            if may:
+                self.owner = self.writer = PyThread_get_thread_ident()
+        return may
+
+    cdef void end_step(self) noexcept:
+        """Give back what ``begin_step`` took."""
+        cdef unsigned long me = PyThread_get_thread_ident()
+        with cython.critical_section(self):
+            self.renew()
+            if self.owner == me:
+                self.owner = self.writer = 0
 
     def is_held_by_another(self):
         """Whether another thread trains."""

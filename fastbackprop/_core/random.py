@@ -36,15 +36,24 @@ class RawWords:
     def __init__(self, seed: np.random.SeedSequence) -> None:
         self._generator = np.random.PCG64(seed)
         self._first_state, self._n_drawn = self._generator.state, 0
+        self._n_skipped = 0  # of these, that the generator has still to pass
         self._process = _process
 
     def random_raw(self, size: int) -> np.ndarray:
         """Draw so many words."""
         if self._process != _process:
             self.__setstate__(self.__getstate__())
+        if self._n_skipped:
+            skipped, self._n_skipped = self._n_skipped, 0
+            self._generator.advance(skipped)
         words = self._generator.random_raw(size)
         self._n_drawn += size
         return words
+
+    def skip(self, size: int) -> None:
+        """Leave out so many words, as if they had been drawn."""
+        self._n_drawn += size
+        self._n_skipped += size
 
     def backwards(self, size: int, at_most: int) -> Iterator[tuple[int, np.ndarray]]:
         """Draw so many words, and yield them in parts, the last part first.
@@ -78,4 +87,5 @@ class RawWords:
         self._generator = np.random.PCG64(0)
         self._generator.state = self._first_state
         self._generator.advance(self._n_drawn)
+        self._n_skipped = 0
         self._process = _process

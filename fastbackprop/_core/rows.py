@@ -19,6 +19,7 @@ from fastbackprop._core.arrays import (
     sparse_rows,
 )
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.scaling import ColumnScale
 
 __all__ = ["Rows", "as_rows", "check_features", "convert"]
 
@@ -36,6 +37,7 @@ def convert(
     origin: tuple[int, ...] = (0, 0),
     out: np.ndarray | None = None,
     scale: float = 1.0,
+    columns: ColumnScale | None = None,
 ) -> np.ndarray:
     """Return the numbers C-contiguous, aligned and of this dtype; no copy if they are that.
 
@@ -53,19 +55,26 @@ def convert(
         Room for the copy.
     scale : float
         What the numbers are multiplied by, in double.
+    columns : ColumnScale, optional
+        What the columns are scaled by then, in double too.
     """
-    array = _converted(numbers, dtype, out, scale)
+    array = _converted(numbers, dtype, out, scale, columns)
     # Integers are finite in each of our dtypes.
-    if check_finite and (numbers.dtype.kind == "f" or scale != 1):
+    if check_finite and (numbers.dtype.kind == "f" or scale != 1 or columns is not None):
         _check_finite(what, array, numbers, names, origin)
     return array
 
 
 def _converted(
-    numbers: np.ndarray, dtype: np.dtype, out: np.ndarray | None, scale: float
+    numbers: np.ndarray,
+    dtype: np.dtype,
+    out: np.ndarray | None,
+    scale: float,
+    columns: ColumnScale | None,
 ) -> np.ndarray:
     if (
         scale == 1
+        and columns is None
         and numbers.dtype == dtype
         and numbers.flags.c_contiguous
         and numbers.flags.aligned
@@ -73,7 +82,9 @@ def _converted(
         return numbers
     array = np.empty(numbers.shape, dtype) if out is None else out
     with exact_mode():
-        if scale != 1:
+        if columns is not None:
+            columns.apply(numbers, array, scale)
+        elif scale != 1:
             with np.errstate(over="ignore", invalid="ignore"):
                 np.multiply(numbers, scale, out=array, dtype=np.float64, casting="unsafe")
         elif numbers.dtype.kind != "f" or numbers.dtype.itemsize < dtype.itemsize:
@@ -126,6 +137,8 @@ class Rows:
         What each number is multiplied by, in double, before it is rounded to dtype.
     index : ndarray, optional
         Which rows of ``base`` these are.
+    columns : ColumnScale, optional
+        What the columns are scaled by, in double too.
     """
 
     def __init__(
@@ -137,12 +150,14 @@ class Rows:
         check_finite: bool = True,
         scale: float = 1.0,
         index: np.ndarray | None = None,
+        columns: ColumnScale | None = None,
     ) -> None:
         self._what = what
         self._names = names
         self._check_finite = check_finite
         self._scale = scale
         self._index = index
+        self._columns = columns
         self.base = base
         self.dtype = dtype
 
@@ -187,7 +202,8 @@ class Rows:
         """
         if len(self) <= self.rows_in(PART):
             self.base, self._scale, self._index = self.whole(), 1.0, None
-        elif self._check_finite and (self.base.dtype.kind == "f" or self._scale != 1):
+            self._columns = None
+        elif self._check_finite and (self.base.dtype.kind == "f" or self._is_scaled):
             for _ in self.parts(self.rows_in(PART)):
                 pass
         self._check_finite = False
@@ -202,8 +218,32 @@ class Rows:
 
     def _with(self, base: Any, index: np.ndarray | None) -> "Rows":
         return Rows(
-            self._what, base, self.dtype, self._names, self._check_finite, self._scale, index
+            self._what, base, self.dtype, self._names, self._check_finite, self._scale, index,
+            self._columns,
+        )  # fmt: skip
+
+    def in_double(self, check_finite: bool = True) -> "Rows":
+        """Return the same rows as the user has them, but for ``scale``, in float64."""
+        return Rows(
+            self._what, self.base, np.dtype(np.float64), self._names, check_finite, self._scale,
+            self._index,
+        )  # fmt: skip
+
+    def whole_columns(self, some: slice) -> np.ndarray:
+        """Return some of the columns, of all rows, converted but not scaled."""
+        numbers: Any = self.base[:, some]
+        if self._index is not None:
+            numbers = numbers[self._index]
+        if self.is_sparse:
+            numbers = numbers.toarray()
+        origin = (0, some.start)
+        return convert(
+            self._what, numbers, self.dtype, names=self._names, origin=origin, scale=self._scale
         )
+
+    @property
+    def _is_scaled(self) -> bool:
+        return self._scale != 1 or self._columns is not None
 
     @property
     def is_sparse(self) -> bool:
@@ -213,7 +253,7 @@ class Rows:
     @property
     def is_ready(self) -> bool:
         """Whether the rows are as the kernels want them, where they lie."""
-        if self.is_sparse or self._scale != 1 or self._index is not None:
+        if self.is_sparse or self._is_scaled or self._index is not None:
             return False
         flags = self.base.flags
         return bool(self.base.dtype == self.dtype and flags.c_contiguous and flags.aligned)
@@ -238,6 +278,7 @@ class Rows:
             origin=origin,
             out=None if buffer is None else buffer[: len(numbers)],
             scale=self._scale,
+            columns=self._columns,
         )
 
 
@@ -255,6 +296,7 @@ def as_rows(
     features: Sequence[str] | None = None,
     scale: float = 1.0,
     may_be_sparse: bool = False,
+    scaling: ColumnScale | None = None,
 ) -> tuple[Rows, bool]:
     """Return the rows of an argument, and whether it was one row without the first axis.
 
@@ -277,6 +319,8 @@ def as_rows(
         What the numbers are multiplied by.
     may_be_sparse : bool
         Whether it may be a matrix of scipy.sparse.
+    scaling : ColumnScale, optional
+        What the columns are scaled by.
     """
     if features is not None and (found := feature_names(value)) is not None:
         check_features(what, found, features)
@@ -299,7 +343,9 @@ def as_rows(
         raise ValueError(
             f"{what} must have {columns} column{'s' * (columns != 1)} ({meaning}), got {got}."
         )
-    return Rows(what, numbers, dtype, names or column_names(value), check_finite, scale), is_row
+    names = names or column_names(value)
+    rows = Rows(what, numbers, dtype, names, check_finite, scale, columns=scaling)
+    return rows, is_row
 
 
 def check_features(what: str, names: Sequence[str], features: Sequence[str]) -> None:

@@ -17,12 +17,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from fastbackprop._core.limit import MOST_THREADS, at_work, granted, limit_of_process
 from fastbackprop._core.validation import check_integer
 
 __all__ = [
     "MOST_THREADS",
     "available_cpus",
     "check_n_threads",
+    "get_num_threads",
     "most_threads",
     "run",
     "share_of_work",
@@ -35,8 +37,6 @@ ENVIRONMENT_VARIABLES = ("FASTBACKPROP_NUM_THREADS", "OMP_NUM_THREADS")
 OPERATIONS_PER_THREAD = 3e6
 
 CGROUPS_OF_PROCESS, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-
-MOST_THREADS = 1024  # more is a mistake: each has scratch and a stack of its own
 
 TASKS = Path("/proc/self/task")  # this process's threads, where the system is Linux
 PATIENCE = 1.0  # seconds that a fork waits for idle helpers, which leave in less than 1 ms
@@ -131,8 +131,33 @@ def most_threads() -> int:
     return min(available_cpus(), _limit_of_environment())
 
 
+def get_num_threads() -> int:
+    """Return the most threads that a call takes unless ``n_threads=`` orders more.
+
+    Returns
+    -------
+    int
+        The least of what ``set_num_threads``, FASTBACKPROP_NUM_THREADS (or else OMP_NUM_THREADS),
+        the affinity of the process and its container allow.
+
+    Raises
+    ------
+    ValueError
+        If FASTBACKPROP_NUM_THREADS isn't a number of threads.
+
+    Examples
+    --------
+    >>> import fastbackprop as fb
+    >>> fb.get_num_threads() >= 1
+    True
+    """
+    return min(most_threads(), limit_of_process())
+
+
 def share_of_work(n_threads: int | None, operations: float) -> tuple[int, bool]:
     """Return how many threads to use, and whether they are more than CPUs.
+
+    Calls of other Python threads that are at work have theirs already.
 
     Parameters
     ----------
@@ -143,9 +168,10 @@ def share_of_work(n_threads: int | None, operations: float) -> tuple[int, bool]:
         Floating-point operations between two meetings of the threads.
     """
     if n_threads is not None:
+        n_threads = granted(n_threads, MOST_THREADS)
         return n_threads, n_threads > 1 and n_threads > available_cpus()
     worth = int(operations / OPERATIONS_PER_THREAD)
-    return (1 if worth < 2 else min(worth, most_threads())), False
+    return (1 if worth < 2 else granted(worth, most_threads())), False
 
 
 class _Workers:
@@ -226,6 +252,7 @@ def _forget_workers() -> None:
     """Begin anew in a forked child: its threads are gone, its queue may be locked for ever."""
     global _workers
     _workers = _Workers()
+    at_work.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -235,7 +262,12 @@ if hasattr(os, "register_at_fork"):
 def run(work: Any, n_threads: int) -> Any:
     """Do a Work of the kernels with this many threads; returns what its ``run`` returns."""
     global last_wait
-    result = work.run() if n_threads == 1 else _lead(work, n_threads - 1)
+    me = threading.get_ident()
+    try:
+        at_work[me] = n_threads
+        result = work.run() if n_threads == 1 else _lead(work, n_threads - 1)
+    finally:
+        at_work.pop(me, None)
     last_wait = work.waited
     return result
 

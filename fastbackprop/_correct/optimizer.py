@@ -138,9 +138,25 @@ class Optimizer:
         DivergenceError
             If a weight would stop being finite; then nothing has changed.
         """
+        quick = getattr(model, "_quick_update", None)
+        if quick is not None and quick.correct(self._specs):
+            return
         if not hasattr(model, "_lock"):
             raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
         model._lock.run(self._step, model)
+        if quick is None or not quick.suits(self._specs):
+            self._prepare_quick(model)
+
+    def _prepare_quick(self, model: Any) -> None:
+        """Let the next step find what it needs at hand, unless it must look at a schedule."""
+        version, specs, kernel = model._version(), self._specs, kernels(model.dtype)
+        parameters, spec = model._parameters, specs.get(kernel)
+        if spec is None or not version.is_current or any(map(is_schedule, self._numbers.values())):
+            return
+        model._quick_update = kernel.QuickUpdate(
+            version, model._network, specs, spec, self._state(parameters).buffer,
+            parameters.gradients,
+        )  # fmt: skip
 
     def _step(self, model: Any, position: Position | None = None) -> None:
         parameters, dtype = model._parameters, model.dtype

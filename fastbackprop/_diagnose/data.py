@@ -3,12 +3,13 @@
 Looked at with NumPy, in double. Each threshold stands here once, with its reason.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
 from fastbackprop._compare.losses import Loss
 from fastbackprop._core.activations import TABLE
+from fastbackprop._diagnose.columns import columns_in_words
 from fastbackprop._diagnose.findings import Finding
 from fastbackprop._explain.samples import Samples
 
@@ -23,6 +24,8 @@ __all__ = [
 
 LEAST_ROWS = 8  # with fewer, what is the same in all rows says nothing about the rest
 MOST_COLUMNS = 2000  # pairs of columns are compared up to here
+# A column's standard deviation by its size, as far as rounding goes: it is constant.
+CONSTANT = {"float32": 1e-7, "float64": 1e-13}
 LARGE_INPUT = 10.0  # root mean square of a column; initial weights are made for about 1
 SMALL_INPUT = 1e-3
 UNEVEN = 100.0  # the widest column's standard deviation by another's
@@ -37,59 +40,47 @@ RARE = 10.0  # the most frequent class by the rarest
 ROWS_PER_CLASS = 20  # so that the counts mean something
 
 
-def _columns(
-    indices: np.ndarray,
-    numbers: np.ndarray,
-    *,
-    letter: str = "x",
+def input_findings(
+    rows: np.ndarray,
     names: Sequence[str] | None = None,
-    smallest_first: bool = False,
-) -> tuple[str, float]:
-    """Return the columns by the size of their numbers, and the number of the first.
-
-    One is ``x[3]``; several are ``x[3] (806), x[5] (33) and 7 more``. Columns of a frame have their
-    names behind: ``x[12] 'proline' (806)``.
+    lost: Collection[int] = (),
+    *,
+    are_scaled: bool = False,
+) -> Iterator[Finding]:
+    """Find constant, unscaled, uneven and duplicated columns; say them by their names.
 
     Parameters
     ----------
-    indices : ndarray
-        Indices of the columns, at least one.
-    numbers : ndarray
-        Number that was measured, for all columns.
+    rows : ndarray
+        As the network sees them.
     names : sequence of str, optional
-        Names of all columns.
+        Of the columns.
+    lost : collection of int
+        Columns that are lost in rounding, as is said already.
+    are_scaled : bool
+        Whether the model scales them, so that nobody has to.
     """
-
-    def name_of(i: int) -> str:
-        return f"{letter}[{i}]" if names is None else f"{letter}[{i}] {names[i]!r}"
-
-    sizes = abs(numbers[indices])
-    order = indices[np.argsort(sizes if smallest_first else -sizes, kind="stable")]
-    first = float(numbers[order[0]])
-    if len(order) == 1:
-        return name_of(order[0]), first
-    listed = ", ".join(f"{name_of(i)} ({numbers[i]:.3g})" for i in order[:3])
-    return listed if len(order) <= 3 else f"{listed} and {len(order) - 3:,} more", first
-
-
-def input_findings(x: np.ndarray, names: Sequence[str] | None = None) -> Iterator[Finding]:
-    """Find constant, unscaled, uneven and duplicated columns; say them by their names."""
+    x, rounding = rows.astype(np.float64), CONSTANT[rows.dtype.name]
+    is_told = np.isin(np.arange(x.shape[1]), list(lost))
+    x = np.where(is_told, 0.0, x) if is_told.any() else x
     size = np.sqrt((x**2).mean(axis=0))
     mean, spread = x.mean(axis=0), x.std(axis=0)
-    yield from _unscaled(size, names)
+    if not are_scaled:
+        yield from _unscaled(size, names)
     if len(x) < LEAST_ROWS:
         return
     is_dense = (x != np.median(x, axis=0)).mean(axis=0) > DENSE
     # Pixels that are never lit harm nobody; among measurements, zeros are a column that was lost.
-    is_lost = (size == 0) & (is_dense.sum() > MOSTLY_DENSE * (size > 0).sum())
-    constant = np.flatnonzero((spread <= 1e-7 * size) & (size > 0) | is_lost)
+    is_lost = (size == 0) & ~is_told & (is_dense.sum() > MOSTLY_DENSE * (size > 0).sum())
+    constant = np.flatnonzero((spread <= rounding * size) & (size > 0) | is_lost)
     if len(constant):
         yield Finding(
             "constant inputs",
-            *_columns(constant, mean, names=names),
+            *columns_in_words(constant, mean, names=names),
             "Leave it out: it says the same of each sample, as the bias does already.",
         )
-    yield from _uneven(size, mean, spread, is_dense, names)
+    if not are_scaled:
+        yield from _uneven(size, mean, spread, is_dense, rounding, names)
     yield from _duplicates(x, mean, spread, constant, names)
 
 
@@ -99,16 +90,16 @@ def _unscaled(size: np.ndarray, names: Sequence[str] | None) -> Iterator[Finding
     if len(large):
         yield Finding(
             "unscaled inputs",
-            *_columns(large, size, names=names),
-            "Divide it by about that, or standardise all inputs: weights begin for inputs of "
-            "about 1.",
+            *columns_in_words(large, size, names=names),
+            "Divide it by about that, or standardise all inputs (scale_inputs=True): weights begin "
+            "for inputs of about 1.",
         )
     if 0 < size.max(initial=0) < SMALL_INPUT:
         yield Finding(
             "unscaled inputs",
             "all of x",
             float(size.max()),
-            "Standardise the inputs: weights begin for inputs of about 1.",
+            "Standardise the inputs (scale_inputs=True): weights begin for inputs of about 1.",
         )
 
 
@@ -117,28 +108,29 @@ def _uneven(
     mean: np.ndarray,
     spread: np.ndarray,
     is_dense: np.ndarray,
+    rounding: float,
     names: Sequence[str] | None,
 ) -> Iterator[Finding]:
     """Find columns that hardly vary beside their mean, or much less than others."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = abs(mean) / spread
-    steady = np.flatnonzero((ratio > STEADY) & (spread > 1e-7 * size))
+    steady = np.flatnonzero((ratio > STEADY) & (spread > rounding * size))
     if len(steady):
         yield Finding(
             "inputs that hardly vary",
-            *_columns(steady, ratio, names=names),
+            *columns_in_words(steady, ratio, names=names),
             "Subtract its mean: what varies is so many times smaller than what doesn't.",
         )
-    even = is_dense & (spread > 1e-7 * size) & (size <= LARGE_INPUT)
+    even = is_dense & (spread > rounding * size) & (size <= LARGE_INPUT)
     even[steady] = False
     widest = spread[even].max(initial=0)
     narrow = np.flatnonzero(even & (spread * UNEVEN < widest))
     if len(narrow):
         yield Finding(
             "inputs of different scale",
-            *_columns(narrow, spread / widest, names=names, smallest_first=True),
+            *columns_in_words(narrow, spread / widest, names=names, smallest_first=True),
             "Its values vary by that part of another column's, and its weights learn so much more "
-            "slowly: standardise all inputs.",
+            "slowly: standardise all inputs (scale_inputs=True).",
         )
 
 
@@ -208,7 +200,8 @@ def target_findings(activation: str, y: np.ndarray, compare: Loss) -> Iterator[F
         yield Finding(
             "unscaled targets",
             *_outputs(np.flatnonzero(size > LARGE_TARGET), size),
-            "Standardise the targets: gradients grow with them, and the first steps explode.",
+            "Standardise the targets (scale_targets=True): gradients grow with them, and the first "
+            "steps explode.",
         )
 
 
@@ -223,7 +216,7 @@ def target_size(activation: str, samples: Samples) -> float:
 
 def _outputs(indices: np.ndarray, numbers: np.ndarray) -> tuple[str, float]:
     """Return y for one output, else its columns, with the number of the first."""
-    where, number = _columns(indices, numbers, letter="y")
+    where, number = columns_in_words(indices, numbers, letter="y")
     return ("y" if len(numbers) == 1 else where), number
 
 

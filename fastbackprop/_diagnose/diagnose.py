@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._compare.losses import Loss
-from fastbackprop._compare.own_loss import LossFunction, as_loss_or_function
+from fastbackprop._compare.own_loss import LossFunction, OwnLoss, as_loss_or_function
 from fastbackprop._core.arithmetic import in_exact_mode
+from fastbackprop._core.rows import Rows
 from fastbackprop._core.validation import check_held, check_real
 from fastbackprop._diagnose.data import (
     LARGE_FOR_STEPS,
@@ -23,6 +24,7 @@ from fastbackprop._diagnose.data import (
 )
 from fastbackprop._diagnose.findings import Diagnosis, Finding
 from fastbackprop._diagnose.flow import flow_findings, measure, unmeasured, update_findings
+from fastbackprop._diagnose.lost import lost_columns, lost_inputs
 from fastbackprop._diagnose.overflow import blame_overflow, compare_overflow, predict_overflow
 from fastbackprop._diagnose.steps import STILL_STEEP, slope_of, step_findings
 from fastbackprop._diagnose.units import unit_findings
@@ -32,7 +34,7 @@ from fastbackprop._explain.names import columns_of
 from fastbackprop._explain.samples import Samples, data_of
 from fastbackprop._model.sequential import Sequential
 
-__all__ = ["diagnose", "look"]
+__all__ = ["diagnose", "look", "source_of"]
 
 MOST_ROWS = 1024  # more rows change no finding, and a fit should not wait for them
 
@@ -50,9 +52,11 @@ def diagnose(
 
     Weights that are not finite, numbers that outgrow the dtype; dead relu units, saturated units,
     units that are copies of each other, gradients that vanish or explode; inputs that are unscaled,
-    uneven, constant or there twice; classes that are rare, targets that can't be reached; with a
-    learning rate also updates that are too large or too small for a layer's weights, and steps that
-    are too long or too short for this batch.
+    uneven, constant, lost in float32 or there twice; classes that are rare, targets that can't be
+    reached; with a learning rate also updates that are too large or too small for a layer's
+    weights, and steps that are too long or too short for this batch. Of a model that scales its
+    inputs or targets these are judged as they are scaled; where that isn't fitted yet, as a first
+    fit on X and y would.
 
     Parameters
     ----------
@@ -91,9 +95,14 @@ def diagnose(
     if rate is not None:
         check_held("learning_rate", rate, model.dtype)
     compare = as_loss_or_function(loss)
-    samples = data_of(model, X, y, compare, "X", is_whole=False)
+    model_copy = copy.deepcopy(model)
+    if not model._is_fitted:  # as the first fit would
+        loss_of_outputs = None if isinstance(compare, OwnLoss) else compare
+        model_copy.fit_scaling(X, y, loss=loss_of_outputs)
+    source = source_of(model, X)
+    samples = data_of(model_copy, X, y, compare, "X", is_whole=False)
     names = model.feature_names or columns_of(X)
-    return look(copy.deepcopy(model), samples, compare, rate, names)
+    return look(model_copy, samples, compare, rate, names, source)
 
 
 def look(
@@ -102,13 +111,18 @@ def look(
     compare: Loss,
     rate: float | None,
     names: Sequence[str] | None = None,
+    source: Rows | None = None,
 ) -> Diagnosis:
-    """Diagnose a copy of a model with checked data; the copy is spent afterwards."""
+    """Diagnose a copy of a model with checked data; the copy is spent afterwards.
+
+    ``source`` has rows of X as the user has them, where the model's dtype may lose some.
+    """
     n = len(samples)
     model._parameters.is_pinned = True  # the same masks before a step and after it
-    some = np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS])
+    some = _some(n)
+    lost = lost_columns(source, _some(0 if source is None else len(source)))
     samples = samples.take(slice(None) if n <= MOST_ROWS else some)
-    findings = _data_findings(model, samples, compare, names or model.feature_names)
+    findings = _data_findings(model, samples, compare, names or model.feature_names, lost)
     overflows, cost, layers = _predict_compare_blame(model, samples, compare)
     if overflows:
         sizes = [unmeasured(weight) for weight, _ in model._parameters.views()]
@@ -126,12 +140,32 @@ def look(
     return Diagnosis(findings, len(samples), n, sizes)
 
 
+def source_of(model: Sequential, X: Any, scale: float = 1.0) -> Rows | None:
+    """Return rows as the user has them, in float64; None where a model keeps what they say."""
+    if model._scaler is not None or model.dtype == np.float64 or model._target_scaling is not None:
+        return None
+    return model._as_rows(X, False, scale=scale)[0].in_double(check_finite=False)
+
+
+def _some(n: int) -> np.ndarray:
+    """Return indices of all rows, or of a fixed choice."""
+    if n <= MOST_ROWS:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS])
+
+
 def _data_findings(
-    model: Sequential, samples: Samples, compare: Loss, names: Sequence[str] | None
+    model: Sequential,
+    samples: Samples,
+    compare: Loss,
+    names: Sequence[str] | None,
+    lost: dict[int, tuple[int, int]],
 ) -> list[Finding]:
     """Judge the data alone. Labels can always be reached: they are probabilities."""
     with np.errstate(over="ignore", invalid="ignore"):
-        findings = [*input_findings(samples.rows.astype(np.float64), names)]
+        findings = [*lost_inputs(lost, model.n_in, names)]
+        are_scaled = model._scaler is not None
+        findings += input_findings(samples.rows, names, lost, are_scaled=are_scaled)
         if not samples.are_labels:
             targets = samples.target_rows(model.n_out).astype(np.float64)
             findings += target_findings(model.layers[-1].activation, targets, compare)
@@ -144,7 +178,8 @@ def _by_targets(finding: Finding, size: float) -> Finding:
         return finding
     advice = (
         f"The targets are the cause, about {size:.3g} in size: the error, and with it each "
-        "gradient, is as large as they are. Standardise the targets, and keep the learning rate."
+        "gradient, is as large as they are. Standardise the targets (scale_targets=True), and keep "
+        "the learning rate."
     )
     return finding._replace(advice=advice)
 
@@ -155,7 +190,7 @@ def _predict_compare_blame(
     """Return what keeps the step from being done at all; if nothing, its cost and layers."""
     if overflows := [*lost_weights(model)]:
         return overflows, np.nan, []
-    y_hat = model.forward(samples.rows)
+    y_hat = model._forward_rows(samples.rows)
     if not np.isfinite(y_hat).all():
         return [*predict_overflow(model, len(samples))], np.nan, []
     predicted = np.array(y_hat)  # before a loss of the user's own can change it

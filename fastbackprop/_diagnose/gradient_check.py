@@ -126,7 +126,7 @@ def _cost_of(model: Sequential, samples: Samples, compare: Any) -> Cost:
     """Return the cost as a function, and its noise; refuse a loss that draws random numbers."""
 
     def cost() -> float:
-        return float(compare(model.forward(samples.rows), samples.targets)[0])
+        return float(compare(model._forward_rows(samples.rows), samples.targets)[0])
 
     first = predict_and_compare(model, samples, compare)[1]
     again = cost()

@@ -56,8 +56,10 @@ def gradients_of(
     model: Sequential, rows: np.ndarray, targets: np.ndarray, compare: Any
 ) -> list[np.ndarray | None]:
     """Return what backward gives; None for a layer without bias."""
-    _, d = compare(model.forward(rows), targets)
+    _, d = compare(model._forward_rows(rows), targets)
     d_x = model.backward(d)
+    if model._scaler is not None:  # rows are scaled here, and what is checked is by them
+        d_x = d_x * model._scaler.scale
     own = model._parameters
     gradients = [x for pair in own.views(own.gradients) for x in pair]
     return [None if x is None else x.astype(np.float64) for x in [*gradients, d_x]]

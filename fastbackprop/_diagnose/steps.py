@@ -69,12 +69,12 @@ def step_findings(
 def _cost_after(model: Sequential, samples: Samples, compare: Any, rate: float) -> float:
     """Return the cost after one step of this length; inf where the step can't be done."""
     moved = copy_of(model, model.dtype.name)
-    _, d = compare(moved.forward(samples.rows), samples.targets)
+    _, d = compare(moved._forward_rows(samples.rows), samples.targets)
     moved.backward(d)
     try:
         SGD(rate).step(moved)
         with np.errstate(all="ignore"):
-            cost = float(compare(moved.forward(samples.rows), samples.targets)[0])
+            cost = float(compare(moved._forward_rows(samples.rows), samples.targets)[0])
     except (DivergenceError, ValueError):
         return np.inf
     return cost if np.isfinite(cost) else np.inf

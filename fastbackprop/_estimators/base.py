@@ -17,8 +17,8 @@ from fastbackprop._estimators.evaluation import Evaluation
 from fastbackprop._estimators.inside import Inside
 from fastbackprop._estimators.lbfgs import fit_lbfgs
 from fastbackprop._estimators.losses import LossRule, loss_rule
-from fastbackprop._estimators.network import Network
-from fastbackprop._estimators.parameters import RULES, STOCHASTIC
+from fastbackprop._estimators.network import Design, Network
+from fastbackprop._estimators.parameters import RULES, is_stochastic
 from fastbackprop._estimators.stochastic import fit_stochastic
 
 __all__ = ["BaseMLP"]
@@ -31,8 +31,7 @@ class BaseMLP(Inside):
     _is_classifier: ClassVar[bool]
 
     hidden_layer_sizes: Any
-    activation: Any
-    solver: str
+    solver: Any
     alpha: float
     max_iter: int
     random_state: Any
@@ -115,6 +114,7 @@ class BaseMLP(Inside):
     ) -> "BaseMLP":
         if is_partial and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        self._check_solver_fits()
         hidden = self._hidden_sizes()
         is_first = not hasattr(self, "coefs_") or (not self.warm_start and not is_partial)
         if is_partial and not is_first and getattr(self, "best_loss_", 0.0) is None:
@@ -135,9 +135,11 @@ class BaseMLP(Inside):
             self._take_over(network)
         samples = Samples(X, targets, sample_weight)
         evaluation = self._evaluation(eval_set, is_first, targets.shape[1:])
-        if self.solver in STOCHASTIC:
+        if is_stochastic(self.solver):
             fit_stochastic(self, samples, is_partial, evaluation)
         else:
+            network = self._network
+            network.fit_scaling(X if sample_weight is None else X[sample_weight > 0])
             fit_lbfgs(self, samples)
         return self
 
@@ -149,7 +151,7 @@ class BaseMLP(Inside):
             del self.validation_curve_
         if eval_set is None:
             return None
-        if self.solver not in STOCHASTIC:
+        if not is_stochastic(self.solver):
             raise ValueError(f"eval_set must come with solver sgd or adam, got {self.solver}.")
         if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
             is_sequence = isinstance(eval_set, tuple | list)
@@ -171,6 +173,26 @@ class BaseMLP(Inside):
         samples = Samples(rows, targets.reshape(shape), None)
         return Evaluation(network, samples, self._loss_rule(network.model.dtype), self.n_threads)
 
+    def _check_solver_fits(self) -> None:
+        """Refuse what the chosen solver can't have."""
+        if is_stochastic(self.solver):
+            return
+        for name, none in (("dropout", 0), ("normalization", None), ("callbacks", None)):
+            value = getattr(self, name)
+            if np.any(value if value is not None else False):
+                raise ValueError(
+                    f"{name} must be {none} with solver lbfgs, which takes all samples at once and "
+                    f"the same function each time, got {value!r}."
+                )
+
+    def _seed_of_masks(self, design: Design) -> int:
+        """Draw a seed for dropout, where there is any: else draws stay scikit-learn's."""
+        return int(self._random_state.randint(2**31)) if any(design.rates) else 0
+
+    def _library_y(self, targets: np.ndarray) -> np.ndarray:
+        """Return targets in the kernels' form as the library's losses take them."""
+        return targets if targets.ndim == 1 else targets.astype(float)
+
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
         sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
@@ -186,7 +208,8 @@ class BaseMLP(Inside):
         self.n_layers_ = len(widths)
         self.out_activation_ = self._output_activation()
         dtype = np.dtype(self.dtype or ("float64" if self.solver == "lbfgs" else dtype))
-        network = Network(widths, self._activations(len(widths) - 1), dtype)
+        design = self._design(len(widths) - 1)
+        network = Network.new(widths, design, dtype, self._seed_of_masks(design))
         kinds = self.activation if isinstance(self.activation, list | tuple) else [self.activation]
         for i, (weight, bias) in enumerate(zip(network.coefs, network.intercepts, strict=True)):
             is_logistic = bool(kinds) and kinds[min(i, len(kinds) - 1)] in ("logistic", "sigmoid")
@@ -199,10 +222,10 @@ class BaseMLP(Inside):
         """Show a new network, and count from 0."""
         self._show(network)
         self.n_iter_ = self.t_ = 0
-        if self.solver in STOCHASTIC:
+        if is_stochastic(self.solver):
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
-            self._best_values = network.values.copy()
+            self._best_values = network.store.copy()
             stops = self.early_stopping
             self.validation_scores_: list[float] | None = [] if stops else None
             self.best_validation_score_ = -np.inf if stops else None
@@ -219,8 +242,8 @@ class BaseMLP(Inside):
         """Go on with this network."""
         if network is not self.__dict__.get("_network"):
             self._show(network)
-            if np.size(getattr(self, "_best_values", 0)) != network.values.size:
-                self._best_values = network.values.copy()
+            if np.size(getattr(self, "_best_values", 0)) != network.store.size:
+                self._best_values = network.store.copy()
 
     def _loss_rule(self, dtype: np.dtype) -> LossRule:
         return loss_rule(self._loss_name, self.out_activation_, self.n_outputs_, dtype)
@@ -229,7 +252,7 @@ class BaseMLP(Inside):
         return self._fit(X, y, sample_weight, is_partial=True)
 
     def _check_solver(self) -> bool:
-        if self.solver not in STOCHASTIC:
+        if not is_stochastic(self.solver):
             raise AttributeError(
                 "partial_fit is only available for stochastic optimizers. "
                 f"{self.solver} is not stochastic."

@@ -20,14 +20,17 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import validate_data
 
 from fastbackprop._compare.labels import Classes, check_classes
-from fastbackprop._compare.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from fastbackprop._compare.losses import BinaryCrossEntropy, CrossEntropy, Loss, as_loss
+from fastbackprop._core.losses import TABLE
 from fastbackprop._estimators.base import BaseMLP
 from fastbackprop._estimators.conversion import sort_outputs
 from fastbackprop._estimators.data import Samples
-from fastbackprop._estimators.losses import LossRule, loss_rule
+from fastbackprop._estimators.losses import LossRule, loss_rule, no_constants
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["MLPClassifier"]
+
+OUR_LOSSES = {name for name, row in TABLE.items() if row.is_classification}
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -44,17 +47,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     activation : {"identity", "logistic", "tanh", "relu"}, str, activation or list, default="relu"
         Activation of the hidden layers: also any of fastbackprop's, by name or object, or a list
         with one for each hidden layer.
-    solver : {"lbfgs", "sgd", "adam"}, default="adam"
-        How weights follow from gradients.
+    solver : {"lbfgs", "sgd", "adam"}, str or optimizer, default="adam"
+        How weights follow from gradients: also by any other optimizer of fastbackprop, by name or
+        object, which has rate, schedule and decay of its own (``fastbackprop.AdamW(0.003)``).
     alpha : float, default=0.0001
         Strength of the L2 penalty; it is divided by the number of samples of a batch.
     batch_size : int or "auto", default="auto"
         Samples of a step; "auto" is min(200, n_samples).
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+    learning_rate : {"constant", "invscaling", "adaptive"}, schedule or callable, default="constant"
         How the rate goes on, with sgd: as it is; divided by t ** power_t; or divided by 5 each time
-        that n_iter_no_change epochs did not improve by tol.
+        that n_iter_no_change epochs did not improve by tol. A schedule of fastbackprop, or a
+        function of the step from 0, gives the rate with any solver but lbfgs that is a name; where
+        it goes over a fit, that is max_iter epochs.
     learning_rate_init : float, default=0.001
-        The initial rate, of sgd or adam.
+        The initial rate, of sgd or adam, and of an optimizer of fastbackprop by name.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
@@ -102,6 +108,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     scoring : str, callable or None, default=None
         What early_stopping measures instead of ``score``: a scorer's name, or a function of
         (estimator, X, y).
+    dropout : float or list, default=0
+        Part of each hidden layer's units that are dropped in training, at least 0 and below 1; or
+        one part for each. Not of lbfgs.
+    normalization : {"batch", "layer"} or None, default=None
+        BatchNorm or LayerNorm between each hidden layer and its activation. Not of lbfgs.
+    scale_inputs : bool, "standard" or "robust", default=False
+        Whether the model scales its inputs itself, by means and deviations (True or "standard") or
+        medians and quartiles of the rows to train on.
+    callbacks : list of Callback or None, default=None
+        Who hears of the fit by sgd, adam or an optimizer of fastbackprop. Each fit calls copies,
+        ``callbacks_``.
+    loss : {"log_loss"}, str or loss, default="log_loss"
+        What is compared: also a loss for classes of fastbackprop, such as
+        ``fastbackprop.FocalCrossEntropy(2)``, with which two classes have two outputs.
 
     Attributes
     ----------
@@ -115,6 +135,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Accuracies of the samples put aside; None without early_stopping.
     validation_curve_ : list of float
         The loss of ``fit``'s eval_set after each epoch; only with one.
+    history_ : History
+        The figures of each epoch, where solver is an optimizer of fastbackprop or there are
+        callbacks.
     t_ : int
         Samples that were trained on.
     coefs_, intercepts_ : list of ndarray
@@ -148,6 +171,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         **BaseMLP._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "loss": [StrOptions({"log_loss", *OUR_LOSSES}), Loss],
     }
 
     def __init__(
@@ -155,10 +179,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         hidden_layer_sizes: Any = (100,),
         activation: str = "relu",
         *,
-        solver: str = "adam",
+        solver: Any = "adam",
         alpha: float = 0.0001,
         batch_size: int | Literal["auto"] = "auto",
-        learning_rate: str = "constant",
+        learning_rate: Any = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -184,6 +208,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         clip_norm: float | None = None,
         time_budget: float | None = None,
         scoring: Any = None,
+        dropout: Any = 0.0,
+        normalization: str | None = None,
+        scale_inputs: bool | str = False,
+        callbacks: Any = None,
+        loss: Any = "log_loss",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -216,6 +245,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.clip_norm = clip_norm
         self.time_budget = time_budget
         self.scoring = scoring
+        self.dropout = dropout
+        self.normalization = normalization
+        self.scale_inputs = scale_inputs
+        self.callbacks = callbacks
+        self.loss = loss
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -339,7 +373,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = self._label_binarizer.classes_
         else:
             self._check_classes(y)
-        if self._label_binarizer.y_type_ == "multiclass" and y.ndim == 1:
+        if self._is_softmax() and y.ndim == 1:
             return X, np.searchsorted(self.classes_, y), len(self.classes_)
         targets = self._label_binarizer.transform(y).astype(bool)
         return X, targets, targets.shape[1]
@@ -401,7 +435,35 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         estimator.classes_ = labels
         return estimator
 
+    def _own_loss(self) -> Loss | None:
+        """Return the loss of the library; None where it is scikit-learn's."""
+        return (
+            None if isinstance(self.loss, str) and self.loss == "log_loss" else as_loss(self.loss)
+        )
+
+    def _is_softmax(self) -> bool:
+        """Whether there is an output for each class."""
+        loss, kind = self._own_loss(), self._label_binarizer.y_type_
+        if loss is None:
+            return kind == "multiclass"
+        is_several = kind.startswith("multilabel")
+        fits = {"softmax": not is_several, "sigmoid": kind == "binary" or is_several}
+        if not fits.get(loss.activation or "", False):
+            raise ValueError(
+                f"loss must be one for {kind} targets, of outputs that are probabilities, got "
+                f"{self.loss!r}."
+            )
+        if self.label_smoothing:
+            raise ValueError(
+                f"label_smoothing must be 0 with another loss than log_loss, got "
+                f"{self.label_smoothing!r}; some losses have it of their own."
+            )
+        return loss.activation == "softmax"
+
     def _library_loss(self) -> Loss:
+        loss = self._own_loss()
+        if loss is not None:
+            return loss
         if self.out_activation_ == "softmax":
             return CrossEntropy(label_smoothing=self.label_smoothing)
         return BinaryCrossEntropy(label_smoothing=self.label_smoothing, sum_outputs=True)
@@ -427,7 +489,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._label_binarizer.transform(y).astype(float)
 
     def _output_activation(self) -> str:
-        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+        return "softmax" if self._is_softmax() else "logistic"
 
     def _validation_score(self, samples: Samples) -> float:
         outputs = self._network.predict(samples.rows)
@@ -455,6 +517,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
 
     def _loss_rule(self, dtype: np.dtype) -> LossRule:
+        loss = self._own_loss()
+        if loss is not None:
+            return LossRule(loss._spec(self.n_outputs_, dtype), no_constants)
         return loss_rule(
             self._loss_name, self.out_activation_, self.n_outputs_, dtype, self.label_smoothing
         )

@@ -1,16 +1,20 @@
 """From scikit-learn's fitted estimators to ours, back, and from a model of one's own."""
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fastbackprop._estimators.network import ACTIVATIONS
+from fastbackprop._estimators.parameters import is_own_solver
+from fastbackprop._model.builders import NORMS
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.activations import ActivationFunction
 from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.layer import Layer
+from fastbackprop._predict.plain import Activation, Dropout
+from fastbackprop._predict.scaling import SCALERS, Scaler
 
 __all__ = ["attributes_of", "check_theirs", "fill_theirs", "parameters_of_model", "sort_outputs"]
 
@@ -49,8 +53,19 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
             f"to_sklearn needs one activation that scikit-learn has for all hidden layers, got "
             f"{activation!r}."
         )
+    for name in ("normalization", "scale_inputs"):
+        if parameters[name]:
+            raise ValueError(
+                f"to_sklearn needs an estimator without {name}, which scikit-learn doesn't know, "
+                f"got {parameters[name]!r}."
+            )
+    if is_own_solver(parameters["solver"]):
+        parameters["solver"] = "adam"  # for further fits
+    if callable(parameters["learning_rate"]):
+        parameters["learning_rate"] = "constant"  # likewise
     if "loss" in parameters and not (
-        isinstance(parameters["loss"], str) and parameters["loss"] in ("squared_error", "poisson")
+        isinstance(parameters["loss"], str)
+        and parameters["loss"] in ("squared_error", "poisson", "log_loss")
     ):
         raise ValueError(
             f"to_sklearn needs a loss that scikit-learn has, got {parameters['loss']!r}."
@@ -68,17 +83,55 @@ def parameters_of_model(model: Any) -> dict[str, Any]:
     """Return what an estimator of such a model is made with; refuse layers that it can't have."""
     if not isinstance(model, Sequential):
         raise TypeError(f"model must be a Sequential, got {type(model).__name__}.")
-    for i, layer in enumerate(model.layers):
-        if type(layer) is not Dense or layer.bias is None:
-            raise ValueError(
-                f"model must have nothing but Dense layers with biases, got layers[{i}] {layer!r}."
-            )
-    hidden = [name_of(layer._activation) for layer in model.layers[:-1]]
-    one = hidden[0] if hidden and all(name == hidden[0] for name in hidden) else hidden or "relu"
+    if model.scale_targets:
+        raise ValueError("model must have scale_targets=False, got True.")
+    layers = list(model.layers)
+    scaler = layers.pop(0) if isinstance(layers[0], Scaler) else None
+    hidden: list[tuple[int, Any, str | None, Any]] = []
+    last = layers.pop()
+    while layers and _is_weights(layers[0]):
+        dense = layers.pop(0)
+        norm = next((x for x in NORMS if layers and _is_plain(layers[0], NORMS[x])), None)
+        if norm is not None:
+            layers.pop(0)
+        activation = dense._activation
+        if activation.name == "identity" and layers and type(layers[0]) is Activation:
+            activation = layers.pop(0)._activation
+        rate = layers.pop(0).rate if layers and type(layers[0]) is Dropout else 0.0
+        hidden.append((dense.n_out, name_of(activation), norm, rate))
+    wrong = layers[0] if layers else None if _is_weights(last) else last
+    if wrong is not None:
+        i = next(i for i, layer in enumerate(model.layers) if layer is wrong)
+        raise ValueError(
+            "model must be as mlp makes one, of Dense layers with biases, and between them norms "
+            f"with default settings, activations and dropout, got layers[{i}] {wrong!r}."
+        )
+    norms = {norm for _, _, norm, _ in hidden}
+    if len(norms) > 1:
+        raise ValueError(
+            "model must have the same normalization in all hidden layers, got several."
+        )
+    names, rates = [x[1] for x in hidden], [x[3] for x in hidden]
     return {
-        "hidden_layer_sizes": tuple(layer.n_out for layer in model.layers[:-1]),
-        "activation": one,
+        "hidden_layer_sizes": tuple(width for width, _, _, _ in hidden),
+        "activation": names[0] if names and _are_same(names) else names or "relu",
+        "dropout": (rates[0] if rates else 0.0) if _are_same(rates) else rates,
+        "normalization": norms.pop() if norms else None,
+        "scale_inputs": next((x for x in SCALERS if type(scaler) is SCALERS[x]), False),
     }
+
+
+def _is_weights(layer: Layer) -> bool:
+    return type(layer) is Dense and layer.bias is not None
+
+
+def _is_plain(layer: Layer, kind: type[Layer]) -> bool:
+    """Whether a norm is as an estimator would make it."""
+    return type(layer) is kind and layer._described() == kind()._described()
+
+
+def _are_same(items: list[Any]) -> bool:
+    return all(item == items[0] for item in items)
 
 
 def name_of(activation: ActivationFunction) -> str | ActivationFunction:
@@ -90,9 +143,8 @@ def name_of(activation: ActivationFunction) -> str | ActivationFunction:
 
 def show_model(estimator: Any, model: Sequential, network: Any) -> None:
     """Let an estimator that wasn't fitted have a copy of a model's weights."""
-    estimator.out_activation_ = name_of(model.layers[-1]._activation)
     estimator.n_features_in_, estimator.n_outputs_ = model.n_in, model.n_out
-    estimator.n_layers_ = len(model.layers) + 1
+    estimator.n_layers_ = len(network.coefs) + 1
     if model.feature_names is not None:
         estimator.feature_names_in_ = np.array(model.feature_names, object)
     estimator._begin(network)
@@ -107,10 +159,5 @@ def sort_outputs(estimator: Any, labels: np.ndarray) -> np.ndarray:
             view[...] = view[..., order]
         elif order[0]:
             view *= -1  # what was yes is no
-    estimator._best_values = network.values.copy()
+    estimator._best_values = network.store.copy()
     return labels[order]
-
-
-def widths_of(model: Sequential) -> Sequence[int]:
-    """Return inputs, then the outputs of each layer."""
-    return [model.n_in, *(layer.n_out for layer in model.layers)]

@@ -1,7 +1,8 @@
 """Epochs of an estimator: all batches in a few calls of the kernels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ class Epochs:
     ) -> None:
         self._model = network.model
         self._dtype = network.model.dtype
-        self._samples = samples.ready(self._dtype)
+        self._samples = network.ready(samples)
         self._size, self._loss, self._alpha = batch_size, loss, alpha
         self._n_threads, self._visits = n_threads, Visits()
         self._total, self._clipping = total, clipping
@@ -78,7 +79,20 @@ class Epochs:
         overhead = len(self._model.layers) * (OVERHEAD_PER_LAYER + batch_size * OVERHEAD_PER_ROW)
         self._operations = 6.0 * batch_size * self._model.n_parameters + overhead
 
-    def run(self, spec: Any, state: np.ndarray, order: np.ndarray | None) -> float | Wrong:
+    @property
+    def batch_size(self) -> int:
+        """Rows of a step."""
+        return self._size
+
+    def run(
+        self,
+        spec: Any,
+        state: np.ndarray,
+        order: np.ndarray | None,
+        rates: Callable[[int], np.ndarray | None] = lambda n_steps: None,
+        advance: Callable[[int, Callable[[], float]], bool] | None = None,
+        one_by_one: bool = False,
+    ) -> float | Wrong:
         """Take all rows once, in this order; returns the loss as scikit-learn reports it.
 
         Parameters
@@ -89,22 +103,46 @@ class Epochs:
             What the optimizer keeps.
         order : ndarray or None
             Row numbers; None is as they are.
+        rates : callable
+            Returns what each of so many next steps has of its own.
+        advance : callable, optional
+            Is called with the rows of each call of the kernels, and what gives the loss of its
+            batch where it is one; returns whether to end.
+        one_by_one : bool
+            Whether each step is a call.
         """
         n = len(self._samples)
         report = np.zeros((-(-n // self._size), 2))
-        self._model._n_trainings += 1
+        self._model._parameters.n_trainings += 1
         with self._model._workspaces.borrowed(self._size) as workspace:
-            for samples, own_order, first, last, step in self._calls(order):
+            for samples, own_order, first, last, step in self._calls(order, one_by_one):
                 wrong = self._call(
-                    workspace, samples, own_order, (first, last), spec, state, report[step:]
-                )
+                    workspace, samples, own_order, (first, last), spec, state, report[step:],
+                    rates(-(-(last - first) // self._size)),
+                )  # fmt: skip
                 if wrong is not None:
                     batch = step + (wrong.batch - first) // self._size + 1
                     return Wrong(batch, wrong.layer)
-        return self._loss_of(report, order)
+                start = step * self._size
+                loss = partial(
+                    self._batch_loss, report[step, 0], order, start, start + last - first
+                )
+                if advance is not None and advance(last - first, loss):
+                    return self._loss_of(report, order, start + last - first)
+        return self._loss_of(report, order, n)
+
+    def _batch_loss(self, cost: float, order: np.ndarray | None, first: int, last: int) -> float:
+        """Return the loss of a batch, where it was a call by itself."""
+        weights, some = self._samples.weights, slice(first, last)
+        rows = some if order is None else order[some]
+        total = last - first if weights is None else float(weights[rows].sum())
+        if self._constants is not None:
+            constants = self._constants[rows]
+            cost += float((constants if weights is None else constants * weights[rows]).sum())
+        return float(cost / total) if total else 0.0
 
     def _calls(
-        self, order: np.ndarray | None
+        self, order: np.ndarray | None, one_by_one: bool = False
     ) -> Iterator[tuple[Samples, np.ndarray | None, int, int, int]]:
         """Yield samples, their order, the first row and that behind the last, the first step."""
         n, size = len(self._samples), self._size
@@ -114,7 +152,11 @@ class Epochs:
             if samples.is_sparse:
                 rows = np.arange(start, end) if order is None else order[start:end]
                 samples, own_order = samples.take(rows, self._dtype), None
-            for first, last in self._visits.parts(end - start, size, self._operations):
+            n_part = end - start
+            parts = self._visits.parts(n_part, size, self._operations)
+            if one_by_one:
+                parts = ((x, min(x + size, n_part)) for x in range(0, n_part, size))
+            for first, last in parts:
                 yield samples, own_order, first, last, (start + first) // size
 
     def _call(
@@ -126,26 +168,33 @@ class Epochs:
         spec: Any,
         state: np.ndarray,
         report: np.ndarray,
+        rates: np.ndarray | None,
     ) -> Wrong | None:
         """Steps over some rows; returns the first row of a batch that went wrong, and its layer."""
         n_threads, crowded = share_of_work(self._n_threads, self._operations)
         work = kernels(self._dtype).TrainingWork(
             workspace, samples.rows, order=order, first=part[0], last=part[1],
             batch_size=self._size, loss_spec=self._loss.spec, update_spec=spec, state=state,
-            cost=0.0, n_right=0, n_threads=n_threads, crowded=crowded, report=report,
+            cost=0.0, n_right=0, n_threads=n_threads, crowded=crowded, report=report, rates=rates,
             clip_value=self._clipping.value, clip_norm=self._clipping.norm,
             clipping=self._clipping.scratch(self._model), **samples.for_kernels,
+            n_forwards=self._model._parameters.n_forwards,
         )  # fmt: skip
         outcome, _, _, row, layer = self._model._lock.write(run, work, n_threads)
+        self._model._parameters.count_forwards((row - part[0]) // self._size)
         return None if outcome == Outcome.FINE else Wrong(row, layer)
 
-    def _loss_of(self, report: np.ndarray, order: np.ndarray | None) -> float:
-        """Return the mean over batches, each as long as it has rows, of its loss and penalty."""
-        n, size, weights = len(self._samples), self._size, self._samples.weights
+    def _loss_of(self, report: np.ndarray, order: np.ndarray | None, n: int) -> float:
+        """Return the mean over batches, each as long as it has rows, of its loss and penalty.
+
+        Of the first n rows in this order.
+        """
+        size, weights = self._size, self._samples.weights
+        report = report[: -(-n // size)]
         costs = report[:, 0] + 0.5 * self._alpha * report[:, 1]
         if weights is None and self._constants is None:
             return float(costs.sum() / (self._total or n))
-        order = slice(None) if order is None else order  # type: ignore[assignment]
+        order = slice(n) if order is None else order[:n]  # type: ignore[assignment]
         weights = np.ones(n) if weights is None else weights[order].astype(np.float64)
         starts = np.arange(0, n, size)
         if self._constants is not None:

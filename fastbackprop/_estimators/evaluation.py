@@ -31,16 +31,19 @@ class Evaluation:
     def __init__(
         self, network: Network, samples: Samples, loss: LossRule, n_threads: int | None
     ) -> None:
-        self._model, self._loss, self._n_threads = network.model, loss, n_threads
-        self._samples = samples.ready(self._model.dtype)
-        constants = loss.constants(self._samples.targets)
-        self._constant = 0.0 if constants is None else float(constants.sum())
+        self._network, self._model = network, network.model
+        self._loss, self._n_threads, self.samples = loss, n_threads, samples
+        self._ready: Samples | None = None
 
     def loss_now(self) -> float:
         """Return the mean over all samples with the weights of now."""
-        model, samples = self._model, self._samples
+        model = self._model
+        samples = self._ready
+        if samples is None:  # by now it is known what inputs are scaled by
+            samples = self._ready = self._network.ready(self.samples)
         n, size = len(samples), samples.parts(1, model.dtype)
-        total = self._constant
+        constants = self._loss.constants(samples.targets)
+        total = 0.0 if constants is None else float(constants.sum())
         for first in range(0, n, size):
             part = samples.take(slice(first, first + size), model.dtype)
             costs = np.empty(len(part), model.dtype)

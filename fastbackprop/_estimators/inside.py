@@ -1,5 +1,6 @@
 """What an estimator shows of its inside, and takes in: models, scikit-learn's own estimators."""
 
+import copy
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
@@ -14,9 +15,9 @@ from fastbackprop._estimators.conversion import (
     attributes_of,
     check_theirs,
     fill_theirs,
+    name_of,
     parameters_of_model,
     show_model,
-    widths_of,
 )
 from fastbackprop._estimators.network import Network, dense
 from fastbackprop._estimators.weights import Weights
@@ -97,7 +98,7 @@ class Inside(Weights, ABC):
         estimator.coefs_, estimator.intercepts_ = list(fitted.coefs_), list(fitted.intercepts_)
         network = estimator._current()
         estimator._show(network)
-        estimator._best_values = network.values.copy()
+        estimator._best_values = network.store.copy()
         return estimator
 
     def to_sklearn(self) -> Any:
@@ -122,9 +123,15 @@ class Inside(Weights, ABC):
     def _of_model(cls, model: Any, parameters: dict[str, Any]) -> Self:
         """Make an estimator with a copy of a model's weights."""
         estimator = cls(**{**parameters_of_model(model), **parameters})
-        activations = [layer._activation for layer in model.layers]
-        network = Network(widths_of(model), activations, model.dtype)
-        network.values[:] = model._copied_values()
+        estimator.out_activation_ = name_of(model.layers[-1]._activation)
+        whole = Network(copy.deepcopy(model))
+        network = Network.of(
+            whole.coefs,
+            whole.intercepts,
+            estimator._design(len(whole.coefs)),
+            model.dtype,
+            whole.rest._replace(n_forwards=0),
+        )
         show_model(estimator, model, network)
         return estimator
 

@@ -6,7 +6,6 @@ import numpy as np
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 
-from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._correct.state import OptimizerState
 from fastbackprop._estimators.data import Samples
@@ -65,7 +64,7 @@ class Objective:
         self._state.buffer.fill(0)
         with np.errstate(all="ignore"):
             loss = self._epochs.run(self._spec, self._state.buffer, None)
-            gradients = flat_views(network.model._parameters, self._state.planes[0])
+            gradients = flat_views(network, self._state.planes[0])
             if not isinstance(loss, float):
                 loss = np.inf
             for weight, gradient in zip(network.coefs, gradients, strict=False):
@@ -74,9 +73,9 @@ class Objective:
         return loss, np.concatenate([x.ravel() for x in gradients])
 
 
-def flat_views(parameters: Parameters, buffer: np.ndarray) -> list[np.ndarray]:
+def flat_views(network: Network, buffer: np.ndarray) -> list[np.ndarray]:
     """Return views of all weights, then of all biases, in a buffer laid out as the parameters."""
-    views = parameters.views(buffer)
+    views = network.views(buffer)
     return [weight for weight, _ in views] + [bias for _, bias in views if bias is not None]
 
 

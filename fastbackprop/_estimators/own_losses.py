@@ -45,6 +45,9 @@ class OwnLosses(BaseMLP):
             n_outputs = len(loss.q)
         return self._in_kernels_form(loss, y, n_outputs), n_outputs
 
+    def _library_y(self, targets: np.ndarray) -> np.ndarray:
+        return self._values_of(targets)
+
     def _own_loss(self) -> Any:
         """Return the loss of the library; None where it is scikit-learn's."""
         is_theirs = isinstance(self.loss, str) and self.loss in THEIR_LOSSES

@@ -9,11 +9,16 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastbackprop._core.activations import ACTIVATIONS
 from fastbackprop._core.threads import MOST_THREADS
+from fastbackprop._correct.optimizer import Optimizer
+from fastbackprop._correct.optimizers import OPTIMIZERS
+from fastbackprop._model.builders import NORMS
 from fastbackprop._predict.activations import ActivationFunction
+from fastbackprop._predict.scaling import SCALERS
+from fastbackprop._train.callback import Callback
 
-__all__ = ["RULES", "STOCHASTIC"]
+__all__ = ["RULES", "is_own_solver", "is_stochastic"]
 
-STOCHASTIC = ("sgd", "adam")
+THEIR_SOLVERS = ("lbfgs", "sgd", "adam")
 
 RULES: dict[str, Any] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -23,10 +28,10 @@ RULES: dict[str, Any] = {
         list,
         tuple,
     ],
-    "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+    "solver": [StrOptions({*THEIR_SOLVERS, *OPTIMIZERS}), Optimizer],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), callable],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
     "power_t": [Interval(Real, 0, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -48,6 +53,10 @@ RULES: dict[str, Any] = {
     ],
     "max_fun": [Interval(Integral, 1, None, closed="left")],
     # Ours:
+    "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+    "normalization": [StrOptions({*NORMS}), None],
+    "scale_inputs": ["boolean", StrOptions({*SCALERS})],
+    "callbacks": [Callback, list, tuple, None],
     "dtype": [StrOptions({"float32", "float64"}), None],
     "n_threads": [Interval(Integral, 1, MOST_THREADS, closed="both"), None],
     "clip_value": [Interval(Real, 0, None, closed="neither"), None],
@@ -55,3 +64,13 @@ RULES: dict[str, Any] = {
     "time_budget": [Interval(Real, 0, None, closed="left"), None],
     "scoring": [StrOptions(set(get_scorer_names())), callable, None],
 }
+
+
+def is_own_solver(solver: Any) -> bool:
+    """Whether a solver is an optimizer of the library, which scikit-learn hasn't."""
+    return not isinstance(solver, str) or solver not in THEIR_SOLVERS
+
+
+def is_stochastic(solver: Any) -> bool:
+    """Whether a solver takes the samples batch by batch."""
+    return not isinstance(solver, str) or solver != "lbfgs"

@@ -36,17 +36,20 @@ class MLPRegressor(RegressorMixin, OwnLosses):
     activation : {"identity", "logistic", "tanh", "relu"}, str, activation or list, default="relu"
         Activation of the hidden layers: also any of fastbackprop's, by name or object, or a list
         with one for each hidden layer.
-    solver : {"lbfgs", "sgd", "adam"}, default="adam"
-        How weights follow from gradients.
+    solver : {"lbfgs", "sgd", "adam"}, str or optimizer, default="adam"
+        How weights follow from gradients: also by any other optimizer of fastbackprop, by name or
+        object, which has rate, schedule and decay of its own (``fastbackprop.AdamW(0.003)``).
     alpha : float, default=0.0001
         Strength of the L2 penalty; it is divided by the number of samples of a batch.
     batch_size : int or "auto", default="auto"
         Samples of a step; "auto" is min(200, n_samples).
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+    learning_rate : {"constant", "invscaling", "adaptive"}, schedule or callable, default="constant"
         How the rate goes on, with sgd: as it is; divided by t ** power_t; or divided by 5 each time
-        that n_iter_no_change epochs did not improve by tol.
+        that n_iter_no_change epochs did not improve by tol. A schedule of fastbackprop, or a
+        function of the step from 0, gives the rate with any solver but lbfgs that is a name; where
+        it goes over a fit, that is max_iter epochs.
     learning_rate_init : float, default=0.001
-        The initial rate, of sgd or adam.
+        The initial rate, of sgd or adam, and of an optimizer of fastbackprop by name.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
@@ -90,6 +93,17 @@ class MLPRegressor(RegressorMixin, OwnLosses):
     scoring : str, callable or None, default=None
         What early_stopping measures instead of ``score``: a scorer's name, or a function of
         (estimator, X, y).
+    dropout : float or list, default=0
+        Part of each hidden layer's units that are dropped in training, at least 0 and below 1; or
+        one part for each. Not of lbfgs.
+    normalization : {"batch", "layer"} or None, default=None
+        BatchNorm or LayerNorm between each hidden layer and its activation. Not of lbfgs.
+    scale_inputs : bool, "standard" or "robust", default=False
+        Whether the model scales its inputs itself, by means and deviations (True or "standard") or
+        medians and quartiles of the rows to train on.
+    callbacks : list of Callback or None, default=None
+        Who hears of the fit by sgd, adam or an optimizer of fastbackprop. Each fit calls copies,
+        ``callbacks_``.
 
     Attributes
     ----------
@@ -101,6 +115,9 @@ class MLPRegressor(RegressorMixin, OwnLosses):
         R^2 of the samples put aside; None without early_stopping.
     validation_curve_ : list of float
         The loss of ``fit``'s eval_set after each epoch; only with one.
+    history_ : History
+        The figures of each epoch, where solver is an optimizer of fastbackprop or there are
+        callbacks.
     t_ : int
         Samples that were trained on.
     coefs_, intercepts_ : list of ndarray
@@ -146,10 +163,10 @@ class MLPRegressor(RegressorMixin, OwnLosses):
         hidden_layer_sizes: Any = (100,),
         activation: str = "relu",
         *,
-        solver: str = "adam",
+        solver: Any = "adam",
         alpha: float = 0.0001,
         batch_size: int | Literal["auto"] = "auto",
-        learning_rate: str = "constant",
+        learning_rate: Any = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -173,6 +190,10 @@ class MLPRegressor(RegressorMixin, OwnLosses):
         clip_norm: float | None = None,
         time_budget: float | None = None,
         scoring: Any = None,
+        dropout: Any = 0.0,
+        normalization: str | None = None,
+        scale_inputs: bool | str = False,
+        callbacks: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -204,6 +225,10 @@ class MLPRegressor(RegressorMixin, OwnLosses):
         self.clip_norm = clip_norm
         self.time_budget = time_budget
         self.scoring = scoring
+        self.dropout = dropout
+        self.normalization = normalization
+        self.scale_inputs = scale_inputs
+        self.callbacks = callbacks
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)

@@ -15,7 +15,9 @@ import numpy as np
 
 from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._correct.schedule import Position, table_of
 from fastbackprop._correct.state import OptimizerState
+from fastbackprop._train.history import History
 
 __all__ = ["Solver"]
 
@@ -41,8 +43,11 @@ class Solver:
     def __init__(self, settings: dict[str, Any], size: int, dtype: np.dtype) -> None:
         self._initial = settings["learning_rate_init"]
         self.learning_rate = float(self._initial)
-        is_sgd = settings["solver"] == "sgd"
-        self._schedule = settings["learning_rate"] if is_sgd else "constant"
+        is_sgd, how = settings["solver"] == "sgd", settings["learning_rate"]
+        self._curve = how if callable(how) else None  # a schedule of the library
+        self._schedule = how if is_sgd and self._curve is None else "constant"
+        self._fit_step = 0
+        self._fit_length: int | None = None
         self._power_t = settings["power_t"]
         self._arguments: dict[str, Any] = {
             "weight_decay": settings["alpha"],
@@ -66,6 +71,37 @@ class Solver:
         """Return the kernels' UpdateSpec of now."""
         with exact_mode():
             return kernels(dtype).UpdateSpec(self._kind, self.learning_rate, **self._arguments)
+
+    def begin(self, length: int | None) -> None:
+        """Begin a fit of so many steps; None leaves it open."""
+        self._fit_step, self._fit_length = 0, length
+
+    def rates(self, n: int, losses: list[float]) -> np.ndarray | None:
+        """Return what the next n steps have of their own, (n, 3); None without a schedule.
+
+        ``losses`` are those of the fit's epochs, which some schedules look at.
+        """
+        if self._curve is None:
+            return None
+        in_fit = None if self._fit_length is None else self._fit_step
+        history = History(loss=losses)
+        position = Position(self._state.n_steps, in_fit, self._fit_length, history)
+        self._fit_step += n
+        momentum = self._arguments.get("momentum", 0.0)
+        table = np.tile([0.0, momentum, self._arguments["weight_decay"]], (n, 1))
+        table[:, 0] = table_of(self._curve, position, n)
+        is_right = (table[:, 0] >= 0) & (table[:, 0] <= np.finfo(self._state.planes.dtype).max)
+        if not is_right.all():
+            raise ValueError(
+                "The schedule of learning_rate must give finite numbers of at least 0, got "
+                f"{table[np.argmin(is_right), 0]:g}."
+            )
+        return table
+
+    @property
+    def state(self) -> OptimizerState:
+        """The same, with its planes."""
+        return self._state
 
     @property
     def buffer(self) -> np.ndarray:

@@ -1,10 +1,8 @@
 """The solvers sgd and adam: epochs until nothing improves, as scikit-learn counts that."""
 
-import time
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from fastbackprop._correct.clipping import Clipping, check_limit
@@ -12,6 +10,10 @@ from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.epochs import Epochs, Wrong
 from fastbackprop._estimators.errors import non_finite
 from fastbackprop._estimators.evaluation import Evaluation
+from fastbackprop._estimators.following import Follower
+from fastbackprop._estimators.own_solver import OwnSolver
+from fastbackprop._estimators.parameters import is_own_solver
+from fastbackprop._estimators.record import Record
 from fastbackprop._estimators.solver import Solver
 from fastbackprop._estimators.warn import warn_as_theirs
 
@@ -23,32 +25,34 @@ def fit_stochastic(
 ) -> None:
     """Train an estimator whose network is there; is_partial stops after an epoch."""
     network, values = estimator._network, estimator._network.values
+    is_own = is_own_solver(estimator.solver)
     if not (is_partial and _has_solver(estimator)):
         settings = estimator.get_params(deep=False)
-        estimator._optimizer = Solver(settings, values.size, values.dtype)
+        estimator._optimizer = (
+            OwnSolver(estimator) if is_own else Solver(settings, values.size, values.dtype)
+        )
     validation = None
     stops_early = estimator.early_stopping
     if stops_early:
         samples, validation = _split(estimator, samples)
-    clipping = Clipping(
-        check_limit("clip_value", estimator.clip_value, values.dtype),
-        check_limit("clip_norm", estimator.clip_norm, values.dtype),
-    )
-    epochs = Epochs(
-        network,
-        estimator._class_weighted(samples),
-        _batch_size(estimator, len(samples)),
-        estimator._loss_rule(values.dtype),
-        estimator.alpha,
-        estimator.n_threads,
-        clipping=clipping,
-    )
+    network.fit_scaling(samples.rows)
+    record = Record(estimator, len(samples), validation, evaluation, is_partial)
     try:
-        _iterate(estimator, epochs, len(samples), validation, is_partial, evaluation)
+        if is_own:
+            _train_by_trainer(estimator, samples, record)
+        else:
+            _train_by_epochs(estimator, samples, record)
     except KeyboardInterrupt:
         warn_as_theirs("Training interrupted by user.")
     if stops_early:
-        values[:] = estimator._best_values
+        network.store[:] = estimator._best_values
+
+
+def _train_by_trainer(estimator: Any, samples: Samples, record: Record) -> None:
+    """Train with an optimizer of the library."""
+    estimator.n_iter_ = 0
+    size = _batch_size(estimator, len(samples))
+    estimator._optimizer.run(estimator, estimator._class_weighted(samples), size, record)
 
 
 def _has_solver(estimator: Any) -> bool:
@@ -97,20 +101,36 @@ def _split(estimator: Any, samples: Samples) -> tuple[Samples, Samples]:
     )
 
 
-def _iterate(
-    estimator: Any,
-    epochs: Epochs,
-    n: int,
-    validation: Samples | None,
-    is_partial: bool,
-    evaluation: Evaluation | None,
-) -> None:
+def _train_by_epochs(estimator: Any, samples: Samples, record: Record) -> None:
+    """Train with scikit-learn's sgd or adam, epoch after epoch."""
+    network, solver, n = estimator._network, estimator._optimizer, len(samples)
+    dtype = network.values.dtype
+    clipping = Clipping(
+        check_limit("clip_value", estimator.clip_value, dtype),
+        check_limit("clip_norm", estimator.clip_norm, dtype),
+    )
+    epochs = Epochs(
+        network,
+        estimator._class_weighted(samples),
+        _batch_size(estimator, n),
+        estimator._loss_rule(dtype),
+        estimator.alpha,
+        estimator.n_threads,
+        clipping=clipping,
+    )
+    n_steps_of_epoch = -(-n // epochs.batch_size)
+    solver.begin(None if record.is_partial else estimator.max_iter * n_steps_of_epoch)
+    estimator.n_iter_ = 0
+    with Follower(estimator, solver, record) as follower:
+        _iterate(estimator, epochs, record, follower, n)
+
+
+def _iterate(estimator: Any, epochs: Epochs, record: Record, follower: Follower, n: int) -> None:
     """Epoch after epoch."""
     network, solver = estimator._network, estimator._optimizer
-    order, before = np.arange(n), network.values.copy()
-    has_diverged, start = False, time.monotonic()
-    budget = np.inf if estimator.time_budget is None else estimator.time_budget
-    estimator.n_iter_ = 0
+    dtype = network.values.dtype
+    order, before = np.arange(n), network.store.copy()
+    has_diverged, n_before = False, len(estimator.loss_curve_)
     for _ in range(estimator.max_iter):
         if estimator.shuffle:
             # In place of sklearn.utils.shuffle, which makes the same order of the same numbers.
@@ -118,67 +138,29 @@ def _iterate(
             estimator._random_state.shuffle(permutation)
             order = order[permutation]
         loss: float | Wrong = np.nan
+        follower.begin_epoch()
         if not has_diverged:
-            before[:] = network.values
+            before[:] = network.store
             loss = epochs.run(
-                solver.spec(before.dtype), solver.buffer, order if estimator.shuffle else None
+                solver.spec(dtype),
+                solver.buffer,
+                order if estimator.shuffle else None,
+                lambda n_steps: solver.rates(n_steps, estimator.loss_curve_[n_before:]),
+                **follower.options,
             )
         if isinstance(loss, Wrong):
-            if validation is None:
-                network.values[:] = before
-                raise non_finite(estimator.n_iter_ + 1, *loss)
+            if record.validation is None:
+                follower.diverged()
+                network.store[:] = before
+                raise non_finite(estimator.n_iter_ + 1, loss.batch, network.place_of(loss.layer))
             # scikit-learn goes on with NaN to the end, and then takes the best weights.
             has_diverged, loss = True, np.nan
             for view in network.arrays:
                 view.fill(np.nan)
-        estimator.n_iter_ += 1
-        estimator.loss_ = loss
-        estimator.t_ += n
-        estimator.loss_curve_.append(loss)
-        if estimator.verbose:
-            print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
-        if evaluation is not None:
-            estimator.validation_curve_.append(evaluation.loss_now())
-        _count_improvement(estimator, validation)
+        follower.before_validation()
+        with follower.validated():
+            ends = record.note(loss)
+        follower.end_epoch()
         solver.end_iteration(estimator.t_)
-        if _has_converged(estimator) or is_partial or time.monotonic() - start > budget:
+        if ends or follower.wants_end:
             return
-        if estimator.n_iter_ == estimator.max_iter:
-            warn_as_theirs(
-                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
-                "optimization hasn't converged yet.",
-                ConvergenceWarning,
-            )
-
-
-def _count_improvement(estimator: Any, validation: Samples | None) -> None:
-    """Count the epochs since the loss, or the validation score, got better by more than tol."""
-    if validation is None:
-        loss = estimator.loss_curve_[-1]
-        is_worse = loss > estimator.best_loss_ - estimator.tol
-        estimator.best_loss_ = min(estimator.best_loss_, loss)
-    else:
-        score = estimator._score_of(validation)
-        estimator.validation_scores_.append(score)
-        if estimator.verbose:
-            print(f"Validation score: {score:f}")
-        is_worse = score < estimator.best_validation_score_ + estimator.tol
-        if score > estimator.best_validation_score_:
-            estimator.best_validation_score_ = score
-            estimator._best_values = estimator._network.values.copy()
-    estimator._no_improvement_count = estimator._no_improvement_count + 1 if is_worse else 0
-
-
-def _has_converged(estimator: Any) -> bool:
-    """Whether there was no improvement for so long that training ends."""
-    if estimator._no_improvement_count <= estimator.n_iter_no_change:
-        return False
-    what = "Validation score" if estimator.early_stopping else "Training loss"
-    message = (
-        f"{what} did not improve more than tol={estimator.tol:f} for "
-        f"{estimator.n_iter_no_change:g} consecutive epochs."
-    )
-    if estimator._optimizer.stops(message, estimator.verbose):
-        return True
-    estimator._no_improvement_count = 0
-    return False

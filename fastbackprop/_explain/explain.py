@@ -16,6 +16,7 @@ from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.validation import check_real
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD
+from fastbackprop._explain.chain import shown_number as number
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.inspection import layers_of, only_to_look, predict_and_compare
 from fastbackprop._explain.names import columns_of, image_shape_of, names_of
@@ -127,14 +128,21 @@ def explain_step(
     compare: Loss,
     optimizer: Optimizer,
     correct: Callable[[], object],
+    rate: float | None = None,
+    is_plain: bool = True,
     **shown: Any,
 ) -> Explanation:
-    """Predict, compare and blame, look at everything, and let ``correct`` change the weights."""
-    settings = settings_of(model, compare, optimizer)
+    """Predict, compare and blame, look at everything, and let ``correct`` change the weights.
+
+    ``rate`` is that of the step, where it isn't the optimizer's for ever; ``is_plain`` says that
+    the step is the optimizer's alone, which a page may go on with.
+    """
+    settings = settings_of(model, compare, optimizer) if is_plain else None
     n_forwards = model._parameters.n_forwards
     with only_to_look(model):
         y_hat, cost, d = predict_and_compare(model, samples, compare)
-        rate, y = optimizer.learning_rate, samples.target_rows(model.n_out)
+        rate = optimizer.learning_rate if rate is None else rate
+        y = samples.target_rows(model.n_out)
         d_x = model.backward(d)
         d_y_hat = np.array(d, model.dtype)
         layers = layers_of(model, d_y_hat)
@@ -148,7 +156,7 @@ def explain_step(
         loss=compare.name,
         learning_rate=rate,
         optimizer=repr(optimizer),
-        x=samples.rows.copy(),
+        x=_in_units(model, samples.rows),
         y=y,
         y_hat=y_hat,
         cost=cost,
@@ -158,13 +166,33 @@ def explain_step(
         layers=[LayerExplanation(**values) for values in layers],
         after=after,
         settings=settings,
+        notes=_notes(model),
         **shown,
     )
 
 
+def _in_units(model: Sequential, rows: np.ndarray) -> np.ndarray:
+    """Return a copy of rows, in the user's units where the model scales them: to rounding."""
+    columns = model._input_scale()
+    return rows.copy() if columns is None else columns.undo(rows)
+
+
+def _notes(model: Sequential) -> list[str]:
+    """Say what is scaled."""
+    notes, outputs = [], model._output_scale()
+    if model._scaler is not None:
+        kind = type(model._scaler).__name__
+        notes.append(f"Inputs are scaled first, by {kind}: (x - center) / scale.")
+    if outputs is not None:
+        few = f"{number(outputs.factor[0])} y_hat + {number(outputs.offset[0])}"
+        of_output = few if model.n_out == 1 else f"of y_hat[0] {few}"
+        notes.append(f"Targets are scaled: y, y_hat and C are; predict gives {of_output}.")
+    return notes
+
+
 def _cost_of_each(model: Sequential, samples: Samples, compare: Loss) -> np.ndarray:
     """Return the cost of each sample alone: its row of what the batch gives."""
-    y_hat, targets = model.forward(samples.rows), samples.targets
+    y_hat, targets = model._forward_rows(samples.rows), samples.targets
     # A sample whose targets are all missing costs nothing, where that is allowed.
     is_told = [samples.are_labels or not np.isnan(y).all() for y in targets]
     return np.array(
@@ -187,7 +215,7 @@ def _after(
     model: Sequential, samples: Samples, compare: Loss, cost: float, predicted_cost: float
 ) -> After:
     """Predict and compare again, after the step."""
-    y_hat = model.forward(samples.rows)
+    y_hat = model._forward_rows(samples.rows)
     # After a step that was far too long there is nothing to compare.
     is_finite = np.isfinite(y_hat).all()
     new_cost = float(compare(y_hat, samples.targets)[0]) if is_finite else np.inf

@@ -13,6 +13,7 @@ from fastbackprop._explain.as_dict import as_dict, lists
 from fastbackprop._explain.blame import Blamed, candidates, shares_of
 from fastbackprop._explain.chain import Chain, strongest_paths
 from fastbackprop._explain.html_page import HtmlPage
+from fastbackprop._explain.inside import inside
 from fastbackprop._explain.kinds import check_dense
 from fastbackprop._explain.parts import After, LayerExplanation
 
@@ -32,7 +33,8 @@ class Explanation(HtmlPage):
     Attributes
     ----------
     x, y, y_hat : ndarray of shape (n, n_in), (n, n_out), (n, n_out)
-        Inputs, targets (labels as one-hot rows) and predictions.
+        Inputs, in the user's units, targets (labels as one-hot rows) and predictions, both as the
+        loss compares them: scaled, where the model scales its targets.
     cost, costs : float, ndarray of shape (n,)
         Mean cost of the samples, and the cost of each.
     d_y_hat, d_x : ndarray of shape (n, n_out), (n, n_in)
@@ -44,8 +46,9 @@ class Explanation(HtmlPage):
         plain SGD cost - learning_rate * sum of squared gradients), falls, and verdict: that in
         words.
     blame : Blame
-        Shares of the blame: inputs by the sum over samples of |dC/dx|, neurons by that of |dC/dz|,
-        weights and biases by |dC/dw|, layers by the sum of these.
+        Shares of the blame: inputs by the sum over samples of |dC/dx| (of x as it was scaled, where
+        it is, so that units don't count), neurons by that of |dC/dz|, weights and biases by
+        |dC/dw|, layers by the sum of these.
     learning_rate, optimizer, loss, title, dtype : float, str, str, str, str
         Learning rate of the step; what did it, as "SGD(0.01)"; the name of the loss; the model in
         one line, and its dtype.
@@ -54,6 +57,8 @@ class Explanation(HtmlPage):
         is: for the page and the picture.
     settings : dict or None
         Loss and optimizer as the page computes them; None where it can't.
+    notes : list of str
+        What is scaled, in sentences.
 
     Examples
     --------
@@ -82,9 +87,11 @@ class Explanation(HtmlPage):
         self.class_names: list[str] | None = values.get("class_names")
         self.image_shape: tuple[int, int] | None = values.get("image_shape")
         self.settings: dict[str, Any] | None = values.get("settings")
+        self.notes: list[str] = values.get("notes", [])
         self.layers: list[LayerExplanation] = values["layers"]
         self.after: After = values["after"]
-        self.blame = shares_of(self.d_x, self.layers)
+        of_inputs = self.d_x if self.layers[0].scale is None else self.layers[0].delta
+        self.blame = shares_of(of_inputs, self.layers)
 
     def chain(
         self, layer: int, i: int | None, j: int, *, sample: int | None = None, most: int = 8
@@ -117,6 +124,10 @@ class Explanation(HtmlPage):
         """
         check_dense(self, "chain")
         _check_index("layer", layer, len(self.layers))
+        if self.layers[layer].weight.size == 0:
+            raise ValueError(
+                f"layer must be one with weights, got layers[{layer}] {self.layers[layer].kind}."
+            )
         sample = int(np.argmax(self.costs)) if sample is None else sample
         _check_index("sample", sample, len(self.x))
         n_in, n_out = self.layers[layer].weight.shape
@@ -197,7 +208,7 @@ class Explanation(HtmlPage):
         from fastbackprop._explain.plot import draw
 
         check_dense(self, "plot")
-        return draw(self, check_choice("by", by, ("value", "blame")), ax)
+        return draw(inside(self), check_choice("by", by, ("value", "blame")), ax)
 
     def _repr_html_(self) -> str:
         """Return the page for notebooks, in a frame, where its styles and scripts meet nobody's."""

@@ -14,6 +14,7 @@ from fastbackprop._core.finite import check_weights
 from fastbackprop._explain.samples import Samples
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.scaling import Scaler
 
 __all__ = [
     "arrays_of",
@@ -68,6 +69,8 @@ def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
             "bias_gradient": None if d_bias is None else d_bias.copy(),
             "kind": type(layer).__name__ if not isinstance(layer, Dense) else "Dense",
         })  # fmt: skip
+        if isinstance(layer, Scaler):
+            layers[-1] |= {"center": layer.center, "scale": layer.scale}
     return layers
 
 
@@ -82,7 +85,7 @@ def predict_and_compare(
 ) -> tuple[np.ndarray, float, Any]:
     """Return y_hat, the cost and dC/dy_hat; refuse a model whose numbers aren't finite."""
     check_weights(model._parameters)
-    y_hat = model.forward(samples.rows)
+    y_hat = model._forward_rows(samples.rows)
     if not np.isfinite(y_hat).all():
         row, column = np.argwhere(~np.isfinite(y_hat))[0]
         first = first_overflow(model, len(samples))

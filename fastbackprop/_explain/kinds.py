@@ -1,5 +1,6 @@
 """Layers of an explanation that aren't Dense: how their numbers are called and come about."""
 
+import math
 from typing import Any
 
 from fastbackprop._explain.chain import bias_name, name_of, weight_name
@@ -12,7 +13,7 @@ __all__ = ["check_dense", "forward_line", "parameter_name"]
 def check_dense(e: Any, what: str) -> None:
     """Refuse to show layers that a picture of weights between neurons has no place for."""
     for k, layer in enumerate(e.layers):
-        if layer.kind != "Dense":
+        if layer.kind != "Dense" and layer.scale is None:
             raise ValueError(
                 f"{what} must be asked of a model of Dense layers only, got layers[{k}] "
                 f"{layer.kind}; print what explain returns, or see its layers, to have their "
@@ -29,6 +30,11 @@ def parameter_name(layer: LayerExplanation, k: int, index: tuple[int, ...]) -> s
     return name_of(f"{greek}{k + 1}", shape[1], index[-1])
 
 
+def _to(scale: float, value: float) -> str:
+    """Return a number with as many digits as matter beside the scale of its column."""
+    return f"{round(value, 3 - math.floor(math.log10(scale))):.15g}"
+
+
 def forward_line(e: Any, k: int, j: int, s: int) -> tuple[str, ...]:
     """Return how output j of layer k, which isn't Dense, comes from its input."""
     layer, n = e.layers[k], e.layers[k].weight.shape[1]
@@ -37,6 +43,12 @@ def forward_line(e: Any, k: int, j: int, s: int) -> tuple[str, ...]:
     if k == len(e.layers) - 1:
         a_name = f"{name_of('y_hat', n, j)} = {a_name}"
     a, x_j = number(layer.a[s, j]), number(x[s, j])
+    if layer.scale is not None:
+        center, scale = layer.center[j], layer.scale[j]
+        return (
+            f"  {a_name} = ({x_name} - center) / scale",
+            f"= ({_to(scale, x[s, j])} - {_to(scale, center)}) / {number(scale)} = {a}",
+        )
     if layer.kind == "Activation":
         return (f"  {a_name} = sigma({x_name})", f"= sigma({x_j}) = {a}")
     if layer.kind == "Dropout":

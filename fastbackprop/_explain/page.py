@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from fastbackprop._explain.fold import AMOUNTS, folded, prepared
+from fastbackprop._explain.inside import inside
 from fastbackprop._explain.kinds import check_dense
 from fastbackprop._explain.names import names_on_page
 from fastbackprop._explain.playable import playable
@@ -48,16 +49,23 @@ SCRIPTS = (
 def render(explanations: Sequence[Any]) -> str:
     """Return the page of the Explanation of a step, or of those of a training."""
     check_dense(explanations[0], "the page")
+    explanations = [inside(e) for e in explanations]
     steps, first = [prepared(e) for e in explanations], explanations[0]
     template, play = _template(), playable(first)
     embedded_play, page = _embedded(play), ""
     most = max(MOST_CHARACTERS - len(embedded_play), LEAST_CHARACTERS)
     for amount in AMOUNTS:
         shown = folded(steps, *amount)
+        shown["note"] = " ".join([*_notes(first), *([shown["note"]] if shown["note"] else [])])
         page = template.replace("@DATA@", _embedded({**shown, **names_on_page(first, shown)}))
         if len(page) <= most:
             break
     return page.replace("@PLAY@", embedded_play)
+
+
+def _notes(e: Any) -> list[str]:
+    """Return what is scaled, and that the page shows it so."""
+    return [*e.notes, "All are shown scaled."] if e.notes else []
 
 
 def _embedded(data: Any) -> str:
@@ -71,7 +79,7 @@ def frame(explanations: Sequence[Any]) -> str:
 
     Of layers that the page can't show it is the text.
     """
-    if any(layer.kind != "Dense" for layer in explanations[0].layers):
+    if any(x.kind != "Dense" and x.scale is None for x in explanations[0].layers):
         return f"<pre>{html.escape(chr(10).join(map(str, explanations)))}</pre>"
     page = html.escape(render(explanations), quote=True)
     return (

@@ -30,7 +30,9 @@ class LayerExplanation:
     kind : str
         "Dense", "Activation", "Dropout", "LayerNorm" or "BatchNorm". Of norms, weight is gamma, of
         shape (1, n_out), and bias is beta; the weight of layers without parameters has no rows. The
-        derivative of Dropout is its mask: 0, or 1 / (1 - rate).
+        derivative of Dropout is its mask: 0, or 1 / (1 - rate). Or the kind of a layer that scales.
+    center, scale : ndarray of shape (n_in,) or None
+        Of a layer that scales inputs: a = (x - center) / scale.
     """
 
     activation: str
@@ -49,6 +51,8 @@ class LayerExplanation:
     bias_step: np.ndarray | None
     bias_after: np.ndarray | None
     kind: str = "Dense"
+    center: np.ndarray | None = None
+    scale: np.ndarray | None = None
 
 
 class After(NamedTuple):

@@ -22,10 +22,11 @@ def settings_of(model: Sequential, compare: Loss, optimizer: Optimizer) -> dict[
     """Return loss and optimizer as the page's script computes them; None where it can't."""
     if isinstance(compare, OwnLoss) or compare.name not in TABLE:
         return None
-    if getattr(compare, "mask_missing", False) or any(type(x) is not Dense for x in model.layers):
+    layers = model.layers if model._scaler is None else model.layers[1:]
+    if getattr(compare, "mask_missing", False) or any(type(x) is not Dense for x in layers):
         return None
     plain = {"learning_rate_factor": 1.0, "trainable": True, "l1": 0.0, "max_norm": None}
-    if any(getattr(x, name, value) != value for x in model.layers for name, value in plain.items()):
+    if any(getattr(x, name, value) != value for x in layers for name, value in plain.items()):
         return None
     steps = _optimizer_settings(optimizer)
     parameter = TABLE[compare.name].parameter
@@ -35,7 +36,7 @@ def settings_of(model: Sequential, compare: Loss, optimizer: Optimizer) -> dict[
         "smoothing": getattr(compare, "label_smoothing", 0.0),
         "sums": getattr(compare, "sum_outputs", False),
     }
-    alphas = [x._activation.alpha for x in model.layers]
+    alphas = [x._activation.alpha for x in layers]
     return None if steps is None else {"loss": loss, "optimizer": steps, "alphas": alphas}
 
 

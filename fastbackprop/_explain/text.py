@@ -32,6 +32,7 @@ def text(e: Any) -> str:
             "wk[i, j] is model.layers[k - 1].weight[i, j], from input i to neuron j; the most "
             "blamed come first."
         )
+    lines += e.notes
     if e.feature_names is not None:
         lines.append(_names_of_inputs(e))
     if n > 1:

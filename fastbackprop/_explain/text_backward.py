@@ -39,7 +39,7 @@ def blame_lines(e: Any, s: int) -> list[Line]:
 
 def _has_chains(e: Any) -> bool:
     """Whether there are paths from weight to weight."""
-    return all(layer.kind == "Dense" for layer in e.layers)
+    return all(layer.kind == "Dense" or layer.scale is not None for layer in e.layers)
 
 
 def _gradient(e: Any, k: int, index: tuple[int, ...]) -> Line:
@@ -90,7 +90,7 @@ def _delta(e: Any, k: int, j: int, s: int) -> Line:
     if k == len(e.layers) - 1 and is_saturated(e, s):
         why = f"{e.loss} and {layer.activation} taken together, since y_hat is at its end"
         return (f"  {delta} = dC/d{z}", f"= {number(layer.delta[s, j])}", why)
-    if layer.kind in ("LayerNorm", "BatchNorm", "Dropout"):
+    if layer.kind in ("LayerNorm", "BatchNorm", "Dropout") or layer.scale is not None:
         a = name_of(f"a{k + 1}", n_out, j)
         return (f"  {delta} = dC/d{a}", f"= {number(layer.delta[s, j])}")
     if layer.derivative is None:

@@ -1,11 +1,13 @@
 # Everything that a kernel module is made of, from the ground up. A variant's .pyx is
 # this line and nothing else; setup.py gives each its flags.
 
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from libc.math cimport INFINITY, NAN, frexp, ldexp, sqrt
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
+from fastbackprop._core.lock cimport TrainingLock
 from fastbackprop._kernels.plan.plan cimport *
 from fastbackprop._kernels.simd.simd cimport *
 
@@ -24,6 +26,7 @@ include "predict/norms.pxi"
 include "predict/dropout.pxi"
 include "predict/forward.pxi"
 include "predict/many_rows.pxi"
+include "predict/quick.pxi"
 include "predict/few_rows.pxi"
 include "compare/targets.pxi"
 include "compare/squared_error.pxi"
@@ -35,6 +38,7 @@ include "compare/poisson.pxi"
 include "compare/gaussian_nll.pxi"
 include "compare/hinge.pxi"
 include "compare/compare.pxi"
+include "compare/quick.pxi"
 include "blame/norms.pxi"
 include "blame/backward.pxi"
 include "blame/inspect.pxi"
@@ -61,4 +65,9 @@ include "run/prediction.pxi"
 include "run/one_step.pxi"
 include "run/derivatives.pxi"
 include "run/hessian.pxi"
+include "run/quick.pxi"
+include "run/quick_step.pxi"
+include "run/quick_by_hand.pxi"
+include "run/quick_loss.pxi"
+include "run/quick_derivatives.pxi"
 include "run/peak.pxi"

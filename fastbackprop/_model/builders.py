@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from fastbackprop._compare.labels import check_classes
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.validation import check_choice, check_integer, check_real
@@ -17,8 +19,9 @@ from fastbackprop._predict.dense import Dense
 from fastbackprop._predict.layer import Layer
 from fastbackprop._predict.norms import BatchNorm, LayerNorm
 from fastbackprop._predict.plain import Activation, Dropout
+from fastbackprop._predict.scaling import SCALERS, Standardize
 
-__all__ = ["load", "mlp", "model_in_file"]
+__all__ = ["NORMS", "layers_of", "load", "mlp", "model_in_file", "rates_of"]
 
 NORMS: dict[str, type[Layer]] = {"batch": BatchNorm, "layer": LayerNorm}
 
@@ -32,6 +35,8 @@ def mlp(
     weight_init: Any = "auto",
     dropout: float | Sequence[float] = 0.0,
     normalization: str | None = None,
+    scale_inputs: bool | str = False,
+    scale_targets: bool = False,
     seed: int | None = None,
     dtype: Any = "float32",
 ) -> Sequential:
@@ -54,6 +59,11 @@ def mlp(
     normalization : {"batch", "layer"}, optional
         ``BatchNorm`` or ``LayerNorm`` between each hidden layer and its activation, which is a
         layer of its own then.
+    scale_inputs : bool or {"standard", "robust"}, default=False
+        Whether the first layer is a ``Standardize`` (True or "standard") or a ``RobustScale``,
+        which brings the columns of X to one scale.
+    scale_targets : bool, default=False
+        Whether targets are scaled too, as for ``Sequential``: for regression.
     seed : int or None, default=None
         Seed for drawing the initial weights.
     dtype : {"float32", "float64"}, default="float32"
@@ -80,27 +90,64 @@ def mlp(
     if len(widths) < 2:
         raise ValueError(f"widths must be a sequence of at least 2 integers, got {widths!r}.")
     widths = [check_integer(f"widths[{i}]", width) for i, width in enumerate(widths)]
-    rates = _rates_of(dropout, len(widths) - 2)
+    rates = rates_of(dropout, len(widths) - 2)
     norm = None if normalization is None else check_choice("normalization", normalization, NORMS)
-    layers: list[Layer] = []
-    for i, (n_in, n_out) in enumerate(pairwise(widths)):
+    activations = [activation] * (len(widths) - 2) + [output_activation]
+    layers = layers_of(
+        widths, activations, rates, norm, scale_inputs, bias=bias, weight_init=weight_init
+    )
+    return Sequential(layers, seed=seed, dtype=dtype, scale_targets=scale_targets)
+
+
+def layers_of(
+    widths: Sequence[int],
+    activations: Sequence[str | ActivationFunction],
+    rates: Sequence[Any],
+    norm: str | None,
+    scale_inputs: bool | str,
+    *,
+    bias: bool = True,
+    weight_init: Any = "auto",
+) -> list[Layer]:
+    """Return the layers of ``mlp``, with an activation of its own for each Dense.
+
+    Parameters
+    ----------
+    rates : sequence of float
+        Dropout's, for each hidden layer.
+    norm : str or None
+        A key of NORMS.
+    """
+    layers: list[Layer] = _scaler_of(scale_inputs)
+    for i, ((n_in, n_out), activation) in enumerate(
+        zip(pairwise(widths), activations, strict=True)
+    ):
         is_last = i == len(widths) - 2
-        own_activation = output_activation if is_last else activation
         if norm is None or is_last:
-            layers.append(Dense(n_in, n_out, own_activation, bias=bias, weight_init=weight_init))
+            layers.append(Dense(n_in, n_out, activation, bias=bias, weight_init=weight_init))
         else:
-            chosen = as_activation(own_activation)
             is_auto = isinstance(weight_init, str) and weight_init == "auto"
-            init = chosen.row.initializer if is_auto else weight_init
+            init = as_activation(activation).row.initializer if is_auto else weight_init
             layers.append(Dense(n_in, n_out, bias=bias, weight_init=init))
             layers.append(NORMS[norm]())
-            layers.append(Activation(own_activation))
-        if not is_last and rates[i] > 0:
+            layers.append(Activation(activation))
+        if not is_last and (callable(rates[i]) or rates[i] > 0):
             layers.append(Dropout(rates[i]))
-    return Sequential(layers, seed=seed, dtype=dtype)
+    return layers
 
 
-def _rates_of(dropout: Any, n_hidden: int) -> list[float]:
+def _scaler_of(scale_inputs: Any) -> list[Layer]:
+    """Return the first layer, if inputs are scaled."""
+    if isinstance(scale_inputs, bool | np.bool_):
+        return [Standardize()] if scale_inputs else []
+    if not isinstance(scale_inputs, str) or scale_inputs not in SCALERS:
+        raise (ValueError if isinstance(scale_inputs, str) else TypeError)(
+            f"scale_inputs must be True, False, 'standard' or 'robust', got {scale_inputs!r}."
+        )
+    return [SCALERS[scale_inputs]()]
+
+
+def rates_of(dropout: Any, n_hidden: int) -> list[Any]:
     """Return a rate for each hidden layer."""
     is_sequence = isinstance(dropout, Iterable) and not isinstance(dropout, str)
     rates: list[Any] = list(dropout) if is_sequence else [dropout] * n_hidden
@@ -110,8 +157,9 @@ def _rates_of(dropout: Any, n_hidden: int) -> list[float]:
             f"{len(rates)} rates."
         )
     for rate in rates if is_sequence else [dropout]:
-        check_real("dropout", rate, at_least=0.0, below=1.0)
-    return [float(rate) for rate in rates]
+        if not callable(rate):
+            check_real("dropout", rate, at_least=0.0, below=1.0)
+    return [rate if callable(rate) else float(rate) for rate in rates]
 
 
 def load(path: str | os.PathLike[str]) -> Sequential:
@@ -147,7 +195,9 @@ def model_in_file(
 ) -> Sequential:
     """Return the model of what a file holds, or the errors of ``load``."""
     try:
-        model = assembled(Sequential, *described(tensors, description))
+        layers, parameters, target_scaling = described(tensors, description)
+        model = assembled(Sequential, layers, parameters)
+        model._take_target_scaling(target_scaling)
         if "classes" in description:
             n_classes = max(2, model.n_out)
             model._learn(check_classes("classes", description["classes"], n_classes))

@@ -12,13 +12,13 @@ from fastbackprop._core.validation import check_choice, check_integer
 from fastbackprop._model.descriptions import Description, describe
 from fastbackprop._model.files import write_model_file
 from fastbackprop._model.layers import check_layers, room_for
-from fastbackprop._model.structure import Structure
+from fastbackprop._model.scaling import Scaled
 from fastbackprop._predict.layer import Layer
 
 __all__ = ["Copies", "assembled", "copy_of"]
 
 
-class Copies(Structure):
+class Copies(Scaled):
     """How a model is written to a file, pickled and copied."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -79,6 +79,7 @@ class Copies(Structure):
                 raise ValueError(f"layers[{index}] of a copied model must have weights.") from error
         self._assemble(layers, parameters)
         set_own_attributes(self, state, {*self._internals, "_moment", "_masks"})
+        self._take_target_scaling(self._target_scaling)
 
     def __copy__(self) -> Self:
         """A model with weights of its own; what else it refers to is shared."""
@@ -118,6 +119,7 @@ def copy_of(model: Model, dtype: str) -> Model:
                     view[...] = array
     model_copy = assembled(type(model), layers, parameters)
     model_copy._learn(model._classes, model._feature_names)
+    model_copy._take_target_scaling(model._target_scaling)
     return model_copy
 
 

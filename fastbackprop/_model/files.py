@@ -1,7 +1,8 @@
 """Model files: safetensors, so that loading executes nothing.
 
 One file holds the tensors ``layers.0.weight``, ``layers.0.bias`` ... (of norms gamma and beta, of
-batch norms running_mean and running_variance, too) and, as text in the header, ``format``
+batch norms running_mean and running_variance, too; in float64 center and scale of a first layer
+that scales, and ``targets.center`` and ``targets.scale``) and, as text in the header, ``format``
 ("fastbackprop"), ``version``, ``model`` (JSON: dtype and the layers) and ``sha256`` of that and all
 tensors, so that a flipped bit is noticed too. A checkpoint is a model file with more in it:
 ``trainer`` (JSON), and tensors whose names begin with "trainer.".
@@ -26,6 +27,7 @@ __all__ = [
     "FORMAT_VERSION",
     "LAYERS_VERSION",
     "OF_TRAINER",
+    "SCALING_VERSION",
     "one_line",
     "read_checkpoint_file",
     "read_model_file",
@@ -33,7 +35,8 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1  # of models that have nothing but Dense, which older releases read, too
-LAYERS_VERSION = 2  # of all others
+LAYERS_VERSION = 2  # of models that have other layers
+SCALING_VERSION = 3  # of models that scale inputs or targets
 OF_TRAINER = "trainer."  # how names of tensors begin that are none of the model's
 TENSOR_TYPES = {"float32": "F32", "float64": "F64"}  # names of dtypes in safetensors
 
@@ -56,7 +59,8 @@ def _digest(tensors: dict[str, np.ndarray], model: str, trainer: str = "") -> st
 def _in_code(name: str) -> str:
     """Return ``layers[0].weight`` for the tensor layers.0.weight, any other name shortened."""
     found = re.fullmatch(
-        r"layers\.([0-9]{1,9})\.(weight|bias|gamma|beta|running_mean|running_variance)", name
+        r"layers\.([0-9]{1,9})\.(weight|bias|gamma|beta|running_mean|running_variance|center|scale)",
+        name,
     )
     return f"{layer_in_code(int(found[1]))}.{found[2]}" if found else one_line(name)
 
@@ -175,9 +179,9 @@ def read_checkpoint_file(
     if metadata.get("format") != "fastbackprop":
         raise ModelFileError(f"{path} is a safetensors file, but not a model of fastbackprop.")
     version = metadata.get("version", "")
-    if version not in (str(FORMAT_VERSION), str(LAYERS_VERSION)):
+    if version not in map(str, range(FORMAT_VERSION, SCALING_VERSION + 1)):
         raise ModelFileError(
-            f"{path} must have format version {FORMAT_VERSION} or {LAYERS_VERSION}, got "
+            f"{path} must have format version {FORMAT_VERSION} to {SCALING_VERSION}, got "
             f"{version[:20]!r}."
         )
     for name, array in tensors.items():

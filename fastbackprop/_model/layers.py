@@ -9,6 +9,7 @@ from fastbackprop._core.buffers import Parameters
 from fastbackprop._predict.dense import Dense
 from fastbackprop._predict.layer import Layer
 from fastbackprop._predict.plain import Dropout
+from fastbackprop._predict.scaling import Scaler
 
 __all__ = ["check_layers", "dtype_name", "mask_seed", "room_for"]
 
@@ -63,6 +64,11 @@ def check_layers(layers: Any) -> list[Layer]:
             )
         if any(layer is other for other in layers[:i]):
             raise ValueError(f"layers[{i}] must be a layer of its own, got {layer!r} twice.")
+        if isinstance(layer, Scaler) and i > 0:
+            raise ValueError(
+                f"Only the first layer may scale inputs, got layers[{i}] {layer!r}; between layers "
+                f"there are LayerNorm and BatchNorm."
+            )
         if layer.activation == "softmax" and i < len(layers) - 1:
             raise ValueError(
                 f"Only the last layer may have activation 'softmax', got layers[{i}] {layer!r}."
@@ -73,6 +79,11 @@ def check_layers(layers: Any) -> list[Layer]:
             f"layers[{len(layers) - 1}] {layers[-1]!r}."
         )
     for layer, width in zip(layers, _widths(layers), strict=True):
+        if isinstance(layer, Scaler) and layer.center is not None and len(layer.center) != width:
+            raise ValueError(
+                f"layers[0] must be fitted to {width} columns, got {layer!r} of a model with "
+                f"{len(layer.center)}."
+            )
         if not isinstance(layer, Dense):
             layer._width = width
     return layers

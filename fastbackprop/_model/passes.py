@@ -1,30 +1,22 @@
 """forward and backward: one batch through the layers and back, by hand."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fastbackprop._core.buffers import empty
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.scaling import by_inputs
 from fastbackprop._core.validation import as_matrix, as_numeric, check_true_false
-from fastbackprop._model.structure import Structure
-from fastbackprop._model.workspaces import Workspaces
+from fastbackprop._correct.schedule import Position
+from fastbackprop._model.dropping import tell_rates
+from fastbackprop._model.scaling import Scaled
 from fastbackprop._predict.output import Output, OutputGradient
 
 __all__ = ["Passes"]
 
 
-class _Pass(NamedTuple):
-    """What a forward keeps for the backward of the same thread."""
-
-    workspace: Any
-    pool: Workspaces
-    rows: np.ndarray  # which the workspace points at
-    shape: tuple[int, ...]
-    n_trainings: int
-
-
-class Passes(Structure):
+class Passes(Scaled):
     """The forward and backward pass of one batch."""
 
     def forward(self, X: Any, *, training: bool = True, check_finite: bool = True) -> np.ndarray:
@@ -44,7 +36,8 @@ class Passes(Structure):
         Returns
         -------
         ndarray of shape (n, n_out) or (n_out,)
-            The predictions y_hat. Behind sigmoid or softmax it is read-only and remembers z, so
+            The predictions y_hat; scaled, where the model scales its targets. Behind sigmoid or
+            softmax it is read-only and remembers z, so
             that a loss can be as exact as in training; a slice or copy of it is a plain array and
             forgets z, which costs digits where a probability is nearly 0 or 1.
 
@@ -55,6 +48,11 @@ class Passes(Structure):
         RuntimeError
             If another thread trains the model, where it has a ``BatchNorm`` that would change.
         """
+        last = getattr(self._passes, "last", None)
+        if last is not None:
+            y_hat = last.forward(X, training, check_finite)
+            if y_hat is not None:
+                return y_hat
         training = check_true_false("training", training)
         source, is_row = self._as_rows(X, check_finite)
         rows = source.whole()
@@ -62,6 +60,13 @@ class Passes(Structure):
             raise ValueError("X must have at least one row, got 0.")
         # A copy: the caller may change X before backward reads it again.
         rows = rows.copy() if np.may_share_memory(rows, source.base) else rows
+        return self._forward_rows(rows, training, is_row)
+
+    def _forward_rows(
+        self, rows: np.ndarray, training: bool = True, is_row: bool = False
+    ) -> np.ndarray:
+        """Do it for rows of the model's dtype, which are scaled already."""
+        rows = np.ascontiguousarray(rows)
         if training and self._has_batch_norm:
             return self._lock.run(self._forward, rows, None, training, is_row)
         return self._forward(rows, None, training, is_row)
@@ -72,16 +77,23 @@ class Passes(Structure):
         weights: np.ndarray | None,
         training: bool = True,
         is_row: bool = False,
+        position: Position | None = None,
     ) -> np.ndarray:
-        """Do it for rows in the kernels' form; those of weight 0 count in no statistics."""
+        """Do it for rows in the kernels' form; those of weight 0 count in no statistics.
+
+        ``position`` is where the step is in a fit.
+        """
         y_hat = empty("The predictions", (len(rows), self.n_out), self._dtype)
         z = np.empty_like(y_hat)
         shape = (self.n_out,) if is_row else y_hat.shape
         before, self._passes.last = getattr(self._passes, "last", None), None
         if before is not None:
             before.pool.give_back(before.workspace)
-        pool, n_trainings = self._workspaces, self._n_trainings
+        version, pool = self._version(), self._workspaces
+        n_trainings = self._parameters.n_trainings
         workspace = pool.take(len(rows), reaches_inputs=True)
+        if training and self._has_schedules:
+            tell_rates(self, workspace, 1, position)
         forward, n_forwards = kernels(self._dtype).forward, self._parameters.n_forwards
         arguments = workspace, rows, y_hat, z, training, n_forwards, weights
         if training and self._has_batch_norm:
@@ -89,9 +101,12 @@ class Passes(Structure):
         else:
             forward(*arguments)
         self._parameters.count_forwards(int(training))
-        self._passes.last = _Pass(workspace, pool, rows, shape, n_trainings)
         y_hat, z = y_hat.reshape(shape), z.reshape(shape)
         last = self._layers[-1]._activation.row
+        traced = (Output, OutputGradient) if last.loss else (None, None)
+        self._passes.last = kernels(self._dtype).Pass(
+            version, workspace, pool, rows, is_row, n_trainings, (*traced, last.name)
+        )
         return Output.of(y_hat, z, last.name) if last.loss else y_hat
 
     def backward(self, d_y_hat: Any) -> np.ndarray:
@@ -108,7 +123,7 @@ class Passes(Structure):
         Returns
         -------
         ndarray of forward's input shape
-            The gradient dC/dx, for whatever made x.
+            The gradient dC/dx, for whatever made x: by x as the user has it, where it is scaled.
 
         Raises
         ------
@@ -117,6 +132,11 @@ class Passes(Structure):
         ValueError, TypeError
             If d_y_hat has a wrong shape or dtype, or isn't finite.
         """
+        last = getattr(self._passes, "last", None)
+        if last is not None:
+            d_x = last.backward(d_y_hat)
+            if d_x is not None:
+                return d_x
         given = as_numeric("d_y_hat", d_y_hat)
         is_d_z = (
             isinstance(d_y_hat, OutputGradient)
@@ -126,7 +146,7 @@ class Passes(Structure):
         def backward() -> np.ndarray:
             # Not before: a forward inside an __array__ would change it.
             last = getattr(self._passes, "last", None)
-            if last is None or last.n_trainings != self._n_trainings:
+            if last is None or last.n_trainings != self._parameters.n_trainings:
                 raise RuntimeError(
                     "backward must follow forward, got a model without a forward pass."
                 )
@@ -143,6 +163,9 @@ class Passes(Structure):
             gradients = self._parameters.gradients
             kernels(self._dtype).backward(last.workspace, d_out, is_d_z, gradients, d_x)
             self._parameters.has_blame = True
+            last.begin_backward(gradients)
+            if self._scaler is not None:
+                d_x = by_inputs(d_x, self._input_scale())
             return d_x.reshape(-1) if len(shape) == 1 else d_x
 
         return self._lock.run(backward)

@@ -11,14 +11,14 @@ from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.threads import MOST_THREADS, check_n_threads, run, share_of_work
 from fastbackprop._core.validation import Rows, check_out, check_real
 from fastbackprop._core.visits import Visits
-from fastbackprop._model.structure import Structure
+from fastbackprop._model.scaling import Scaled
 
 __all__ = ["Prediction"]
 
 CHUNK = 64  # rows that the kernels predict together; a call takes whole chunks
 
 
-class Prediction(Structure):
+class Prediction(Scaled):
     """What a model predicts."""
 
     def predict(
@@ -53,7 +53,8 @@ class Prediction(Structure):
         Returns
         -------
         ndarray of shape (n, n_out) or (n_out,)
-            Row i has the same bits as ``predict(X[i:i+1])[0]``.
+            Row i has the same bits as ``predict(X[i:i+1])[0]``. In the user's units, where the
+            model scales its targets.
 
         Raises
         ------
@@ -61,6 +62,8 @@ class Prediction(Structure):
             If X or out has a wrong shape or dtype, or X isn't finite or has missing values.
         MemoryError
             If there is no memory for the predictions.
+        RuntimeError
+            If the model scales inputs or targets, and that isn't fitted yet.
 
         Notes
         -----
@@ -82,6 +85,7 @@ class Prediction(Structure):
             quick = self._quick(X, check_finite)
             if quick is not None:
                 return quick
+        scale_back = self._output_scale()
         rows, is_row = self._as_rows(X, check_finite, scale=scale)
         shape = (self.n_out,) if is_row else (len(rows), self.n_out)
         if out is None:
@@ -94,7 +98,16 @@ class Prediction(Structure):
         matrix = result.reshape(len(rows), self.n_out)
         threads = check_n_threads(n_threads)
         self._run_over_rows(rows, threads, lambda some: {"out": matrix[some]})
+        if scale_back is not None:
+            scale_back.apply_to(matrix)
         return result
+
+    def _predict_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return what losses compare, for rows in the kernels' form, which are scaled already."""
+        outputs = empty("The predictions", (len(rows), self.n_out), self._dtype)
+        some = Rows("X", rows, self._dtype, check_finite=False)
+        self._run_over_rows(some, None, lambda part: {"out": outputs[part]})
+        return outputs
 
     def _run_over_rows(
         self,

@@ -23,14 +23,19 @@ class Sequential(Classification, Passes, Copies, Derivatives):
 
     Parameters
     ----------
-    layers : sequence of Dense, Activation, Dropout, LayerNorm, BatchNorm
+    layers : sequence of Dense, Activation, Dropout, LayerNorm, BatchNorm, Standardize, RobustScale
         The layers, at least one of them a Dense; each Dense must have as many inputs as the one
-        before has outputs, and the other kinds have as many of both.
+        before has outputs, and the other kinds have as many of both. The last two kinds scale
+        inputs, and go first.
     seed : int or None, default=None
         Seed for drawing the initial weights, and the masks of ``Dropout``; None takes one from the
         operating system.
     dtype : {"float32", "float64"}, default="float32"
         Number type of weights, inputs and outputs.
+    scale_targets : bool, default=False
+        Whether targets are scaled to a mean of 0 and a deviation of 1, of the training rows of the
+        first ``fit`` or by ``fit_scaling``: predictions, derivatives and metrics are in the user's
+        units then, ``forward`` and losses in scaled ones. For regression only.
 
     Raises
     ------
@@ -66,7 +71,12 @@ class Sequential(Classification, Passes, Copies, Derivatives):
     """
 
     def __init__(
-        self, layers: Sequence[Layer], *, seed: int | None = None, dtype: Any = "float32"
+        self,
+        layers: Sequence[Layer],
+        *,
+        seed: int | None = None,
+        dtype: Any = "float32",
+        scale_targets: bool = False,
     ) -> None:
         layers = check_layers(layers)
         seed = check_seed(seed)
@@ -78,6 +88,7 @@ class Sequential(Classification, Passes, Copies, Derivatives):
         ):
             layer._fill(weight, bias, running, generator)
         self._assemble(layers, parameters)
+        self._set_scale_targets(scale_targets)
 
     def summary(self) -> str:
         """Return the layers as a table.

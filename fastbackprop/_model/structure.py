@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._compare.labels import Classes
+from fastbackprop._compare.scaling import Scaling, TargetScaling, check_same_scaling
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.lock import TrainingLock
-from fastbackprop._core.validation import Rows, as_rows, check_feature_names, check_real
+from fastbackprop._core.validation import check_feature_names, check_real
 from fastbackprop._model.flat import blended, check_same_shapes, flat_of, set_flat
 from fastbackprop._model.workspaces import Workspaces
 from fastbackprop._predict.layer import Layer
+from fastbackprop._predict.plain import Dropout
+from fastbackprop._predict.scaling import Scaler
 
 __all__ = ["Structure"]
 
@@ -25,11 +28,13 @@ class Structure:
     # Of the class until it is learned: what copies and pickles keep is what an instance has.
     _classes: Classes | None = None
     _feature_names: tuple[str, ...] | None = None
+    _target_scaling: TargetScaling | None = None  # of a model that scales targets
 
     def _assemble(self, layers: Sequence[Layer], parameters: Parameters) -> None:
         """Make a network of layers and parameters: what the constructor, copies and load share."""
         attributes_before = set(self.__dict__) - getattr(self, "_internals", frozenset())
         self._layers = tuple(layers)
+        self._scaler = layers[0] if isinstance(layers[0], Scaler) else None
         self._dtype = parameters.values.dtype
         self._parameters = parameters
         self._plan()
@@ -37,9 +42,9 @@ class Structure:
             layer._attach(self._parameters, index)
         self._n_parameters = sum(layer.n_parameters for layer in layers)
         self._has_batch_norm = bool(parameters.running.size)
+        self._has_schedules = any(isinstance(x, Dropout) and x._is_scheduled for x in layers)
         parameters.listen(weakref.WeakMethod(self._plan))
         self._passes = threading.local()  # .last: what this thread's forward kept
-        self._n_trainings = 0  # a backward after one would mix the weights of two moments
         self._idle_scratch: list[np.ndarray] = []
         self._lock = TrainingLock()
         # What copies make anew; all other attributes are the user's, and copied.
@@ -48,8 +53,20 @@ class Structure:
     def _plan(self) -> None:
         """Make the kernels' network, at first and where a layer was frozen or isn't any more."""
         self._network = self._new_network(self._parameters.values)
-        self._quick = kernels(self._dtype).QuickPredictor(self._network).predict
+        self._set_quick()
         self._workspaces = Workspaces(self._network, self._dtype)
+        self._quick_update: Any = None  # of the optimizer that made the last step by hand
+        self._quick_derivatives: Any = None
+        self._parameters.n_changes += 1
+
+    def _version(self) -> Any:
+        """Return the model as it is now, for quick paths; before looking up what they need."""
+        is_simple = not (self._scaler or self._target_scaling or self._has_schedules)
+        return kernels(self._dtype).Version(self._parameters.counts, self._lock, is_simple)
+
+    def _set_quick(self) -> None:
+        """Make the short way of predict."""
+        self._quick = kernels(self._dtype).QuickPredictor(self._network).predict
 
     def _new_network(self, parameters: np.ndarray) -> Any:
         """The layers as the kernels see them, with the weights in this buffer."""
@@ -134,7 +151,8 @@ class Structure:
         """Move all parameters a part of the way to those of another model.
 
         Each becomes (1 - tau) * itself + tau * that of ``online``, and so do the running statistics
-        of batch norms: a target network of reinforcement learning, or a moving average.
+        of batch norms: a target network of reinforcement learning, or a moving average. What inputs
+        and targets are scaled by must be the same; a model where it isn't fitted takes it over.
 
         Parameters
         ----------
@@ -173,6 +191,8 @@ class Structure:
     def copy_weights_from(self, online: "Structure") -> None:
         """Take over all parameters of another model, with the running statistics of batch norms.
 
+        What its inputs and targets are scaled by is taken over, too: weights mean nothing without.
+
         Parameters
         ----------
         online : Sequential
@@ -189,35 +209,36 @@ class Structure:
         --------
         soft_update : A part of the way.
         """
-        self._lock.run(self._blend, self._check_online(online), 1.0)
+        self._lock.run(self._blend, self._check_online(online), 1.0, True)
 
     def _check_online(self, online: Any) -> "Structure":
         if not isinstance(online, Structure):
             raise TypeError(f"online must be a Sequential, got {type(online).__name__}.")
         check_same_shapes(self._parameters, online._parameters)
+        own, others = ((type(x._scaler), x._target_scaling is None) for x in (self, online))
+        if own != others:
+            raise ValueError(
+                "online must scale inputs and targets as the model does, got another way."
+            )
         return online
 
-    def _blend(self, online: "Structure", tau: float) -> None:
+    def _blend(self, online: "Structure", tau: float, takes_scaling: bool = False) -> None:
         """Do it, in the model's lock; the weights change in one call of C."""
-        own = self._parameters
+        own, scaling = self._parameters, online._scaling
+        if not takes_scaling:
+            check_same_scaling(self._scaling, scaling)
         new = online._lock.read(blended, own, online._parameters, tau)
         self._lock.write(np.copyto, own.store, new)
+        if scaling != (None, None):
+            known = online._target_scaling
+            self._learn_scaling(scaling, None if known is None else known.has_variances)
 
-    def _as_rows(
-        self, X: Any, check_finite: bool, may_be_row: bool = True, scale: float = 1.0
-    ) -> tuple[Rows, bool]:
-        """Return the rows of X, not converted yet, and whether X is one row by itself."""
-        return as_rows(
-            "X",
-            X,
-            self._dtype,
-            self.n_in,
-            "the model's n_in",
-            may_be_row=may_be_row,
-            check_finite=check_finite,
-            features=self._feature_names,
-            scale=scale,
-            may_be_sparse=True,
+    @property
+    def _scaling(self) -> Scaling:
+        """What inputs and targets are scaled by, as far as it is fitted."""
+        return Scaling(
+            None if self._scaler is None else self._scaler._columns,
+            None if self._target_scaling is None else self._target_scaling.columns,
         )
 
     @property
@@ -235,10 +256,21 @@ class Structure:
 
     def _learn(self, classes: Classes | None, feature_names: Sequence[str] | None = None) -> None:
         """Keep the classes and the names, if there are some."""
-        if classes is not None:
+        if classes is not None and classes is not self._classes:
             self._classes = classes
+            self._parameters.n_changes += 1
         if feature_names is not None:
             self._feature_names = tuple(feature_names)
+
+    def _learn_scaling(self, scaling: Scaling, has_variances: bool | None = None) -> None:
+        """Keep what inputs and targets are scaled by, as far as they are."""
+        if self._scaler is not None and scaling.inputs is not None:
+            self._scaler._columns = scaling.inputs
+        known = self._target_scaling
+        if known is not None and scaling.targets is not None:
+            has_variances = known.has_variances if has_variances is None else has_variances
+            self._target_scaling = TargetScaling(scaling.targets, has_variances)
+        self._set_quick()
 
     def _copied_values(self) -> np.ndarray:
         """Return a copy of the store, of the end of one step, while another thread trains."""

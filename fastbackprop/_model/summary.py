@@ -1,15 +1,16 @@
 """A model in words: its table of layers, and its line."""
 
 from fastbackprop._core.naming import layer_in_code
-from fastbackprop._model.structure import Structure
+from fastbackprop._model.scaling import Scaled
 from fastbackprop._predict.dense import Dense
 from fastbackprop._predict.layer import Layer
 from fastbackprop._predict.plain import Activation, Dropout
+from fastbackprop._predict.scaling import Scaler
 
 __all__ = ["line_of", "table_of"]
 
 
-def table_of(model: Structure) -> str:
+def table_of(model: Scaled) -> str:
     """Return the layers as a table, a line for each."""
     head = ("layer", "shape", "activation", "bias", "parameters")
     rows = [
@@ -32,11 +33,15 @@ def table_of(model: Structure) -> str:
     ]
     rule = "-" * len(lines[0])
     size = model.n_parameters * model.dtype.itemsize
+    if model.scale_targets:
+        lines.append(
+            f"targets are scaled, {'not fitted yet' if model.target_scale is None else 'fitted'}"
+        )
     total = f"{model.n_parameters:,} parameters, {model.dtype}, {size:,} bytes"
     return "\n".join([lines[0], rule, *lines[1:], rule, total])
 
 
-def line_of(model: Structure) -> str:
+def line_of(model: Scaled) -> str:
     """Return the model's widths, activations, dtype and number of parameters in one line."""
     dense = [layer for layer in model.layers if isinstance(layer, Dense)]
     widths = "-".join(str(n) for n in [model.n_in, *(layer.n_out for layer in dense)])
@@ -44,6 +49,8 @@ def line_of(model: Structure) -> str:
     if len(widths) + sum(map(len, names)) > 70:
         widths = f"{model.n_in}-...-{model.n_out} ({len(names)} layers)"
         names = list(dict.fromkeys(names))
+    if model.scale_targets:
+        names.append("scaled back")
     return (
         f"Sequential({widths}, {' '.join(names)}, {model.dtype}, {model.n_parameters:,} parameters)"
     )
@@ -57,5 +64,7 @@ def _name_in_line(layer: Layer) -> str:
 
 def _does(layer: Layer) -> str:
     """Return a layer's activation or its rate, and whether it is frozen."""
-    text = f"rate {layer.rate:g}" if isinstance(layer, Dropout) else str(layer._activation)
+    if isinstance(layer, Scaler):
+        return "fitted" if layer.is_fitted else "not fitted yet"
+    text = f"rate {layer._rate_in_words}" if isinstance(layer, Dropout) else str(layer._activation)
     return text if layer.trainable else f"{text}, frozen"

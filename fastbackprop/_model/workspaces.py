@@ -30,7 +30,7 @@ class Workspaces:
     """
 
     def __init__(self, network: Any, dtype: np.dtype) -> None:
-        self._network = network
+        self.network = network
         self._dtype = dtype
         # By whether they reach the inputs. Both ends of a list are taken in one operation each,
         # so threads need no lock here.
@@ -45,9 +45,9 @@ class Workspaces:
             workspace = None
         if workspace is None or workspace.capacity < n_rows:
             module = kernels(self._dtype)
-            size = module.workspace_size(self._network, n_rows, reaches_inputs)
+            size = module.workspace_size(self.network, n_rows, reaches_inputs)
             scratch = aligned_empty(size, self._dtype)
-            workspace = module.Workspace(self._network, n_rows, reaches_inputs, scratch)
+            workspace = module.Workspace(self.network, n_rows, reaches_inputs, scratch)
         return workspace
 
     def give_back(self, workspace: Any) -> None:

@@ -25,12 +25,9 @@ class Traced(np.ndarray):
         The last layer's activation that lies between the two.
     """
 
-    z: np.ndarray | None
-    activation: str | None
-
-    def __array_finalize__(self, source: Any) -> None:
-        self.z = None
-        self.activation = None
+    # Of the class: what is computed from an array has no attributes of its own.
+    z: np.ndarray | None = None
+    activation: str | None = None
 
     def __array_wrap__(
         self, array: np.ndarray, context: Any = None, return_scalar: bool = False

@@ -1,5 +1,6 @@
 """Layers without parameters: Activation and Dropout."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,8 +70,10 @@ class Dropout(Layer):
 
     Parameters
     ----------
-    rate : float
-        Probability that a unit is dropped: at least 0, below 1.
+    rate : float, schedule or callable
+        Probability that a unit is dropped: at least 0, below 1. A schedule of
+        ``fastbackprop.schedules``, or any callable of the number of training forwards before, may
+        stand for it; one that goes over a whole fit needs its ``n_steps`` in loops by hand.
 
     Raises
     ------
@@ -100,17 +103,29 @@ class Dropout(Layer):
     _kind = "dropout"
     _internals: ClassVar[frozenset[str]] = Layer._internals | {"_rate"}
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float | Callable[[int], float]) -> None:
         super().__init__()
-        self._rate = check_real("rate", rate, at_least=0.0, below=1.0)
+        self._rate: Any = rate
+        if not self._is_scheduled:
+            self._rate = check_real("rate", rate, at_least=0.0, below=1.0)
 
     @property
-    def rate(self) -> float:
-        """Probability that a unit is dropped."""
+    def rate(self) -> Any:
+        """Probability that a unit is dropped, or its schedule."""
         return self._rate
 
+    @property
+    def _is_scheduled(self) -> bool:
+        """Whether the rate changes from step to step."""
+        return callable(self._rate) and not isinstance(self._rate, type)
+
+    @property
+    def _rate_in_words(self) -> str:
+        return repr(self._rate) if self._is_scheduled else f"{self._rate:g}"
+
     def _settings(self) -> dict[str, Any]:
-        return {**super()._settings(), "rate": self._rate}
+        # Of a schedule each call of the kernels is told its rates: see _model/dropping.py.
+        return {**super()._settings(), "rate": 0.0 if self._is_scheduled else self._rate}
 
     def _construct(self, state: dict[str, Any]) -> None:
         Dropout.__init__(self, state["_rate"])
@@ -120,4 +135,4 @@ class Dropout(Layer):
         return {"rate": self._rate}
 
     def __repr__(self) -> str:
-        return f"Dropout({', '.join([f'{self._rate:g}', *self._rules.shown()])})"
+        return f"Dropout({', '.join([self._rate_in_words, *self._rules.shown()])})"

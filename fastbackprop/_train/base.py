@@ -7,6 +7,7 @@ import numpy as np
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.own_loss import LossFunction, OwnLoss, as_loss_or_function
 from fastbackprop._compare.samples import as_samples
+from fastbackprop._compare.scaling import Scaling
 from fastbackprop._compare.weights import ClassWeight
 from fastbackprop._core.random import RawWords
 from fastbackprop._core.rows import Rows
@@ -23,6 +24,8 @@ from fastbackprop._train.fitting import Fitting
 from fastbackprop._train.history import History
 from fastbackprop._train.loop import Loop
 from fastbackprop._train.pending import Pending
+from fastbackprop._train.quick import quick_step
+from fastbackprop._train.split import split_rows
 from fastbackprop._train.state import TrainingState
 
 __all__ = ["TrainerBase"]
@@ -36,6 +39,9 @@ class TrainerBase:
     _plan: FitPlan | None = None  # of that, too
     _pending: Pending | None = None  # the fit that the next one goes on with
     _callbacks: tuple[Callback, ...] = ()  # that were given to resume, for the next fit
+    # The kernels' QuickStep and QuickEvaluation, once a call has made them.
+    _quick_step: Any = None
+    _quick_evaluation: Any = None
 
     def _set_up(
         self,
@@ -59,7 +65,7 @@ class TrainerBase:
         self._loss = as_loss_or_function(loss)
         self._optimizer = as_optimizer(optimizer)
         self._batch_size = check_integer("batch_size", batch_size)
-        self._loss._check_fits(model.layers[-1].activation, model.n_out)
+        model._check_loss(self._loss)
         self._optimizer._spec(model.dtype)
         # Keyed apart from the weights, which may well be drawn from the same seed.
         generator = RawWords(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
@@ -82,7 +88,14 @@ class TrainerBase:
             "clip_value": clip_value,
             "clip_norm": clip_norm,
         }
+        model._learn_loss(self._loss)
         model._learn(named)
+
+    def _prepare_quick_step(self, n: int) -> None:
+        """Let the next step over n rows, or a fit of one row, find what it needs at hand."""
+        quick = self._quick_step
+        if quick is None or not quick.suits(n):
+            self._quick_step = quick_step(self, n) or quick
 
     @property
     def model(self) -> Sequential:
@@ -109,13 +122,38 @@ class TrainerBase:
         X: Any,
         y: Any,
         sample_weight: Any,
-        check_finite: bool,
-        *,
-        is_step: bool = False,
+        scaling: Scaling | None = None,
     ) -> tuple[np.ndarray | Rows, Targets]:
-        """X and y in the kernels' form, or a complaint; nothing has changed yet."""
-        rows, targets = self._samples(X, y, sample_weight, check_finite, is_step=is_step)
-        return rows, self._class_weights.on(targets, self._model.dtype, are_all=not is_step)
+        """X and y of all samples in the kernels' form, or a complaint; nothing has changed yet."""
+        rows, targets = self._samples(X, y, sample_weight, True, scaling=scaling)
+        return rows, self._class_weights.on(targets, self._model.dtype, are_all=True)
+
+    def _scaling_for(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        check_finite: bool = True,
+        scale: float = 1.0,
+        share: float = 0.0,
+    ) -> Scaling:
+        """Return what the model scales by, or what it would by these samples, if it isn't fitted.
+
+        ``share`` is the part of the samples that is for validation, and doesn't count. Nothing has
+        changed yet.
+        """
+        model, n_targets = self._model, self._loss._n_targets(self._model.n_out)
+        if model._is_fitted:
+            return model._fitted_scaling(n_targets)
+        rows, targets = as_samples(
+            model, self._loss, X, y, sample_weight=sample_weight, check_finite=check_finite,
+            may_learn=True, scale=scale, is_raw=True,
+        )  # fmt: skip
+        if share:
+            train, _ = split_rows(targets, share, self._loss, self._fitting.generator, model.dtype)
+            rows, targets = rows.chosen(train), targets[train]
+        weighted = self._class_weights.on(targets, model.dtype, are_all=True)
+        return model._first_scaling(rows, weighted, n_targets)
 
     def _samples(
         self,
@@ -127,6 +165,7 @@ class TrainerBase:
         is_step: bool = False,
         scale: float = 1.0,
         which: str | None = None,
+        scaling: Scaling | None = None,
     ) -> tuple[np.ndarray | Rows, Targets]:
         """The same without weights of classes."""
         rows, targets = as_samples(
@@ -140,6 +179,7 @@ class TrainerBase:
             check_finite=check_finite,
             may_learn=not is_step,
             scale=scale,
+            scaling=scaling,
             names=("X", "y") if which is None else (f"X of {which}", f"y of {which}"),
         )
         if is_step or rows.is_ready:

@@ -217,7 +217,7 @@ def _matched(
     for are_same in (True, False):
         for i, stored in enumerate(states):
             for callback in left if i not in matched else []:
-                is_same = _settings(callback) == stored["settings"] or not are_same
+                is_same = _settings(callback) == stored.get("settings") or not are_same
                 if type(callback).__name__ == stored["callback"] and is_same:
                     matched[i] = callback
                     left = [x for x in left if x is not callback]

@@ -57,6 +57,11 @@ class ClassWeights:
         if classes is not None or not self._names_labels():
             self._by_index(classes)
 
+    @property
+    def are_given(self) -> bool:
+        """Whether classes have weights."""
+        return self._weights is not None
+
     def _names_labels(self) -> bool:
         """Whether a dict may well be by labels that only ``fit`` will see: text, or all of them."""
         if not isinstance(self._weights, Mapping) or set(self._weights) <= set(self._indices):

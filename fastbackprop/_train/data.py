@@ -8,6 +8,7 @@ import numpy as np
 from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.samples import Checked, as_samples
+from fastbackprop._compare.scaling import Scaling
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.rows import Rows
 from fastbackprop._model.sequential import Sequential
@@ -94,6 +95,8 @@ class FitPlan(NamedTuple):
     measures: tuple[Measure, ...] = ()
     measured: Checked | None = None  # what metrics of training compare with
     feature_names: Sequence[str] | None = None
+    scaling: Scaling | None = None  # that the model takes, where it had none
+    source: Rows | None = None  # as the user has them, for a diagnosis
 
     @property
     def steps_per_epoch(self) -> int:
@@ -109,6 +112,7 @@ def check_validation(
     classes: Classes | None,
     features: Sequence[str] | None,
     scale: float,
+    scaling: Scaling | None = None,
 ) -> Checked:
     """Return validation_data in the kernels' form, or a complaint that names it."""
     if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
@@ -127,6 +131,7 @@ def check_validation(
         classes=classes,
         features=features,
         scale=scale,
+        scaling=scaling,
     )
     samples.rows.check()
     return samples

@@ -1,5 +1,6 @@
 """Evaluation: what predictions cost, and how many are right."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._compare.own_loss import OwnLoss
 from fastbackprop._compare.samples import Checked
-from fastbackprop._core.arithmetic import quotient
+from fastbackprop._core.arithmetic import exact_mode, quotient
 from fastbackprop._core.buffers import empty
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._model.sequential import Sequential
@@ -26,9 +27,9 @@ def evaluate(
     """Return the mean cost of samples, for classification the accuracy, and metrics."""
     rows, targets = samples
     if isinstance(loss, OwnLoss):
-        y_hat = model.predict(rows.whole(), check_finite=False)
+        y_hat = model._predict_rows(rows.whole())
         cost, _ = loss(y_hat, targets.values, targets.weights)
-        return {"loss": cost} | measured(measures, loss, targets, y_hat)
+        return {"loss": cost} | measured(measures, loss, *_in_units(model, targets, y_hat))
     spec = loss._spec(model.n_out, model.dtype)
     costs = np.empty(len(rows), model.dtype)
 
@@ -61,7 +62,16 @@ def measure(
         return {}
     y_hat = empty("The predictions", (len(samples.rows), model.n_out), model.dtype)
     model._run_over_rows(samples.rows, n_threads, lambda some: {"out": y_hat[some]})
-    return measured(measures, loss, samples.targets, y_hat)
+    return measured(measures, loss, *_in_units(model, samples.targets, y_hat))
+
+
+def _in_units(model: Sequential, targets: Targets, y_hat: np.ndarray) -> tuple[Targets, np.ndarray]:
+    """Return targets and outputs in the user's units, in float64 where they were scaled."""
+    scale_back = model._output_scale()
+    if scale_back is None:
+        return targets, y_hat
+    with exact_mode():
+        return replace(targets, values=targets.unscaled), scale_back.apply(y_hat)
 
 
 def figures_from(

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.validation import check_integer
+from fastbackprop._correct.schedule import Position, table_of
 from fastbackprop._explain.explain import explain_step
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.html_page import HtmlPage
@@ -88,7 +89,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
         begins again at the first one where fewer are left than that; what is explained is the batch
         of the step.
     steps : int, default=20
-        Number of steps.
+        Number of steps; a schedule that goes over a whole fit goes over these.
 
     Returns
     -------
@@ -120,7 +121,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     trainer.model._learn(samples.checked.classes)
     explanations: list[Explanation] = []
     start = 0
-    for _ in range(steps):
+    for k in range(steps):
         batch = samples.take(slice(start, start + size))
         try:
             explanations.append(
@@ -129,7 +130,10 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
                     batch,
                     trainer._loss,
                     trainer.optimizer,
-                    lambda: trainer._step(batch.rows, batch.checked),  # noqa: B023
+                    lambda: trainer._step(batch.rows, batch.checked, (k, steps)),  # noqa: B023
+                    rate=_rate_of(trainer, k, steps),
+                    is_plain=not any(trainer._loop.clipping)
+                    and not trainer._class_weights.are_given,
                     feature_names=trainer.model.feature_names or columns_of(X),
                 )
             )
@@ -141,3 +145,10 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
             break
         start = start + size if start + 2 * size <= len(samples) else 0
     return TrainingExplanation(explanations)
+
+
+def _rate_of(trainer: Trainer, k: int, steps: int) -> float:
+    """Return the learning rate of step k of so many."""
+    optimizer = trainer.optimizer
+    n_before = optimizer._state(trainer.model._parameters).n_steps
+    return float(table_of(optimizer.learning_rate, Position(n_before, k, steps), 1)[0])

@@ -20,7 +20,9 @@ from fastbackprop._train.history import History
 from fastbackprop._train.measures import MetricFunction
 from fastbackprop._train.outcome import warn_of_useless_fit
 from fastbackprop._train.planning import plan_fit
+from fastbackprop._train.quick import quick_fit
 from fastbackprop._train.rate_search import LearningRateSearch, check_sweep
+from fastbackprop._train.split import check_split
 from fastbackprop._train.state import TrainingState
 from fastbackprop._train.streaming import fit_stream, plan_stream
 
@@ -51,6 +53,9 @@ class Fits(TrainerBase):
         scale: float = 1.0,
     ) -> History:
         """Train on all samples, again and again; another fit goes on where this one has ended.
+
+        The first one fits what a model scales its inputs and targets by, to the rows that it trains
+        on; with targets that are scaled, losses are in their units, metrics in the user's.
 
         Parameters
         ----------
@@ -141,8 +146,28 @@ class Fits(TrainerBase):
         million rows of one sign, up to 1 % off, over ten million up to 14 %. Take batches of fewer
         than some 100,000 rows, or ``dtype="float64"``; see the notes of ``Sequential``.
         """
+        # One row and nothing besides, as online learning calls it.
+        is_plain = (
+            type(epochs) is int
+            and type(scale) is type(validation_split) is float
+            and (epochs, scale, validation_split) == (1, 1.0, 0.0)
+            and all(x is None for x in (sample_weight, validation_data, on_epoch_end, log))
+            and (callbacks, metrics) == ((), ())
+            and (batch_size is None or (type(batch_size) is int and batch_size > 0))
+            and (shuffle is True or shuffle is False)
+            and drop_last is False
+            and check_finite is True
+        )
+        if is_plain and self._quick_step is not None:
+            history = quick_fit(self, X, y, shuffle, progress_bar)
+            if history is not None:
+                return history
         scale = check_real("scale", scale)
-        rows, targets = self._samples(X, y, sample_weight, check_finite, scale=scale)
+        share = check_split(validation_split, validation_data)
+        scaling = self._scaling_for(X, y, sample_weight, check_finite, scale, share)
+        rows, targets = self._samples(
+            X, y, sample_weight, check_finite, scale=scale, scaling=scaling
+        )
         plan = plan_fit(
             self,
             rows,
@@ -150,7 +175,7 @@ class Fits(TrainerBase):
             epochs=epochs,
             batch_size=batch_size,
             validation_data=validation_data,
-            validation_split=validation_split,
+            share=share,
             metrics=metrics,
             callbacks=with_those_of_resume(callbacks, self._callbacks),
             shuffle=shuffle,
@@ -161,14 +186,21 @@ class Fits(TrainerBase):
             log=log,
             features=feature_names(X),
             scale=scale,
+            scaling=scaling,
+            source=self._fitting.source_of(X, scale),
         )
         if self._pending is not None:
             self._pending.check(plan)
-        return self._model._lock.run(self._fit, plan)
+        history = self._model._lock.run(self._fit, plan)
+        if is_plain and len(rows) == 1:
+            self._prepare_quick_step(1)
+        return history
 
     def _fit(self, plan: FitPlan) -> History:
         """Do it, in the model's lock."""
         self._model._learn(plan.data.targets.classes, plan.feature_names)
+        if plan.scaling is not None and not self._model._is_fitted:
+            self._model._learn_scaling(plan.scaling)
         parameters, data, callbacks = self._model._parameters, plan.data, plan.callbacks
         optimizer_state = self._optimizer._state(parameters)
         pending, resumed = self._pending, self._callbacks
@@ -259,8 +291,9 @@ class Fits(TrainerBase):
 
         Notes
         -----
-        Labels other than indices need ``Trainer(classes=[...])``, and a schedule that goes over the
-        whole fit needs to know how long that is, by ``len(batches)`` or its own ``n_steps``.
+        Labels other than indices need ``Trainer(classes=[...])``, a model that scales needs
+        ``model.fit_scaling``, and a schedule that goes over the whole fit needs to know how long
+        that is, by ``len(batches)`` or its own ``n_steps``.
         Memory is that of one batch, or of the blocks that ``Batches`` reads at a time.
 
         Examples
@@ -340,7 +373,8 @@ class Fits(TrainerBase):
         """
         rates = check_sweep(lowest, highest, n_steps)
         size = self._batch_size if batch_size is None else check_integer("batch_size", batch_size)
-        rows, targets = self._data(X, y, sample_weight, check_finite=True)
+        scaling = self._scaling_for(X, y, sample_weight)
+        rows, targets = self._data(X, y, sample_weight, scaling)
         twin = copy.deepcopy(self)
         data = TrainingData(rows, targets, np.empty(len(rows), np.int64), min(size, len(rows)))
         return twin._fitting.try_rates(data, rates)
@@ -350,7 +384,7 @@ class Fits(TrainerBase):
 
         The optimizer's state for this model becomes that of before its first step, the order of
         the rows and the masks of dropout begin again as the seeds have it, and the history is
-        empty. Running statistics stay with the weights.
+        empty. Running statistics, and what inputs and targets are scaled by, stay with the weights.
 
         Raises
         ------

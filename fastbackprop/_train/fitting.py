@@ -2,12 +2,14 @@
 
 import copy
 import warnings
+from typing import Any
 
 import numpy as np
 
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DiagnosisWarning
 from fastbackprop._core.random import RawWords
+from fastbackprop._core.rows import Rows
 from fastbackprop._correct.schedule import Position, is_schedule, table_of
 from fastbackprop._train.data import FitPlan, TrainingData
 from fastbackprop._train.evaluation import evaluate, figures_from, measure
@@ -45,12 +47,12 @@ class Fitting:
         if pending is not None:
             state.tell(plan.callbacks.go_on, pending.callbacks, pending.stops, state)
         if state.epoch == 0:
-            self._diagnose(plan.data)
+            self._diagnose(plan)
         while len(state.history) < plan.epochs and not plan.callbacks.want_end:
             if not self._epoch(plan, state):
                 break
             state.best.note(state.epoch, state.history.loss[-1])
-            self._diagnose(plan.data)
+            self._diagnose(plan)
             state.tell(plan.callbacks.epoch_end, state.history)
 
     def try_rates(self, data: TrainingData, rates: np.ndarray) -> LearningRateSearch:
@@ -125,7 +127,15 @@ class Fitting:
         for first, words in self.generator.backwards(len(order), SHUFFLED):
             shuffle(order, words, first)
 
-    def _diagnose(self, data: TrainingData) -> None:
+    def source_of(self, X: Any, scale: float) -> Rows | None:
+        """Return the rows as the user has them, if a diagnosis will want them."""
+        if self.diagnoses_left == 0:
+            return None
+        from fastbackprop._diagnose.diagnose import source_of
+
+        return source_of(self._loop.model, X, scale)
+
+    def _diagnose(self, plan: FitPlan) -> None:
         """Warn once of what is wrong, if that was asked for."""
         if self.diagnoses_left == 0:
             return
@@ -133,10 +143,10 @@ class Fitting:
         from fastbackprop._diagnose.diagnose import look
         from fastbackprop._explain.samples import Samples
 
-        samples = Samples.of(data.rows, data.targets)
+        samples = Samples.of(plan.data.rows, plan.data.targets)
         loop = self._loop
         rate = loop.optimizer._typical("learning_rate")
-        diagnosis = look(copy.deepcopy(loop.model), samples, loop.loss, rate)
+        diagnosis = look(copy.deepcopy(loop.model), samples, loop.loss, rate, source=plan.source)
         self.diagnoses_left = 0 if diagnosis.findings else self.diagnoses_left - 1
         if diagnosis.findings:
             # The fifth frame is the user's, behind this, run, _fit and fit.

@@ -18,6 +18,7 @@ from fastbackprop._correct.clipping import Clipping
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.schedule import Position
 from fastbackprop._correct.state import OptimizerState
+from fastbackprop._model.dropping import tell_rates
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.causes import advice_after_divergence
 from fastbackprop._train.data import FitPlan, TrainingData
@@ -64,7 +65,7 @@ class Loop:
         clipping: Clipping,
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
-        self.n_threads, self._clipping = n_threads, clipping
+        self.n_threads, self.clipping = n_threads, clipping
         self._visits = Visits()
 
     def epoch(self, plan: FitPlan, state: TrainingState) -> None:
@@ -138,7 +139,7 @@ class Loop:
 
     def gradient_norm(self) -> float | None:
         """Return the norm of the last step's gradient before clipping, where the kernels had it."""
-        scratch = self._clipping.scratch(self.model)
+        scratch = self.clipping.scratch(self.model)
         if scratch is None or isinstance(self.loss, OwnLoss):
             return None
         views = [view for pair in self.model._parameters.views(scratch) for view in pair]
@@ -171,11 +172,11 @@ class Loop:
         model, n, size = self.model, data.n_used, data.batch_size
         if isinstance(self.loss, OwnLoss):
             return own_steps(
-                model, self.loss, self.optimizer, data, sums, advance, position, self._clipping
+                model, self.loss, self.optimizer, data, sums, advance, position, self.clipping
             )
         # Once: settings are those of the start of an epoch, where they are no schedules.
         settings = self.optimizer._spec(model.dtype)
-        model._n_trainings += 1
+        model._parameters.n_trainings += 1
         first_row = sums.row
         with model._workspaces.borrowed(size) as workspace:
             for start, end in self._parts(n - first_row, size, one_by_one, data.most_rows):
@@ -184,6 +185,8 @@ class Loop:
                 if one_by_one:  # a callback may have changed them
                     settings = self.optimizer._spec(model.dtype)
                 rates = self.optimizer._rates(position, n_steps, model.dtype)
+                if model._has_schedules:
+                    tell_rates(model, workspace, n_steps, position)
                 position = position.after(n_steps)
                 outcome, cost, n_right, row, layer = self._call(
                     workspace, data, part, settings, rates, optimizer_state, sums, undo, is_alone
@@ -226,7 +229,7 @@ class Loop:
             workspace, rows, targets.values, targets.labels, order,
             first, last, data.batch_size, self.loss._spec(model.n_out, model.dtype), settings,
             optimizer_state.buffer, sums.cost, sums.n_right, n_threads, crowded, undo,
-            rates, not is_alone, *self._clipping, self._clipping.scratch(model),
+            rates, not is_alone, *self.clipping, self.clipping.scratch(model),
             **targets.of_samples, n_forwards=model._parameters.n_forwards,
         )  # fmt: skip
         outcome, cost, n_right, row, layer = model._lock.write(run, work, n_threads)

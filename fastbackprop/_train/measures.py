@@ -102,7 +102,7 @@ def check_targets(measures: tuple[Measure, ...], loss: Loss, targets: Targets) -
         return
     for measure in measures:
         if measure.is_known and METRICS[measure.name].is_of_classes:
-            values = targets.values
+            values = targets.values if targets.unscaled is None else targets.unscaled
             wrong = values[(values != 0) & (values != 1)]
             if wrong.size:
                 raise ValueError(

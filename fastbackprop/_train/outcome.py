@@ -82,13 +82,13 @@ def _cost_of_best_constant(model: Sequential, loss: Loss, targets: Targets) -> f
 
 def _sameness(model: Sequential, rows: np.ndarray | Rows, targets: Targets) -> str | None:
     some = rows[:: -(-len(rows) // ROWS)]
-    if not _are_equal(model.predict(some, check_finite=False)):
+    if not _are_equal(model._predict_rows(some)):
         return None
     values = targets.values if targets.labels is None else targets.labels
     assert values is not None
     if len(rows) == 1 or _are_one(rows) or (values == values[0]).all():
         return None  # so it should be
-    every = (model.predict(x, check_finite=False) for x in _pieces(rows))
+    every = (model._predict_rows(x) for x in _pieces(rows))
     if not _are_equal(np.concatenate([*every])):
         return None
     index = _dead_layer(model, some)
@@ -111,7 +111,7 @@ def _are_one(rows: np.ndarray | Rows) -> bool:
 
 def _dead_layer(model: Sequential, rows: np.ndarray) -> int | None:
     """Return the index of the first layer of relus that are 0 for all these rows."""
-    model.forward(rows, training=False, check_finite=False)
+    model._forward_rows(rows, training=False)
     for index, layer in enumerate(model.layers[:-1]):
         shape = len(rows), row_length(layer.n_out, model.dtype)
         z, a, *others = (aligned_zeros(shape[0] * shape[1], model.dtype) for _ in range(5))

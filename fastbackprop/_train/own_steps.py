@@ -33,7 +33,7 @@ def own_steps(
         end = min(first + data.batch_size, data.n_used)
         rows: Any = slice(first, end) if data.order is None else data.order[first:end]
         targets = data.targets[rows]
-        y_hat = model._forward(data.rows[rows], targets.weights)
+        y_hat = model._forward(data.rows[rows], targets.weights, position=position)
         if targets.weights is not None and not targets.weights.any():
             optimizer._state(model._parameters).skip_step()
             sums = Sums(end, sums.cost, 0)

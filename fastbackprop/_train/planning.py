@@ -7,14 +7,16 @@ import numpy as np
 
 from fastbackprop._compare.losses import Targets
 from fastbackprop._compare.samples import Checked
+from fastbackprop._compare.scaling import Scaling
 from fastbackprop._core.rows import Rows
 from fastbackprop._core.validation import check_integer, check_true_false
+from fastbackprop._model.dropping import check_figures_of_dropout
 from fastbackprop._train.callbacks import Callbacks, as_callbacks
 from fastbackprop._train.data import FitPlan, TrainingData, check_validation
 from fastbackprop._train.log import EpochLog, as_logger
 from fastbackprop._train.measures import Measure, as_measures, check_targets
 from fastbackprop._train.progress import ProgressBar, wants_bar
-from fastbackprop._train.split import check_split, split_rows
+from fastbackprop._train.split import split_rows
 
 __all__ = ["all_callbacks", "figures_recorded", "plan_fit"]
 
@@ -29,7 +31,7 @@ def plan_fit(
     epochs: Any,
     batch_size: Any,
     validation_data: Any,
-    validation_split: Any,
+    share: float,
     metrics: Any,
     callbacks: Any,
     shuffle: Any,
@@ -40,6 +42,8 @@ def plan_fit(
     log: Any,
     features: Sequence[str] | None,
     scale: float,
+    scaling: Scaling,
+    source: Rows | None,
 ) -> FitPlan:
     """Return the plan of a fit, or a complaint; the arguments are those of ``Trainer.fit``.
 
@@ -49,26 +53,32 @@ def plan_fit(
         Its model, loss and settings.
     rows, targets : ndarray or Rows, Targets
         The samples, checked; their weights aren't those of classes yet.
+    share : float
+        The part of them that is for validation.
+    scaling : Scaling
+        What they are scaled by.
+    source : Rows, optional
+        Rows as the user has them, for a diagnosis.
     """
     model, loss = trainer._model, trainer._loss
     epochs = check_integer("epochs", epochs)
     size = trainer.batch_size if batch_size is None else check_integer("batch_size", batch_size)
     shuffle = check_true_false("shuffle", shuffle)
     drop_last = check_true_false("drop_last", drop_last)
-    share = check_split(validation_split, validation_data)
     measures = as_measures(metrics, loss, model.n_out)
     check_targets(measures, loss, targets)
     called = Callbacks(trainer, all_callbacks(callbacks, on_epoch_end, progress_bar, log))
     validation = None
     if validation_data is not None:
         validation = check_validation(
-            model, loss, validation_data, check_finite, targets.classes, features, scale
+            model, loss, validation_data, check_finite, targets.classes, features, scale, scaling
         )
     figures = figures_recorded(
         loss.is_classification, measures, validation is not None or share > 0
     )
     called.check(figures)
     trainer.optimizer._check_figures(figures)
+    check_figures_of_dropout(model, figures)
     if share:
         train, held_out = split_rows(targets, share, loss, trainer._fitting.generator, model.dtype)
         validation = _as_checked(_chosen(rows, held_out), targets[held_out])
@@ -91,7 +101,7 @@ def plan_fit(
     are_known = loss.is_classification and targets.weights is None
     names = {measure.name for measure in measures} - ({"accuracy"} if are_known else set())
     measured = _as_checked(rows, targets) if names else None
-    return FitPlan(data, epochs, validation, called, measures, measured, features)
+    return FitPlan(data, epochs, validation, called, measures, measured, features, scaling, source)
 
 
 def all_callbacks(callbacks: Any, on_epoch_end: Any, progress_bar: Any, log: Any) -> list[Any]:

@@ -12,13 +12,13 @@ from fastbackprop._compare.own_loss import LossFunction, as_loss_or_function
 from fastbackprop._core.buffers import Parameters, aligned_zeros
 from fastbackprop._core.errors import ModelFileError
 from fastbackprop._core.validation import check_integer, check_true_false
+from fastbackprop._correct.describing import callables_in
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._model.builders import model_in_file
 from fastbackprop._model.files import OF_TRAINER, one_line, read_checkpoint_file
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.data import FitPlan
 from fastbackprop._train.descriptions import (
-    callables_in,
     describe_loss,
     describe_optimizer,
     described_loss,

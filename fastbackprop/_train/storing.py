@@ -9,10 +9,13 @@ import numpy as np
 from fastbackprop._compare.losses import Loss
 from fastbackprop._core.copies import own_attributes, set_own_attributes
 from fastbackprop._core.errors import ModelFileError
+from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.validation import check_like
+from fastbackprop._correct.describing import callables_in, describe_schedule
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._model.files import one_line, write_model_file
 from fastbackprop._model.sequential import Sequential
+from fastbackprop._predict.plain import Dropout
 from fastbackprop._train.base import TrainerBase
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.callbacks import as_callbacks
@@ -60,7 +63,7 @@ class Storing(TrainerBase):
         ValueError
             If a weight isn't finite.
         TypeError
-            If the optimizer is of a class of your own.
+            If the optimizer is of a class of your own, or the rate of dropout a function.
         RuntimeError
             If a fit is at work and this is no callback of it.
         OSError, MemoryError
@@ -80,6 +83,13 @@ class Storing(TrainerBase):
         self._model._lock.run(self._save_checkpoint, path)
 
     def _save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        for i, layer in enumerate(self._model.layers):
+            if isinstance(layer, Dropout) and callables_in(describe_schedule(layer.rate)):
+                raise TypeError(
+                    f"the rate of {layer_in_code(i)} must be a number or a schedule of the library "
+                    f"to be written to a checkpoint, got {layer!r}, a function that only this "
+                    f"program knows."
+                )
         described = self._model._in_file()
         tensors = described.tensors
         packed = pack_trainer(tensors, self._loop, self._fitting, self._settings, self.history)
@@ -166,7 +176,8 @@ class Storing(TrainerBase):
         # together; else the weights that the model pickles are enough.
         arrays = [state, values] if lock.is_held_by_another() else [state]
         copies = lock.read(_copies, arrays)
-        return {**own_attributes(self), "_state": None, "_plan": None, "arrays": copies}
+        own = own_attributes(self, {"_quick_step", "_quick_evaluation"})
+        return {**own, "_state": None, "_plan": None, "arrays": copies}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what ``__getstate__`` gave, checked: parts of their kind that fit each other."""

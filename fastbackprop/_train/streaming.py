@@ -15,6 +15,7 @@ from fastbackprop._core.arrays import feature_names
 from fastbackprop._core.lock import run_then
 from fastbackprop._core.validation import check_integer
 from fastbackprop._correct.schedule import Position, is_schedule, table_of
+from fastbackprop._model.dropping import check_figures_of_dropout
 from fastbackprop._train.batches import Batches, Run
 from fastbackprop._train.best import BestWeights
 from fastbackprop._train.callbacks import Callbacks
@@ -73,6 +74,7 @@ def plan_stream(
 ) -> StreamPlan:
     """Return the plan, or a complaint; the arguments are those of ``Trainer.fit_batches``."""
     model, loss = trainer._model, trainer._loss
+    model._check_scaling()
     epochs = check_integer("epochs", epochs)
     passes = _passes_of(batches, epochs)
     measures = as_measures(metrics, loss, model.n_out)
@@ -91,6 +93,7 @@ def plan_stream(
     }
     called.check(figures)
     trainer.optimizer._check_figures(figures)
+    check_figures_of_dropout(model, figures)
     n_rows = batches.n_rows if isinstance(batches, Batches) else None
     return StreamPlan(
         passes, epochs, _length_of(batches), n_rows, validation, measures, called, check_finite

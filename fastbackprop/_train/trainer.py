@@ -17,6 +17,7 @@ from fastbackprop._train.data import TrainingData
 from fastbackprop._train.evaluation import evaluate
 from fastbackprop._train.fits import Fits
 from fastbackprop._train.measures import MetricFunction, as_measures, check_targets
+from fastbackprop._train.quick import quick_evaluation
 from fastbackprop._train.storing import Storing
 
 __all__ = ["Trainer"]
@@ -149,14 +150,32 @@ class Trainer(Fits, Storing):
             As in ``fit``.
         DivergenceError
             If loss or weights stop being finite; the step is undone.
-        """
-        return self._step(*self._samples(X, y, sample_weight, check_finite, is_step=True))
 
-    def _step(self, rows: Any, targets: Targets) -> float:
-        """Do it with samples that were checked, whose weights aren't those of classes yet."""
+        Notes
+        -----
+        C-contiguous arrays of the model's dtype, and labels as integers, are taken as they are: a
+        step of a small net is well below a microsecond then, and tens of them with anything that
+        must be converted first. The same goes for ``predict`` and ``evaluate``, for the loop by
+        hand, and for ``fit`` of one row.
+        """
+        quick = self._quick_step
+        if quick is not None:
+            cost = quick.step(X, y, sample_weight, check_finite)
+            if cost is not None:
+                return cost
+        rows, targets = self._samples(X, y, sample_weight, check_finite, is_step=True)
+        cost = self._step(rows, targets)
+        self._prepare_quick_step(len(rows))
+        return cost
+
+    def _step(self, rows: Any, targets: Targets, of: tuple[int, int] | None = None) -> float:
+        """Do it with samples that were checked, whose weights aren't those of classes yet.
+
+        ``of``: as for ``Loop.step``.
+        """
         targets = self._class_weights.on(targets, self._model.dtype, are_all=False)
         data = TrainingData(rows, targets, None, len(rows))
-        cost = self._model._lock.run(self._loop.step, data)
+        cost = self._model._lock.run(self._loop.step, data, of)
         return targets.mean_of(cost)
 
     def evaluate(
@@ -199,6 +218,11 @@ class Trainer(Fits, Storing):
         ValueError, TypeError
             As in ``fit``, or if a weight isn't finite.
         """
+        quick = self._quick_evaluation
+        if quick is not None and metrics == () and type(scale) is float and scale == 1:
+            figures = quick.evaluate(X, y, sample_weight, check_finite)
+            if figures is not None:
+                return figures
         samples = as_samples(
             self._model,
             self._loss,
@@ -211,7 +235,10 @@ class Trainer(Fits, Storing):
         measures = as_measures(metrics, self._loss, self._model.n_out)
         check_targets(measures, self._loss, samples.targets)
         check_weights(self._model._parameters)
-        return evaluate(self._model, self._loss, samples, self._loop.n_threads, measures)
+        figures = evaluate(self._model, self._loss, samples, self._loop.n_threads, measures)
+        if quick is None or not quick.suits(len(samples.rows)):
+            self._quick_evaluation = quick_evaluation(self, len(samples.rows)) or quick
+        return figures
 
     def __repr__(self) -> str:
         settings = {x: value for x, value in self._settings.items() if value is not None}

@@ -49,7 +49,9 @@ def test_parameters_and_defaults_are_theirs(name):
         {k: sorted("".join(map(str, v))) for k, v in constraints_of(cls).items()}
         for cls in (mine, other)
     ]
-    for more in {"activation", "loss"} & set(constraints[1]):  # of which ours has more
+    for more in {"activation", "loss", "solver", "learning_rate"} & set(
+        constraints[1]
+    ):  # of which ours has more
         assert constraints[0].pop(more) != constraints[1].pop(more)
     assert constraints[0].items() >= constraints[1].items()
 
@@ -58,7 +60,6 @@ def test_parameters_and_defaults_are_theirs(name):
     "wrong",
     [
         {"alpha": -1},
-        {"solver": "adamw"},
         {"hidden_layer_sizes": (3, 0)},
         {"hidden_layer_sizes": -1},
         {"momentum": 1.5},
@@ -308,12 +309,12 @@ def test_ctrl_c_keeps_what_was_learned(monkeypatch):
     clf = MLPClassifier(random_state=0, max_iter=50)
     seen = []
 
-    def count(samples, *arguments):
+    def count(record):
         seen.append(1)
         if len(seen) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastbackprop._estimators.stochastic._count_improvement", count)
+    monkeypatch.setattr("fastbackprop._estimators.record.Record._count_improvement", count)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         clf.fit(X, Y)
     assert clf.n_iter_ == 3

@@ -696,3 +696,29 @@ def test_targets_of_a_loss_of_ones_own():
     text = str(fb.explain(softmax, X, [0, 2, 1], loss=labels))
     assert re.search(r"y_hat\[0\] = \S+ +dC/dy_hat\[0\] = ", text)
     assert re.search(r"^ +y = \d$", text, re.MULTILINE)
+
+
+def test_a_schedule_goes_over_the_explained_steps():
+    """With the bits of the same schedule whose length is given."""
+    models = [fb.mlp([2, 4, 1], activation="tanh", seed=0) for _ in range(2)]
+    X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    for model, n_steps in zip(models, (None, 4), strict=True):
+        trainer = fb.Trainer(model, "half_squared_error", fb.SGD(fb.Cosine(1.0, n_steps=n_steps)))
+        e = fb.explain_training(trainer, X, y, steps=4)
+        rates = [step.learning_rate for step in e.steps]
+        assert rates == pytest.approx([1, 0.853553, 0.5, 0.146447], rel=1e-5)
+    np.testing.assert_array_equal(*(model.get_parameters() for model in models))
+
+
+@pytest.mark.parametrize(
+    "options", [{"clip_norm": 0.01}, {"clip_value": 0.01}, {"class_weight": {0: 2.0}}]
+)
+def test_a_page_does_not_go_on_with_steps_that_are_not_the_optimizers_alone(options):
+    def settings(**options):
+        model = fb.mlp([2, 4, 1], output_activation="sigmoid", seed=0)
+        trainer = fb.Trainer(model, "binary_cross_entropy", fb.SGD(0.1), **options)
+        e = fb.explain_training(trainer, [[0, 1], [1, 1]], [0, 1], steps=2)
+        return [step.settings for step in e.steps]
+
+    assert None not in settings()
+    assert settings(**options) == [None, None]

@@ -2,11 +2,21 @@
 
 import threading
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from modes import CONTROL, IS_X86, MODES, control_register, mode, set_control_register
-from privates import OpSpec, aligned_empty, aligned_zeros, padded_rows, row_length, run
+from privates import (
+    OpSpec,
+    TrainingLock,
+    aligned_empty,
+    aligned_zeros,
+    new_counts,
+    padded_rows,
+    row_length,
+    run,
+)
 from reference import DTYPES, HIDDEN, VARIANTS, Kernels, Layer, kernels, loss_spec
 from test_golden import digest
 
@@ -14,7 +24,10 @@ import fastbackprop as fb
 
 UPDATE = (0.01, 0.9, True, 0.001)
 WITHOUT_ARITHMETIC = {
+    "Quick",
+    "Room",
     "SpanWork",
+    "Version",
     "Work",
     "Workspace",
     "count_fork",
@@ -57,6 +70,7 @@ class Calls:
         self.net.spoil_scratch(150)
         self.other.spoil_scratch(150)
         self.scratch = aligned_zeros(1 << 18, self.dtype)
+        self.doubles = [x.astype("f8") / 3 for x in (self.X, self.y)]  # in the mode of all days
 
     def empty(self, *shape):
         array = aligned_empty(int(np.prod(shape)), self.dtype).reshape(shape)
@@ -78,7 +92,85 @@ class Calls:
 
     def QuickPredictor(self):  # noqa: N802
         quick = self.module.QuickPredictor(self.net.network)
-        return [quick.predict(self.X[:64], True), quick.predict(self.X[2], False)]
+        n_in, n_out = self.X.shape[1], quick.predict(self.X[2], False).shape[0]
+        scaled = self.module.QuickPredictor(
+            self.net.network, np.full(n_in, 0.1), np.full(n_in, 0.3), np.full(n_out, 0.7),
+            np.full(n_out, 0.9),
+        )  # fmt: skip
+        return [
+            quick.predict(self.X[:64], True),
+            quick.predict(self.X[2], False),
+            *(scaled.predict(rows[:64], True) for rows in self._rows_of_either_dtype()),
+        ]
+
+    def _rows_of_either_dtype(self):
+        with self.module.ExactMode():
+            return [self.X.astype(dtype) for dtype in DTYPES]
+
+    def version(self, counts=None):
+        """What quick paths of a model begin with."""
+        return self.module.Version(new_counts() if counts is None else counts, TrainingLock(), True)
+
+    def QuickTargets(self):  # noqa: N802
+        return self.QuickLoss()
+
+    def QuickStep(self):  # noqa: N802
+        self.net.parameters.values[:] = self.start
+        state, specs = self.net.state().buffer, {}
+        optimizer = SimpleNamespace(_specs=specs)
+        room = self.empty(self.start.size + state.size)
+        work = self.module.TrainingWork(
+            self.net.workspace, self.X, self.y, None, None, 0, 40, 40, self.spec,
+            self.net.update(UPDATE), state, 0.0, 0, 1, False, room, None, False,
+        )  # fmt: skip
+        targets = self.module.QuickTargets(self.spec, 3, 40)
+        quick = self.module.QuickStep(self.version(), optimizer, specs, work, targets, 0)
+        weights = np.abs(self.X[:40, 1]).copy()
+        costs = [quick.step(self.X[:n], self.y[:n], weights[:n], True) for n in (40, 1)]
+        costs.append(quick.fit_row(self.X[:1], self.y[:1])[0])
+        results = [*(x.hex() for x in costs), self.net.parameters.values.copy(), state]
+        self.net.parameters.values[:] = self.start
+        return results
+
+    def QuickEvaluation(self):  # noqa: N802
+        targets = self.module.QuickTargets(self.spec, 3, 40)
+        quick = self.module.QuickEvaluation(self.version(), self.net.network, targets, 7)
+        figures = quick.evaluate(self.X[:40], self.doubles[1][:40], None, True)
+        return [figures["loss"].hex(), figures["accuracy"].hex()]
+
+    def Pass(self):  # noqa: N802
+        self.net.parameters.values[:] = self.start
+        gradients = self.net.zeros()
+        quick = self.module.Pass(
+            self.version(), self.net.workspace, None, self.X[:1], False, 0, (None, None, "identity")
+        )
+        quick.begin_backward(gradients)
+        y_hat = quick.forward(self.X[:40], True, True)
+        return [y_hat, quick.backward(y_hat), gradients]
+
+    def QuickUpdate(self):  # noqa: N802
+        values, gradients, state = self.net.parameters.values, self.net.zeros(), self.net.state()
+        values[:] = gradients[:] = self.start
+        counts, specs = new_counts(), {}
+        counts[2] = 1  # there was a backward
+        version, update = self.version(counts), self.net.update(UPDATE)
+        quick = self.module.QuickUpdate(
+            version, self.net.network, specs, update, state.buffer, gradients
+        )
+        assert quick.correct(specs)
+        results = [values.copy(), state.buffer]
+        values[:] = self.start
+        return results
+
+    def QuickLoss(self):  # noqa: N802
+        targets = self.module.QuickTargets(self.spec_5, 5, 40)
+        quick = self.module.QuickLoss(targets, (None, None, None), 0.1)
+        cost, gradient = quick.compare(self.X[:40], self.doubles[0][40:80], None)
+        return [cost.hex(), gradient]
+
+    def QuickDerivatives(self):  # noqa: N802
+        quick = self.module.QuickDerivatives(self.version(), self.net.workspace)
+        return [quick.input_gradient(self.X[:40], 1), quick.jacobian(self.X[:40])]
 
     def PredictionWork(self):  # noqa: N802
         out, costs = self.empty(150, 3), self.empty(150)
@@ -205,6 +297,15 @@ class Calls:
         rows[77] = np.inf
         return [bytes([self.module.first_nonfinite(x) + 1 for x in (self.X.reshape(-1), rows)])]
 
+    def scale_columns(self):
+        center, scale = np.full(self.X.shape[1], 0.1), np.full(self.X.shape[1], 0.3)
+        results = []
+        for rows in self._rows_of_either_dtype():
+            out = np.empty_like(self.X)
+            self.module.scale_columns(rows, center, scale, out)
+            results.append(out)
+        return results
+
     def apply(self):
         results = []
         for name in ("exp", "log", "log1p_small", "tanh", "sigmoid"):
@@ -230,7 +331,7 @@ class Calls:
             return [self.X * self.X, (self.X[:, :1] / 3).sum(axis=0)]
 
 
-NAMES = [name for name in vars(Calls) if not name.startswith("_") and name != "empty"]
+NAMES = [name for name in vars(Calls) if name[0] != "_" and name not in {"empty", "version"}]
 
 
 def bits(results):

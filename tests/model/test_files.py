@@ -237,7 +237,7 @@ def test_a_slope_that_the_dtype_makes_infinite_is_refused(dtype, tmp_path):
         assert fb.load(path).layers[0].slope == slope
 
 
-@pytest.mark.parametrize("version", ["3", "", "x", "-1", "\u00b2", "9" * 5000])
+@pytest.mark.parametrize("version", ["4", "", "x", "-1", "\u00b2", "9" * 5000])
 def test_a_newer_version_is_refused(tmp_path, monkeypatch, version):
     path = tmp_path / "m.safetensors"
     with monkeypatch.context() as patch:

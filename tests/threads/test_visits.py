@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -101,7 +102,8 @@ def test_a_work_says_how_long_it_waited(busy_thread, monkeypatch):
 
     replace_run(monkeypatch, run)
     model, X = fb.mlp([200, 100, 1], seed=0), np.ones((1000, 200), "f4")
-    for _ in range(20):
-        model.predict(X)
+    end = time.monotonic() + 20
+    while not waits or (max(waits) <= 0.001 and time.monotonic() < end):
+        model.predict(X)  # where cores are scarce, the busy thread may not come at once
     assert max(waits) > 0.001  # the busy thread gives the GIL up after 0.01 s
     assert _threads.last_wait == waits[-1]

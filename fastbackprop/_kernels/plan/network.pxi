@@ -89,12 +89,17 @@ cdef void list_phases_of_clipping(Plan* plan) noexcept nogil:
         phase += 1
 
 
-cdef void set_dropout(Layer* layer, double rate, uint32_t seed, Py_ssize_t k) noexcept:
-    """Key, threshold and scale: a rate below 1 keeps some words, even the one nearest to it."""
-    cdef Mode caller = begin_mode()
-    layer.key[0], layer.key[1] = seed, <uint32_t>k
+cdef inline void set_rate(Layer* layer, double rate) noexcept nogil:
+    """Threshold and scale: a rate below 1 keeps some words, even the one nearest to it."""
     layer.threshold = <uint32_t>min(rate * 4294967296.0 + 0.5, 4294967295.0)
     layer.keep_scale = quotient(1, 1 - rate)
+
+
+cdef void set_dropout(Layer* layer, double rate, uint32_t seed, Py_ssize_t k) noexcept:
+    """Key, threshold and scale."""
+    cdef Mode caller = begin_mode()
+    layer.key[0], layer.key[1] = seed, <uint32_t>k
+    set_rate(layer, rate)
     end_mode(caller)
 
 

@@ -66,6 +66,8 @@ cdef struct Layer:               # an op, and the activation that is done with i
     uint32_t key[2]              # DROPOUT: seed and layer
     uint32_t threshold           # DROPOUT: random words below it drop a unit
     real keep_scale              # DROPOUT: what the others are multiplied with
+    const double* rates          # DROPOUT: of training forwards, where it changes; or NULL
+    int64_t first_forward        # DROPOUT: that the first of them is for
     real* mask                   # DROPOUT: (capacity, row)
     real* transposed             # W^T, packed for blame: (n_out up to a multiple of 4, row_in)
 
@@ -175,6 +177,13 @@ cdef struct StateHeader:         # a cache line in front of the planes, in eithe
     # began at 0 are divided. All are 0 before the first step.
     double corrections[CORRECTIONS]
     double unused[3]
+
+cdef struct Counts:              # of a model: the array of _core/counts.py
+    int64_t n_forwards           # in training: which masks dropout takes next
+    int64_t n_trainings          # after one more, what a forward has kept is void
+    int64_t has_blame            # whether a backward has filled the gradients
+    int64_t n_changes            # of the plan, or of what labels mean
+    int64_t is_pinned            # whether forwards aren't counted
 
 cdef struct Batch:                               # rows of the last layer
     Py_ssize_t n

@@ -157,11 +157,11 @@ cdef Py_ssize_t planes_of(const Update* update) noexcept nogil:
     return 2 if update.kind == NADAM_UPDATE or update.kind == RPROP_UPDATE else 1
 
 
-cdef inline StateHeader* header_of(real[::1] state) noexcept:
+cdef inline StateHeader* header_of(real[::1] state) noexcept nogil:
     return <StateHeader*>&state[0]
 
 
-cdef Update update_on(UpdateSpec spec, real[::1] state, Py_ssize_t size) noexcept:
+cdef Update update_on(UpdateSpec spec, real[::1] state, Py_ssize_t size) noexcept nogil:
     """The spec's struct, with its planes: of ``size`` reals each."""
     cdef Update update = spec.update
     fbp_assert(state.shape[0] >= BLOCK + spec.n_planes * size)

@@ -51,6 +51,7 @@ cdef class Workspace:
     cdef Network network
     cdef Plan plan
     cdef object scratch
+    cdef dict rates              # of dropout, by layer: what the layers point at
 
     def __cinit__(
         self, Network network, Py_ssize_t capacity, bint reaches_inputs, real[::1] scratch,
@@ -66,10 +67,18 @@ cdef class Workspace:
         if IS_DEBUG:
             spoil(scratch)
         self.network, self.scratch, self.plan.capacity = network, scratch, capacity
+        self.rates = {}
         lay_out(&self.plan, capacity, reaches_inputs, &scratch[0])
 
     def __dealloc__(self):
         free(self.plan.layers)
+
+    def drop_by(self, Py_ssize_t k, const double[::1] rates not None, int64_t first_forward):
+        """Give the dropout of layer k a rate for each of the next training forwards."""
+        cdef Layer* layer = &self.plan.layers[k]
+        fbp_assert(layer.op == DROPOUT and rates.shape[0] > 0)
+        self.rates[k] = rates
+        layer.rates, layer.first_forward = &rates[0], first_forward
 
     @property
     def capacity(self):

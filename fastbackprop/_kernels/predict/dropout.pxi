@@ -41,3 +41,5 @@ cdef void begin_batch(
         layer.of_batch = training and n_counted > 1 and not layer.is_frozen
         layer.marks, layer.n_counted = marks, n_counted
         layer.drops, layer.n_forwards = training, n_forwards
+        if training and layer.rates != NULL:
+            set_rate(layer, layer.rates[n_forwards - layer.first_forward])

@@ -25,6 +25,43 @@ cdef void backward_all(const Plan* plan, Py_ssize_t n) noexcept nogil:
             backward_rows(plan, 0, n, k - 1, k)
 
 
+cdef void forward_batch(
+    Plan* plan, const real* x, Py_ssize_t n, bint training, int64_t n_forwards,
+    const real* weights,                         # of rows; or NULL
+) noexcept nogil:
+    """predict for one batch; a of all layers, and z of the last, stay."""
+    cdef Mode caller = begin_mode()
+    fbp_assert(n <= plan.capacity)
+    begin_batch(plan, n, training, n_forwards, weights, NULL, 0)
+    begin_forward(plan, x, n)
+    forward_all(plan, n)
+    end_mode(caller)
+
+
+cdef void backward_batch(
+    const Plan* plan, const real* d_out, Py_ssize_t n, bint is_d_z,  # IN (n, n_out)
+    real* gradients,                             # OUT: laid out as the parameters
+) noexcept nogil:
+    """Blame for the batch of the last forward; dC/dx stays, too."""
+    cdef Py_ssize_t i, k
+    cdef const Layer* layer
+    cdef const Layer* last = plan.layers + plan.n_layers - 1
+    cdef Mode caller = begin_mode()
+    fbp_assert(n <= plan.capacity and plan.d_x != NULL)
+    for i in range(n):
+        memset(last.delta + i * last.row, 0, last.row * sizeof(real))
+        memcpy(last.delta + i * last.row, d_out + i * last.n_out, last.n_out * sizeof(real))
+    if not is_d_z:
+        derive_last(last, 0, n)
+    pack_all(plan)
+    backward_all(plan, n)
+    for k in range(plan.n_layers):
+        layer = &plan.layers[k]
+        gradient_of_rows(layer, n, gradients + layer.offset, 0, layer.n_in)
+    backward_to_inputs(plan, 0, n)
+    end_mode(caller)
+
+
 def forward(
     Workspace workspace, const real[:, ::1] X, real[:, ::1] y_hat, real[:, ::1] z,
     bint training=True, int64_t n_forwards=0, const real[::1] weights=None,
@@ -36,17 +73,10 @@ def forward(
     """
     cdef Py_ssize_t i, n = X.shape[0]
     cdef const Layer* last = &workspace.plan.layers[workspace.plan.n_layers - 1]
-    cdef Plan* plan = &workspace.plan
     cdef const real* x = start_of_2d(X)
     cdef const real* row_weights = &weights[0] if weights is not None else NULL
-    cdef Mode caller
-    fbp_assert(n <= plan.capacity)
     with nogil:
-        caller = begin_mode()
-        begin_batch(plan, n, training, n_forwards, row_weights, NULL, 0)
-        begin_forward(plan, x, n)
-        forward_all(plan, n)
-        end_mode(caller)
+        forward_batch(&workspace.plan, x, n, training, n_forwards, row_weights)
     for i in range(n):
         memcpy(&y_hat[i, 0], last.a + i * last.row, last.n_out * sizeof(real))
         memcpy(&z[i, 0], last.z + i * last.row, last.n_out * sizeof(real))
@@ -60,28 +90,13 @@ def backward(
 
     ``d_out`` is dC/dy_hat, or dC/dz of the last layer with ``is_d_z``.
     """
-    cdef Py_ssize_t i, k, n = d_out.shape[0]
+    cdef Py_ssize_t i, n = d_out.shape[0]
     cdef const Plan* plan = &workspace.plan
     cdef const Layer* first = plan.layers
-    cdef const Layer* last = plan.layers + plan.n_layers - 1
-    cdef const Layer* layer
-    cdef Mode caller
-    fbp_assert(n <= plan.capacity and plan.d_x != NULL)
+    cdef const real* d_y_hat = start_of_2d(d_out)
     fbp_assert(gradients.shape[0] == workspace.network.parameters.shape[0])
-    for i in range(n):
-        memset(last.delta + i * last.row, 0, last.row * sizeof(real))
-        memcpy(last.delta + i * last.row, &d_out[i, 0], last.n_out * sizeof(real))
     with nogil:
-        caller = begin_mode()
-        if not is_d_z:
-            derive_last(last, 0, n)
-        pack_all(plan)
-        backward_all(plan, n)
-        for k in range(plan.n_layers):
-            layer = &plan.layers[k]
-            gradient_of_rows(layer, n, &gradients[0] + layer.offset, 0, layer.n_in)
-        backward_to_inputs(plan, 0, n)
-        end_mode(caller)
+        backward_batch(plan, d_y_hat, n, is_d_z, &gradients[0])
     for i in range(n):
         memcpy(&d_x[i, 0], plan.d_x + i * first.row_in, first.n_in * sizeof(real))
 
@@ -157,6 +172,22 @@ def correct(
             memcpy(w, copy, size * sizeof(real))
             memcpy(&state[0], copy + size, state_size * sizeof(real))
         end_mode(caller)
+    return wrong
+
+
+cdef Py_ssize_t correct_safely(
+    const Plan* plan, UpdateSpec spec, const real* g, real[::1] state,
+) noexcept nogil:
+    """The same for whom no number can overflow: CORRECTED, or UNSURE and nothing has changed."""
+    cdef Update update = update_on(spec, state, plan.n_parameters)
+    cdef StateHeader* header = header_of(state)
+    cdef Py_ssize_t wrong = UNSURE
+    cdef Mode caller = begin_mode()
+    begin_update(&update, header, NULL, 1)
+    if is_safe(plan, &update, g, state.shape[0] - BLOCK):
+        wrong = correct_all(plan, &update, g)
+        end_update(&update, header)
+    end_mode(caller)
     return wrong
 
 

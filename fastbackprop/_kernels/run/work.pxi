@@ -140,7 +140,6 @@ cdef class TrainingWork(Work):
         thread call ``work.help()``.
         """
         cdef Progress* progress = &self.job.progress
-        cdef Mode caller
         cdef double end = 0
         try:
             self.prepare_undo()
@@ -148,19 +147,30 @@ cdef class TrainingWork(Work):
                 self.share(call)
             else:
                 with nogil:
-                    caller = begin_mode()
-                    if self.is_single():
-                        train_singly(&self.job)
-                    else:
-                        train_alone(&self.job)
-                    end_mode(caller)
+                    self.run_alone()
                     end = perf_counter()
                 self.waited = perf_counter() - end
         finally:
             self.end()
         return progress.outcome, progress.cost, progress.n_right, progress.start, progress.layer
 
-    cdef void prepare_undo(self) noexcept:
+    cdef void run_alone(self) noexcept nogil:
+        """Do it in this thread."""
+        cdef Mode caller = begin_mode()
+        if self.is_single():
+            train_singly(&self.job)
+        else:
+            train_alone(&self.job)
+        end_mode(caller)
+
+    cdef void again(self) noexcept nogil:
+        """Do it in this thread, once more with what the job has now; a wrong step is undone."""
+        self.prepare_undo()
+        self.run_alone()
+        if self.job.progress.outcome != FINE:
+            put_back(&self.job.undo)
+
+    cdef void prepare_undo(self) noexcept nogil:
         """Copy now what a wrong step would spoil, unless the step itself shall see to that."""
         cdef Undo* undo = &self.job.undo
         if undo.room != NULL and not undo.is_filled and not can_be_bounded(

@@ -26,6 +26,35 @@ def first_nonfinite(const real[::1] x):
     return at
 
 
+cdef fused Real:
+    float
+    double
+
+
+def scale_columns(const Real[:, ::1] x, const double[::1] center, const double[::1] scale,
+                  real[:, ::1] out):
+    """out = (x - center) / scale, in double, and rounded then."""
+    cdef Py_ssize_t i, j
+    cdef Py_ssize_t n_rows = x.shape[0], n_columns = x.shape[1]
+    cdef const Real* row
+    cdef const double* c
+    cdef const double* s
+    cdef real* scaled
+    cdef Mode caller
+    if n_rows == 0 or n_columns == 0:
+        return
+    fbp_assert(center.shape[0] == scale.shape[0] == n_columns)
+    fbp_assert(out.shape[0] == n_rows and out.shape[1] == n_columns)
+    c, s = &center[0], &scale[0]
+    with nogil:
+        caller = begin_mode()
+        for i in range(n_rows):
+            row, scaled = &x[i, 0], &out[i, 0]
+            for j in range(n_columns):
+                scaled[j] = <real>((<double>row[j] - c[j]) / s[j])
+        end_mode(caller)
+
+
 def first_outside(const int64_t[::1] labels, int64_t n_classes):
     """The index of the first label that isn't from 0 to n_classes - 1, or -1."""
     cdef Py_ssize_t i

@@ -1,0 +1,49 @@
+"""The rates of dropout where a schedule stands for them: told to the kernels for each call."""
+
+from typing import Any
+
+import numpy as np
+
+from fastbackprop._core.naming import layer_in_code
+from fastbackprop._correct.schedule import Position, Schedule, table_of
+from fastbackprop._model.structure import Structure
+from fastbackprop._predict.plain import Dropout
+
+__all__ = ["check_figures_of_dropout", "tell_rates"]
+
+
+def tell_rates(model: Structure, workspace: Any, n: int, position: Position | None = None) -> None:
+    """Give a workspace the rates of the next n training forwards.
+
+    Parameters
+    ----------
+    model : Structure
+        Counts its training forwards, of which schedules without a length are functions.
+    workspace : Workspace
+        What will work with them.
+    n : int
+        How many forwards.
+    position : Position, optional
+        Where the first of them is in its fit; None is outside of any.
+    """
+    n_before = model._parameters.n_forwards
+    position = Position() if position is None else position
+    position = Position(n_before, position.fit_step, position.fit_length, position.history)
+    for k, layer in enumerate(model._layers):
+        if isinstance(layer, Dropout) and layer._is_scheduled:
+            rates = table_of(layer.rate, position, n)
+            is_right = (rates >= 0) & (rates < 1)
+            if not is_right.all():
+                wrong = int(np.argmin(is_right))
+                raise ValueError(
+                    f"The schedule of {layer_in_code(k)} must give rates of at least 0 and below "
+                    f"1, got {rates[wrong]:g} for step {n_before + wrong}."
+                )
+            workspace.drop_by(k, np.ascontiguousarray(rates), n_before)
+
+
+def check_figures_of_dropout(model: Structure, figures: dict[str, bool]) -> None:
+    """Refuse schedules that look at what a fit won't record."""
+    for layer in model._layers:
+        if isinstance(layer, Dropout) and isinstance(layer.rate, Schedule):
+            layer.rate._check_figures(figures)
