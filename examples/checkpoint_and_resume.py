@@ -39,7 +39,7 @@ def main() -> None:
         path = os.path.join(folder, "fit.checkpoint")
         command = [sys.executable, __file__, path]
         process = subprocess.Popen(command)
-        while not os.path.exists(path):
+        while not os.path.exists(path) and process.poll() is None:
             time.sleep(0.01)
         time.sleep(0.3)
         process.kill()

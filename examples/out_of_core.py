@@ -1,8 +1,9 @@
 """Training from a file that need not fit into memory.
 
-The rows lie in a file of bytes that is mapped into memory: rows are converted batch by batch as
-they are needed (``scale=1 / 255``), shuffled by blocks and rows, and the pages of the file that
-were read can be dropped again by the system. Nothing holds a copy of the whole.
+The rows lie in a file of bytes that is mapped into memory. ``Batches`` takes blocks of rows in a
+random order, some at a time, and shuffles the rows of those: the file is read in large pieces, not
+row by row all over the disk. Rows become floats batch by batch (``scale=1 / 255``), and what was
+read can be dropped again by the system: nothing holds a copy of the whole.
 """
 
 import os
@@ -39,8 +40,11 @@ def main() -> None:
         model = fb.mlp([N_IN, 32, 10], output_activation="softmax", seed=0)
         trainer = fb.Trainer(model, "cross_entropy", fb.SGD(0.05, momentum=0.9), seed=0)
         n = N - 10_000
+        batches = fb.Batches(
+            X[:n], labels[:n], batch_size=128, block_size=5000, scale=1 / 255, seed=0
+        )
         tracemalloc.start()
-        trainer.fit(X[:n], labels[:n], epochs=1, batch_size=128, scale=1 / 255)
+        trainer.fit_batches(batches)
         peak = tracemalloc.get_traced_memory()[1]
         right = np.mean(model.predict_classes(X[n:], scale=1 / 255) == labels[n:])
         print(f"{right:.1%} of 10,000 further rows are right")

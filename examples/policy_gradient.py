@@ -1,9 +1,9 @@
 """Reinforcement learning by hand: REINFORCE balances a pole.
 
 A policy net says with which probability to push the cart to the right. After some episodes each
-action is made more likely by how much better than usual what followed was: the loss is
-``-log p(action) * advantage``, whose gradient at the logit is ``(p - action) * advantage``. The
-four words as four lines, in a loop of one's own: forward, the loss's gradient, backward, step.
+action is made more likely by how much better than usual what followed was: the loss is the mean of
+``-log p(action) * advantage``. Its derivative by p is written down by hand, and ``backward`` takes
+it from there: the four words as four lines, in a loop of one's own.
 It needs ``pip install gymnasium``.
 """
 
@@ -50,10 +50,11 @@ def main() -> None:
         advantages = np.concatenate(returns)
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
 
-        p = policy.forward(np.array(states))[:, 0]
-        taken = np.where(np.array(actions) == 1, p, 1 - p)
-        sign = np.where(np.array(actions) == 1, 1, -1)
-        policy.backward((-advantages * sign / taken / len(taken))[:, None])  # dC/dp
+        p_right = policy.forward(np.array(states))[:, 0]
+        went_right = np.array(actions) == 1
+        p_action = np.where(went_right, p_right, 1 - p_right)
+        d_log_p = np.where(went_right, 1, -1) / p_action  # by p_right
+        policy.backward(-(advantages * d_log_p)[:, None] / len(actions))
         adam.step(policy)
         rewards_of_steps.append(np.mean(lengths))
 

@@ -23,11 +23,11 @@ def sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return x, np.sin(2 * x[:, 0]) + noise
 
 
-def fitted(loss: object, n_out: int, seed: int) -> fb.Sequential:
+def fitted(loss: fb.GaussianNLL | fb.Quantile, n_out: int) -> fb.Sequential:
     """Return a net trained by a loss."""
     X, y = sample(2000, seed=0)
-    model = fb.mlp([1, 32, 32, n_out], activation="tanh", seed=seed)
-    trainer = fb.Trainer(model, loss, fb.Adam(fb.Cosine(0.01)), seed=seed)
+    model = fb.mlp([1, 32, 32, n_out], activation="tanh", seed=0)
+    trainer = fb.Trainer(model, loss, fb.Adam(fb.Cosine(0.01)), seed=0)
     trainer.fit(X, y, epochs=150, batch_size=100)
     return model
 
@@ -35,8 +35,8 @@ def fitted(loss: object, n_out: int, seed: int) -> fb.Sequential:
 def main() -> None:
     """Train both nets, and count what lies within their intervals."""
     X_test, y_test = sample(5000, seed=1)
-    normal = fitted(fb.GaussianNLL(), n_out=2, seed=0)
-    quantiles = fitted(fb.Quantile([0.05, 0.5, 0.95]), n_out=3, seed=0)
+    normal = fitted(fb.GaussianNLL(), n_out=2)
+    quantiles = fitted(fb.Quantile([0.05, 0.5, 0.95]), n_out=3)
 
     mean, log_variance = normal.predict(X_test).T
     reach = NINETY_PERCENT * np.exp(log_variance / 2)

@@ -32,6 +32,7 @@ from fastbackprop._core.buffers import (
 )
 from fastbackprop._core.counts import new_counts
 from fastbackprop._core.dispatch import built_variants, missing_features
+from fastbackprop._core.hints import NAMES_ELSEWHERE
 from fastbackprop._core.lock import TrainingLock
 from fastbackprop._core.naming import layer_in_code, layer_in_words
 from fastbackprop._core.threads import run
@@ -70,6 +71,7 @@ __all__ = [
     "ACTIVATIONS",
     "FOR_SCRIPTS",
     "LOSSES",
+    "NAMES_ELSEWHERE",
     "OPTIMIZERS",
     "TABLE",
     "History",

@@ -88,7 +88,7 @@ def test_out_of_core(tmp_path):
     lines = printed("out_of_core", tmp_path).splitlines()
     assert numbers(lines[0]) == [120, 480, 32]
     assert numbers(lines[1])[0] > 99
-    assert numbers(lines[2])[0] < 40, "MB"
+    assert numbers(lines[2])[0] < 20, "MB"
 
 
 def test_checkpoint_and_resume(tmp_path):

@@ -179,7 +179,7 @@ class Quantile(RegressionLoss):
     """
 
     name = "quantile"
-    q: float | tuple[float, ...] = 0.5
+    q: float | Sequence[float] = 0.5  # several are kept as a tuple
 
     def __post_init__(self) -> None:
         super().__post_init__()

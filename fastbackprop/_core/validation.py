@@ -13,6 +13,7 @@ import numpy as np
 
 from fastbackprop._core.arrays import LABELS_ADVICE, as_numeric, refuse_masked
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.hints import did_you_mean
 from fastbackprop._core.rows import Rows, as_rows, convert
 
 __all__ = [
@@ -47,15 +48,6 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> str:
         hint = f" Did you mean {value.__name__}()?"
     error = ValueError if isinstance(value, str) else TypeError
     raise error(f"{what} must be one of {', '.join(map(repr, known))}, got {value!r}.{hint}")
-
-
-def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """Return the end of a complaint: which known name is near, or nothing."""
-    # not before there is a complaint: importing it takes longer than most of this package
-    import difflib
-
-    near = difflib.get_close_matches(value.lower(), list(known), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def check_integer(what: str, value: object, at_least: int = 1) -> int:

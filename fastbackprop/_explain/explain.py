@@ -129,13 +129,15 @@ def explain_step(
     optimizer: Optimizer,
     correct: Callable[[], object],
     rate: float | None = None,
+    is_plain: bool = True,
     **shown: Any,
 ) -> Explanation:
     """Predict, compare and blame, look at everything, and let ``correct`` change the weights.
 
-    ``rate`` is that of the step, where it isn't the optimizer's for ever.
+    ``rate`` is that of the step, where it isn't the optimizer's for ever; ``is_plain`` says that
+    the step is the optimizer's alone, which a page may go on with.
     """
-    settings = settings_of(model, compare, optimizer)
+    settings = settings_of(model, compare, optimizer) if is_plain else None
     n_forwards = model._parameters.n_forwards
     with only_to_look(model):
         y_hat, cost, d = predict_and_compare(model, samples, compare)

@@ -132,6 +132,8 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
                     trainer.optimizer,
                     lambda: trainer._step(batch.rows, batch.checked, (k, steps)),  # noqa: B023
                     rate=_rate_of(trainer, k, steps),
+                    is_plain=not any(trainer._loop.clipping)
+                    and not trainer._class_weights.are_given,
                     feature_names=trainer.model.feature_names or columns_of(X),
                 )
             )

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from privates import NAMES_ELSEWHERE
 
 import fastbackprop as fb
 
@@ -377,6 +378,30 @@ OTHER_ARGUMENTS = {
 def test_a_bad_argument_is_named_with_what_it_must_be(case):
     call, error, words = OTHER_ARGUMENTS[case]
     check_refused(error, words, call)
+
+
+def complaint(call, name):
+    """What a call says of a name; nothing where it takes it ("mae" is a metric)."""
+    try:
+        call(name)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def test_names_of_other_libraries_are_understood():
+    assert NAMES_ELSEWHERE["bce"] == "binary_cross_entropy"  # by its letters near to "huber"
+    assert NAMES_ELSEWHERE["swish"] == "silu"  # not "mish"
+    trainer = fb.Trainer(fb.mlp([3, 1], output_activation="sigmoid"), "binary_cross_entropy")
+    calls = [
+        lambda name: fb.Trainer(fb.mlp([1, 1]), name),
+        lambda name: fb.mlp([1, 1, 1], activation=name),
+        lambda name: fb.Dense(1, 1, weight_init=name),
+        lambda name: trainer.evaluate(GOOD_X, GOOD_Y, metrics=[name]),
+    ]
+    for name, meant in NAMES_ELSEWHERE.items():
+        messages = [complaint(call, name) for call in calls]
+        assert any(text.endswith(f"Did you mean {meant!r}?") for text in messages), name
 
 
 UNFIT = [

@@ -708,3 +708,17 @@ def test_a_schedule_goes_over_the_explained_steps():
         rates = [step.learning_rate for step in e.steps]
         assert rates == pytest.approx([1, 0.853553, 0.5, 0.146447], rel=1e-5)
     np.testing.assert_array_equal(*(model.get_parameters() for model in models))
+
+
+@pytest.mark.parametrize(
+    "options", [{"clip_norm": 0.01}, {"clip_value": 0.01}, {"class_weight": {0: 2.0}}]
+)
+def test_a_page_does_not_go_on_with_steps_that_are_not_the_optimizers_alone(options):
+    def settings(**options):
+        model = fb.mlp([2, 4, 1], output_activation="sigmoid", seed=0)
+        trainer = fb.Trainer(model, "binary_cross_entropy", fb.SGD(0.1), **options)
+        e = fb.explain_training(trainer, [[0, 1], [1, 1]], [0, 1], steps=2)
+        return [step.settings for step in e.steps]
+
+    assert None not in settings()
+    assert settings(**options) == [None, None]

@@ -1,5 +1,5 @@
 # correct: dC/dW of layers with few outputs. With a row of W in the lanes, most of them would hold
-# padding; each gradient is a chain of its own, so here inputs lie in the lanes, and no lane is lost.
+# padding; each gradient is a chain of its own, so here inputs lie in the lanes, and none is lost.
 #
 #   dC/dW[i, j] = sum over samples of x[i] delta[j], from the first sample to the last: the same
 #   products in the same order as in correct_tile, so the same bits.
