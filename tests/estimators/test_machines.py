@@ -41,7 +41,7 @@ def test_the_workers_of_joblib():
 
 def test_a_worker_takes_no_more_threads_than_its_share():
     def threads_of_a_fit(path):
-        """How many threads a fit that is worth many would take; inside, so that it is sent whole."""
+        """How many threads a large fit would take; inside, so that it is sent whole."""
         sys.path.append(path)
         from privates import threads
 
