@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._blame.hessian import HessianRoom
 from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.scaling import Scaling, TargetScaling, check_same_scaling
 from fastbackprop._core.buffers import Parameters
@@ -58,6 +59,7 @@ class Structure:
         self._workspaces = Workspaces(self._network, self._dtype)
         self._quick_update: Any = None  # of the optimizer that made the last step by hand
         self._quick_derivatives: Any = None
+        self._idle_hessians: list[HessianRoom] = []
         self._parameters.n_changes += 1
 
     def _version(self) -> Any:
