@@ -86,14 +86,14 @@ cdef void activate_rows(
     """a = act(z), for whole rows, and act'(z) where a is that of training and it is kept."""
     cdef Py_ssize_t i
     cdef real* slope = layer.slope
+    if layer.activation == SOFTMAX:
+        softmax_rows(z, a, layer.row, n, layer.n_out, layer.width)
+        return
     for i in range(n):
-        if layer.activation == SOFTMAX:
-            softmax_row(z + i * layer.row, a + i * layer.row, layer.n_out, layer.width)
-        else:
-            if layer.slope != NULL:
-                slope = layer.slope + (a - layer.a) + i * layer.row
-            activate_row(layer.activation, layer.alpha, z + i * layer.row, a + i * layer.row,
-                         slope, layer.width)
+        if layer.slope != NULL:
+            slope = layer.slope + (a - layer.a) + i * layer.row
+        activate_row(layer.activation, layer.alpha, z + i * layer.row, a + i * layer.row, slope,
+                     layer.width)
 
 
 cdef void layer_forward(

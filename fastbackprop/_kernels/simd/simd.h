@@ -145,6 +145,22 @@ FBP_FN vmask fbp_first(ptrdiff_t n) {
 }
 #endif
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(mask_blend)(m, no, yes); }
+FBP_FN vec fbp_zip_low(vec a, vec b) {
+#ifdef FBP_FLOAT64
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+#else
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
+#endif
+}
+FBP_FN vec fbp_zip_high(vec a, vec b) {
+#ifdef FBP_FLOAT64
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
+#else
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
+#endif
+}
 FBP_FN vec v_first(vec x, ptrdiff_t n) { return FBP_V(maskz_mov)(fbp_first(n), x); }
 FBP_FN vec v_load_first(const real *p, ptrdiff_t n) { return FBP_V(maskz_loadu)(fbp_first(n), p); }
 
@@ -188,6 +204,12 @@ FBP_FN vec v_and(vec a, vec b) { return FBP_V(and)(a, b); }
 FBP_FN vec v_or(vec a, vec b) { return FBP_V(or)(a, b); }
 FBP_FN vmask v_less(vec a, vec b) { return FBP_V(cmp)(a, b, _CMP_LT_OQ); }
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(blendv)(no, yes, m); }
+FBP_FN vec fbp_zip_low(vec a, vec b) {
+    return FBP_V(permute2f128)(FBP_V(unpacklo)(a, b), FBP_V(unpackhi)(a, b), 0x20);
+}
+FBP_FN vec fbp_zip_high(vec a, vec b) {
+    return FBP_V(permute2f128)(FBP_V(unpacklo)(a, b), FBP_V(unpackhi)(a, b), 0x31);
+}
 
 /* A sliding window over this table is the mask of the first n lanes. */
 static const real_bits fbp_window[16] = {
@@ -237,6 +259,8 @@ FBP_FN vec v_and(vec a, vec b) { return FBP_V(and)(a, b); }
 FBP_FN vec v_or(vec a, vec b) { return FBP_V(or)(a, b); }
 FBP_FN vmask v_less(vec a, vec b) { return FBP_V(cmplt)(a, b); }
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(blendv)(no, yes, m); }
+FBP_FN vec fbp_zip_low(vec a, vec b) { return FBP_V(unpacklo)(a, b); }
+FBP_FN vec fbp_zip_high(vec a, vec b) { return FBP_V(unpackhi)(a, b); }
 
 /* ---- NEON ----------------------------------------------------------------- */
 
@@ -295,6 +319,8 @@ FBP_FN vec v_mantissa_to_exponent(vec x) { return FBP_FROM_BITS(FBP_SHIFT(vshl, 
 FBP_FN vec v_exponent_to_mantissa(vec x) { return FBP_FROM_BITS(FBP_SHIFT(vshr, FBP_BITS(x))); }
 FBP_FN vmask v_less(vec a, vec b) { return FBP_V(vclt)(a, b); }
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(vbsl)(m, yes, no); }
+FBP_FN vec fbp_zip_low(vec a, vec b) { return FBP_V(vzip1)(a, b); }
+FBP_FN vec fbp_zip_high(vec a, vec b) { return FBP_V(vzip2)(a, b); }
 
 #else
 #error "fastbackprop's kernels need x86-64-v2 (SSE4.2) or aarch64 (NEON)"
@@ -493,6 +519,30 @@ FBP_FN void v_transpose_4x4(const real *in, ptrdiff_t in_row, real *out, ptrdiff
     _mm_store_ps(out + 2 * out_row, c);
     _mm_store_ps(out + 3 * out_row, d);
 #endif
+}
+
+/* LANES vectors turned round in registers: lane j of x[i] becomes lane i of x[j]. Half of them
+   interleaved with the other half is a rotation of the bits of (i, j); after as many as a lane's
+   number has bits, i and j have changed places. */
+FBP_FN void fbp_zip_halves(const vec *x, vec *out) {
+    int i;
+    for (i = 0; i < FBP_LANES / 2; i++) {
+        out[2 * i] = fbp_zip_low(x[i], x[i + FBP_LANES / 2]);
+        out[2 * i + 1] = fbp_zip_high(x[i], x[i + FBP_LANES / 2]);
+    }
+}
+FBP_FN void v_transpose(vec *x) {
+    vec y[FBP_LANES], z[FBP_LANES];
+    fbp_zip_halves(x, y);
+    if (FBP_LANES == 2) {
+        memcpy(x, y, sizeof y);
+        return;
+    }
+    fbp_zip_halves(y, FBP_LANES == 4 ? x : z);
+    if (FBP_LANES == 4) return;
+    fbp_zip_halves(z, FBP_LANES == 8 ? x : y);
+    if (FBP_LANES == 8) return;
+    fbp_zip_halves(y, x);
 }
 
 /* The sign bit alone, and all but it. */
