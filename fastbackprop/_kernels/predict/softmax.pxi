@@ -1,9 +1,14 @@
 # a = softmax(z) of whole rows, and back.
 #
 #   a) A row alone lies in the lanes; its largest number and its sum are then folds across lanes, a
-#      chain of a hundred cycles. Where it is one block of 64 bytes, as many rows as there are lanes
-#      are turned round in registers: each lane has a row, and nothing waits.
-#   b) Both add in the one order of v_sum_of_block: lane j meets lane j + BLOCK / 2, and so on.
+#      chain of a hundred cycles. Where it is short, as many rows as there are lanes are turned
+#      round in registers: each lane has a row, and nothing waits.
+#   b) Both add in the one order of v_sum_of_block: the blocks of a row, then lane j meets lane
+#      j + BLOCK / 2, and so on.
+
+cdef enum:
+    TOGETHER = 4                 # blocks of a row that is short
+
 
 cdef real share_of_largest(const real* z, Py_ssize_t n, real largest) noexcept nogil:
     """1 / how many of z are ``largest``; NaN if one of z is NaN."""
@@ -62,40 +67,43 @@ cdef inline void softmax_row(
 
 cdef bint softmax_together(
     const real* z, real* p, Py_ssize_t row,      # IN, OUT (LANES, row); may be the same
-    Py_ssize_t n,                                # of a row: at most BLOCK
+    Py_ssize_t n, Py_ssize_t width,              # of a row: at most TOGETHER blocks
 ) noexcept nogil:
     """The same for LANES rows; False, with nothing done, where a number isn't finite."""
+    cdef vec e[TOGETHER * BLOCK]
     cdef vec parts[BLOCK]
-    cdef vec e[BLOCK]
     cdef vec noted, total, largest
-    cdef Py_ssize_t j
-    cdef int i, k, width = BLOCK // 2
-    for k in range(VECTORS_PER_BLOCK):
+    cdef Py_ssize_t j, v, vectors = width // LANES
+    cdef int i, half = BLOCK // 2
+    for v in range(vectors):
         for i in range(LANES):
-            e[k * LANES + i] = v_load(z + i * row + k * LANES)
-        v_transpose(e + k * LANES)
+            e[v * LANES + i] = v_load(z + i * row + v * LANES)
+        v_transpose(e + v * LANES)
     largest = e[0]
     for j in range(1, n):
         largest = v_max(largest, e[j])
     for j in range(n):
         e[j] = v_exp(v_sub(e[j], largest))
-        parts[j] = e[j]
-    for j in range(n, BLOCK):
-        e[j] = parts[j] = v_zero()
-    while width > 0:
-        for i in range(width):
-            parts[i] = v_add(parts[i], parts[i + width])
-        width //= 2
+    for j in range(n, width):
+        e[j] = v_zero()
+    for i in range(BLOCK):
+        parts[i] = e[i]
+    for j in range(BLOCK, n):
+        parts[j % BLOCK] = v_add(parts[j % BLOCK], e[j])
+    while half > 0:
+        for i in range(half):
+            parts[i] = v_add(parts[i], parts[i + half])
+        half //= 2
     total = parts[0]
     noted = v_note_nonfinite(v_note_nonfinite(v_zero(), largest), total)
     if not v_all_finite(noted):
         return False
     for j in range(n):
         e[j] = v_div(e[j], total)
-    for k in range(VECTORS_PER_BLOCK):
-        v_transpose(e + k * LANES)
+    for v in range(vectors):
+        v_transpose(e + v * LANES)
         for i in range(LANES):
-            v_store(p + i * row + k * LANES, e[k * LANES + i])
+            v_store(p + i * row + v * LANES, e[v * LANES + i])
     return True
 
 
@@ -106,7 +114,8 @@ cdef void softmax_rows(
     cdef Py_ssize_t i = 0, end
     while i < n_rows:
         end = min(i + LANES, n_rows)
-        if width == BLOCK and i + LANES == end and softmax_together(z + i * row, p + i * row, row, n):
+        if (width <= TOGETHER * BLOCK and i + LANES == end
+                and softmax_together(z + i * row, p + i * row, row, n, width)):
             i = end
         while i < end:
             softmax_row(z + i * row, p + i * row, n, width)
