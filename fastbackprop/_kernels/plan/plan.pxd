@@ -69,7 +69,7 @@ cdef struct Layer:               # an op, and the activation that is done with i
     const double* rates          # DROPOUT: of training forwards, where it changes; or NULL
     int64_t first_forward        # DROPOUT: that the first of them is for
     real* mask                   # DROPOUT: (capacity, row)
-    real* transposed             # W^T, packed for blame: (n_out up to a multiple of 4, row_in)
+    real* transposed             # W^T, packed for blame: (n_out, row_in)
 
 cdef enum PhaseKind:
     PACK                         # W^T of all layers, before the first step

@@ -9,10 +9,6 @@ cdef void spoil(real[::1] scratch) noexcept:
         scratch[i] = NAN
 
 
-cdef inline Py_ssize_t round_up_4(Py_ssize_t n) noexcept nogil:
-    return (n + 3) // 4 * 4
-
-
 cdef inline bint is_copied(const Layer* first) noexcept nogil:
     """Whether rows of the data can't be read where they lie.
 
@@ -150,7 +146,7 @@ cdef Py_ssize_t lay_out(
         if start != NULL and size > 0:
             layer.statistics = start + used
         used += size
-        size = round_up_4(layer.n_out) * layer.row_in if k > 0 or reaches_inputs else 0
+        size = layer.n_out * layer.row_in if k > 0 or reaches_inputs else 0
         size = size if layer.op == PRODUCT else 0
         if start != NULL and size > 0:
             layer.transposed = start + used

@@ -2,28 +2,28 @@
 
 
 cdef void pack_transposed(const Layer* layer, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """Columns [first, last) of layer.transposed = W^T.
+    """Columns [first, last) of layer.transposed = W^T; whole vectors of them, or up to the last.
 
-    Four rows of W^T are written at a time for a cache line of columns: so each line
-    of both is touched once, also where many of them share a place in the cache.
+    Squares of LANES x LANES are turned round in registers, those at the edge with zeros for what
+    isn't there: behind W^T's columns there is padding.
     """
-    cdef Py_ssize_t i, j, k, end
-    cdef Py_ssize_t line = first
-    cdef real w
-    while line < last:
-        end = min(line + BLOCK, last)
-        for j in range(0, layer.n_out, 4):
-            i = line
-            while i + 4 <= end:
-                transpose_4x4(layer.weight + i * layer.row + j, layer.row,
-                              layer.transposed + j * layer.row_in + i, layer.row_in)
-                i += 4
-            while i < end:
-                for k in range(4):
-                    w = layer.weight[i * layer.row + j + k]
-                    layer.transposed[(j + k) * layer.row_in + i] = w
-                i += 1
-        line = end
+    cdef vec rows[LANES]
+    cdef Py_ssize_t j
+    cdef int k
+    fbp_assert((last - first) % LANES == 0 or last == layer.n_in)
+    while first < last:
+        j = 0
+        while j < layer.n_out:
+            for k in range(LANES):
+                rows[k] = v_zero()
+                if first + k < last:
+                    rows[k] = v_load(layer.weight + (first + k) * layer.row + j)
+            v_transpose(rows)
+            for k in range(LANES):
+                if j + k < layer.n_out:
+                    v_store(layer.transposed + (j + k) * layer.row_in + first, rows[k])
+            j += LANES
+        first += LANES
 
 
 cdef void pack_all(const Plan* plan) noexcept nogil:

@@ -484,43 +484,6 @@ FBP_FN void v_prefetch(const real *p) { __builtin_prefetch(p, 0, 2); }
 FBP_FN void v_prefetch_near(const real *p) { __builtin_prefetch(p, 0, 3); }
 #endif
 
-/* out = the transpose of 4 x 4 numbers; aligned to 16 bytes. */
-FBP_FN void v_transpose_4x4(const real *in, ptrdiff_t in_row, real *out, ptrdiff_t out_row) {
-#ifdef FBP_FLOAT64
-    int i, j;
-    for (i = 0; i < 4; i += 2)
-        for (j = 0; j < 4; j += 2) {
-#  if defined(FBP_NEON)
-            float64x2_t x = vld1q_f64(in + i * in_row + j);
-            float64x2_t y = vld1q_f64(in + (i + 1) * in_row + j);
-            vst1q_f64(out + j * out_row + i, vzip1q_f64(x, y));
-            vst1q_f64(out + (j + 1) * out_row + i, vzip2q_f64(x, y));
-#  else
-            __m128d x = _mm_load_pd(in + i * in_row + j);
-            __m128d y = _mm_load_pd(in + (i + 1) * in_row + j);
-            _mm_store_pd(out + j * out_row + i, _mm_unpacklo_pd(x, y));
-            _mm_store_pd(out + (j + 1) * out_row + i, _mm_unpackhi_pd(x, y));
-#  endif
-        }
-#elif defined(FBP_NEON)
-    float32x4x2_t x = vzipq_f32(vld1q_f32(in), vld1q_f32(in + 2 * in_row));
-    float32x4x2_t y = vzipq_f32(vld1q_f32(in + in_row), vld1q_f32(in + 3 * in_row));
-    float32x4x2_t low = vzipq_f32(x.val[0], y.val[0]), high = vzipq_f32(x.val[1], y.val[1]);
-    vst1q_f32(out, low.val[0]);
-    vst1q_f32(out + out_row, low.val[1]);
-    vst1q_f32(out + 2 * out_row, high.val[0]);
-    vst1q_f32(out + 3 * out_row, high.val[1]);
-#else
-    __m128 a = _mm_load_ps(in), b = _mm_load_ps(in + in_row);
-    __m128 c = _mm_load_ps(in + 2 * in_row), d = _mm_load_ps(in + 3 * in_row);
-    _MM_TRANSPOSE4_PS(a, b, c, d);
-    _mm_store_ps(out, a);
-    _mm_store_ps(out + out_row, b);
-    _mm_store_ps(out + 2 * out_row, c);
-    _mm_store_ps(out + 3 * out_row, d);
-#endif
-}
-
 /* LANES vectors turned round in registers: lane j of x[i] becomes lane i of x[j]. First squares of
    16 bytes in each part of the vectors, then the parts themselves (fbp_turn_parts). */
 FBP_FN void v_transpose(vec *x) {
