@@ -567,7 +567,7 @@ def test_the_outputs_that_matter_and_those_most_to_blame_are_named(opened, brows
     worst = browser.execute_script(
         "return [...document.querySelectorAll('#worst li')].map(x => x.textContent)"
     )
-    assert [x.split("  share ")[0] for x in worst] == [x.name for x in PAGES["wide"]().top(6)]
+    assert [x.split("  ")[0] for x in worst] == [x.name for x in PAGES["wide"]().top(6)]
 
 
 def test_labels_of_a_loss_of_ones_own_are_no_error(opened, browser, monkeypatch):

@@ -13,7 +13,7 @@ function errorPicture() {
   const width = Math.min(box.clientWidth || 320, 460), room = width - 176;
   const at = (v) => 96 + (v - low) / span * room, bar = Math.abs(at(y) - at(y_hat));
   const squares = /squared/.test(lossName()), side = squares ? Math.min(bar, 110) : 0;
-  const svg = element("svg", { width, height: 92 + side, role: "img",
+  const svg = element("svg", { width, height: 92 + Math.max(side, squares ? 12 : 0), role: "img",
     "aria-label": `${outputTitle(m)}: answer ${short(y_hat)}, should be ${short(y)}, `
       + `error ${short(y_hat - y)}` });
   const row = (top, name, v, kind) => {
@@ -30,12 +30,12 @@ function errorPicture() {
     class: "error" }, svg);
   element("text", { x: Math.max(at(y), at(y_hat)) + 6, y: 68, class: "start" }, svg)
     .textContent = short(y_hat - y);
-  if (side > 4) {
+  if (squares) {
     element("rect", { x: Math.min(at(y), at(y_hat)), y: 78, width: side, height: side,
       class: "square" }, svg);
     element("text", { x: 0, y: 96, class: "start" }, svg).textContent = "squared";
-    if (isHalfSquare()) element("text", { x: Math.max(at(y), at(y_hat)) + 6, y: 96,
-      class: "start" }, svg).textContent = `${short((y_hat - y) ** 2)}, half of it is C`;
+    if (isHalfSquare()) element("text", { x: Math.max(at(y), at(y_hat), 180) + 6, y: 96,
+      class: "start" }, svg).textContent = `${short((y_hat - y) ** 2)} = 2 C`;
   }
   box.append(svg);
 }

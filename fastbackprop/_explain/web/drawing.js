@@ -115,9 +115,10 @@ function drawTargets(svg, { X, Y, radius, font }) {   // y beside y_hat, the err
   const answers = answersNow();
   if (walk <= L || !step().y.length || answers.includes(null)) return;
   const errors = D.shown[L].map((_, m) => answers[m] - step().y[sample][m]);
-  const largest = Math.max(1e-30, ...errors.map(Math.abs)), x = X(L) + radius + 10;
+  const sizes = [...answers, ...step().y[sample]].map(Math.abs), x = X(L) + radius + 10;
+  const largest = Math.max(1e-30, ...sizes);     // so that a bar is as long as the error is serious
   errors.forEach((e, m) => {
-    const y = Y(L, m), width = 70 * Math.abs(e) / largest;
+    const y = Y(L, m), width = Math.max(1.5, Math.min(70, 70 * Math.abs(e) / largest));
     element("rect", { x, y: y + 4, width, height: 8, class: "error" }, svg);
     element("text", { x, y: y - 4, class: "target", "font-size": Math.min(font, 18) }, svg)
       .textContent = `y = ${shorter(step().y[sample][m])}`;

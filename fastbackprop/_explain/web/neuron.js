@@ -81,10 +81,10 @@ function worst() {
     const value = share(part,
       isBias ? `blame/biases/${k - 1}/${j}` : `blame/weights/${k - 1}/${i}/${j}`);
     const what = from === null ? { kind: "neuron", k, i: to } : { kind: "weight", k, i: from, j: to };
-    if (to >= 0 && from !== -1) term(list, what, `${name}  share `, value);
+    if (to >= 0 && from !== -1) term(list, what, `${name}  `, value);
     else {
       list.appendChild(document.createElement("li"))
-        .append(`${name}  share `, value);
+        .append(`${name}  `, value);
     }
   }
 }

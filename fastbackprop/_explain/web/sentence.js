@@ -30,8 +30,8 @@ function compared() {
       " should have been y = ", [s.y[sample][0], `y/${S()}/0`],
       `: an error of ${short(s.y_hat[sample][0] - s.y[sample][0])}. Half of its square is `
       + "the cost C = ", [s.costs[sample], `costs/${S()}`],
-      "; and when y_hat grows a little, C changes ", colored(0, number(...valueD(0))),
-      " times as much: that slope, dC/dy_hat, is where blame begins."];
+      ", whose slope dC/dy_hat is the error itself: when y_hat grows a little, C changes ",
+      colored(0, number(...valueD(0))), " times as much. There blame begins."];
   const size = (j) => Math.abs(s.d_y_hat[sample][j]);
   const largest = D.shown[L].map((_, j) => j).sort((a, b) => size(b) - size(a)).slice(0, 3);
   const n_others = D.widths[L] - largest.length;
@@ -61,7 +61,7 @@ function blamedInChain(k) {
   return ["Blame: ", ...(k === L ? [] : [`it travels back through w${k + 1}, and `]),
     `the blame of w${k} is `, ...productOf({ k, i: 0, j: 0 }),
     `: when w${k} grows a little, ${k === L ? "y_hat" : `a${k}`} grows `, factor(path.at(-1)),
-    ` times as much, since that comes into w${k}`,
+    ` times as much (what comes into w${k})`,
     ...(ahead.length ? [", y_hat "] : []),
     ...ahead.flatMap((x, n) => [...(n ? [" times "] : []), factor(x)]),
     ...(ahead.length ? [" times as much again"] : []), ", and C ", factor(path[0]),
@@ -89,8 +89,13 @@ function corrected() {
       [s.after.y_hat[sample][0], `after/y_hat/${S()}/0`],
       ...(s.y.length ? [", should be ", [s.y[sample][0], `y/${S()}/0`]] : []), "; "] : []),
     "C was ", [s.cost, "cost"], ", is now ", [s.after.cost, "after/cost"],
-    `: ${s.after.verdict}; had its slope stayed the same all the way, it would be `,
-    [s.after.predicted_cost, "after/predicted_cost"], "."];
+    `: ${s.after.verdict}. Its slope alone foretold `,
+    [s.after.predicted_cost, "after/predicted_cost"], isBent() ? ", but on the way the slope changes."
+      : ", and it stays nearly the same on the way."];
+}
+function isBent() {                           // whether the slope foretold something else
+  const { cost, after } = step(), foretold = cost - after.predicted_cost;
+  return !(Math.abs(after.cost - after.predicted_cost) < .1 * Math.abs(foretold));
 }
 function changes() {
   return D.activations.flatMap((_, n) => [...(n ? [", "] : []), `w${n + 1} `,

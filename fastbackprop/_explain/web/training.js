@@ -34,10 +34,10 @@ function feel() {                             // what the learning rate does to 
       : got < 0
         ? `${rate} is too large here: the step jumps across the valley, and the cost rises.`
         : got < .5 * foretold
-          ? `${rate} is long: the cost falls less than the slope foretold, since the valley bends.`
+          ? `${rate} is long: the cost falls less than half as far as the slope foretold, since it bends.`
           : foretold < 1e-2 * s.cost
             ? `${rate} is small: one step takes less than a hundredth of the cost away.`
-            : `${rate} suits: the cost falls about as the slope foretold.`;
+            : `${rate} suits: the cost falls nearly as far as the slope foretold.`;
 }
 function training() {
   $("progress").textContent = P

@@ -28,7 +28,8 @@ function drawValley(canvas, s, costs) {
   canvas.width = Math.max(canvas.clientWidth, 200);
   const { width, height } = canvas, end = s.after.cost ?? costs.at(-1)[1];
   const high = Math.max(s.cost, Math.min(end, 4 * Math.abs(s.cost) + 1e-30));
-  const low = Math.min(...costs.map(([, c]) => c).filter(Number.isFinite), s.cost);
+  const least = Math.min(...costs.map(([, c]) => c).filter(Number.isFinite), s.cost);
+  const low = Math.min(least, 0);             // so that what is small looks small
   const span = high - low || 1, air = .08 * span;
   const X = (t) => 12 + t / 2 * (width - 24);
   const Y = (c) => height - 26 - (c - low + air) / (span + 2 * air) * (height - 46);
@@ -52,5 +53,5 @@ function drawValley(canvas, s, costs) {
   pen.fillText(`learning rate ${short(learningRate())}: C = ${short(s.after.cost)}`, width / 2,
     height - 6);
   pen.textAlign = "start";
-  pen.fillText("0", 8, height - 6);
+  pen.fillText(low === 0 ? "C = 0" : "", 8, height - 6);
 }
