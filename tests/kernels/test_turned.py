@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from reference import DTYPES, VARIANTS, Kernels, Layer, backward, forward
 
+import fastbackprop as fb
+
 # Inputs that end in the middle of a tile and of a cache line, outputs that are no multiple of 4.
 WIDTHS = (130, 200, 261, 149, 11)
 MANY = 230  # rows that go back by W^T
@@ -65,3 +67,21 @@ def test_steps_of_few_rows_have_the_same_bits_by_any_number_of_threads(variant, 
         assert np.isfinite(results[-1]).all()
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_derivatives_have_the_same_bits_in_chunks_of_any_size(dtype):
+    """More threads take fewer samples together; a wide net more; parts of a call follow others."""
+    for widths in ((70, 90, 80, 7), (520, 600, 300, 70)):
+        model = fb.mlp(widths, activation="tanh", seed=0, dtype=dtype)
+        X = np.random.default_rng(0).normal(size=(83, widths[0])).astype(dtype)
+        jacobians, gradients = [], []
+        for n_threads in (1, 2, 3, 7):
+            with fb.set_num_threads(n_threads):
+                jacobians.append(model.jacobian(X))
+                gradients.append(model.input_gradient(X, output=2))
+        for i in (0, 1, 40, 82):
+            one = model.jacobian(X[i])
+            for jacobian, gradient in zip(jacobians, gradients, strict=True):
+                np.testing.assert_array_equal(jacobian[i], one)
+                np.testing.assert_array_equal(gradient[i], one[2])

@@ -9,7 +9,7 @@ cdef extern from *:
         TURNED_INPUTS "(8 / FBP_VECTORS_PER_BLOCK)"      # rows of W in a tile: of eight chains
 
 cdef enum:
-    LARGE = 250000               # weights: a megabyte
+    FAR = 250000                 # weights: a megabyte, which doesn't stay near the core
 
 
 cdef inline Py_ssize_t whole_blocks(Py_ssize_t n) noexcept nogil:
@@ -23,7 +23,7 @@ cdef inline bint pays_turned(const Layer* layer, Py_ssize_t n, Py_ssize_t row) n
     """
     cdef Py_ssize_t size = layer.n_in * layer.n_out
     return (row <= layer.row_in and 4 * n * (layer.n_in + layer.n_out) <= size
-            and (n >= 4 or size >= LARGE))
+            and (n >= 4 or size >= FAR))
 
 
 cdef void prepare_blame(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
@@ -31,18 +31,29 @@ cdef void prepare_blame(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noe
 
     With n = 0 all shall be packed.
     """
-    cdef Py_ssize_t k, row = pieces(max(n, 1), rows_per_chunk) * whole_blocks(rows_per_chunk)
-    cdef Layer* layer
+    cdef Py_ssize_t k
     for k in range(plan.n_layers):
-        layer = &plan.layers[k]
-        if layer.transposed == NULL:
-            continue
-        if n > 0 and pays_turned(layer, n, row):
-            layer.turned, layer.turned_row = rows_per_chunk, row
-        elif layer.turned > 0:                   # W^T has zeros where the inputs are padding
-            memset(layer.transposed, 0,
-                   round_up_4(layer.n_out) * layer.row_in * sizeof(real))
-            layer.turned = 0
+        if plan.layers[k].transposed != NULL:
+            prepare_layer(&plan.layers[k], n, rows_per_chunk)
+
+
+cdef void prepare_layer(Layer* layer, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
+    cdef Py_ssize_t row = pieces(max(n, 1), rows_per_chunk) * whole_blocks(rows_per_chunk)
+    if n > 0 and pays_turned(layer, n, row):
+        layer.turned, layer.turned_row = rows_per_chunk, row
+    elif layer.turned > 0:                       # W^T has zeros where the inputs are padding
+        memset(layer.transposed, 0, round_up_4(layer.n_out) * layer.row_in * sizeof(real))
+        layer.turned = 0
+
+
+cdef void prepare_more(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
+    """The same for other rows with the same weights, whose W^T is there where it was packed."""
+    cdef Py_ssize_t k
+    for k in range(plan.n_layers):
+        if plan.layers[k].turned > 0:
+            prepare_layer(&plan.layers[k], n, rows_per_chunk)
+            if plan.layers[k].turned == 0:
+                pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
 
 
 cdef void turn_delta(
