@@ -83,7 +83,8 @@ class Fitting:
     def _figures(self, plan: FitPlan, state: TrainingState) -> dict[str, float]:
         """Return what an epoch has measured, and what is measured behind it."""
         model, loss, sums = self._loop.model, self._loop.loss, state.sums
-        figures = figures_from(model, loss, sums.cost, sums.n_right, plan.data.used_targets)
+        mean_cost = plan.data.used_targets.mean_of(sums.cost)
+        figures = figures_from(model, loss, mean_cost, sums.n_right, plan.data.counted)
         if plan.measured is not None or plan.validation is not None:
             figures |= self._measured(plan, state)
         norm = self._loop.gradient_norm()

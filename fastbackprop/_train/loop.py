@@ -222,18 +222,25 @@ class Loop:
     ) -> Any:
         """Steps over a part of the rows, in one call of the kernels."""
         model, (rows, targets, order, first, last) = self.model, data.part(*part)
+        rights = None
+        if targets.sample_weights is not None and self.loss.is_classification and not is_alone:
+            rights = np.empty(last - first, model.dtype)
         n_threads, crowded = share_of_work(
             self.n_threads, self.operations(min(data.batch_size, last - first))
         )
         work = kernels(model.dtype).TrainingWork(
             workspace, rows, targets.values, targets.labels, order,
             first, last, data.batch_size, self.loss._spec(model.n_out, model.dtype), settings,
-            optimizer_state.buffer, sums.cost, sums.n_right, n_threads, crowded, undo,
+            optimizer_state.buffer, sums.cost, 0, n_threads, crowded, undo,
             rates, not is_alone, *self.clipping, self.clipping.scratch(model),
-            **targets.of_samples, n_forwards=model._parameters.n_forwards,
+            **targets.of_samples, n_forwards=model._parameters.n_forwards, rights=rights,
         )  # fmt: skip
         outcome, cost, n_right, row, layer = model._lock.write(run, work, n_threads)
-        return outcome, cost, n_right, row - first + part[0], layer
+        where = row - first + part[0], layer
+        if rights is not None and outcome == Outcome.FINE:
+            some: Any = slice(first, last) if order is None else order[first:last]
+            return outcome, cost, targets[some].right(rights, sums.n_right), *where
+        return outcome, cost, sums.n_right + n_right, *where
 
     def _divergence(
         self, data: TrainingData, wrong: Wrong, when: str, kept: str, epoch: int, batch: int

@@ -11,7 +11,7 @@ from fastbackprop._compare.losses import Loss
 from fastbackprop._compare.own_loss import LossFunction, as_loss_or_function
 from fastbackprop._core.buffers import Parameters, aligned_zeros
 from fastbackprop._core.errors import ModelFileError
-from fastbackprop._core.validation import check_integer, check_true_false
+from fastbackprop._core.validation import check_integer, check_real, check_true_false
 from fastbackprop._correct.describing import callables_in
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._model.builders import model_in_file
@@ -309,7 +309,10 @@ def _fingerprint(packed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sums(row: Any, cost: Any, n_right: Any) -> Sums:
-    n_right = check_integer("n_right", n_right, at_least=0)
-    if not math.isfinite(cost) or n_right > 2**53:
+    if isinstance(n_right, float):  # by the weights of samples
+        n_right = check_real("n_right", n_right, at_least=0.0)
+    else:
+        n_right = check_integer("n_right", n_right, at_least=0)
+    if not math.isfinite(cost) or (n_right > 2**53 and isinstance(n_right, int)):
         raise ValueError(f"sums must be finite, got {cost} and {n_right}")
     return Sums(check_integer("row", row, at_least=0), float(cost), n_right)

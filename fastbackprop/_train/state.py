@@ -28,13 +28,13 @@ class Sums(NamedTuple):
         The next row, in the epoch's order: all before it were used.
     cost : float
         The sum of the costs of those rows.
-    n_right : int
-        Samples, or outputs, among them that were right.
+    n_right : int or float
+        Samples, or outputs, among them that were right, each by its weight where they have any.
     """
 
     row: int = 0
     cost: float = 0.0
-    n_right: int = 0
+    n_right: float = 0
 
 
 class Outcome(IntEnum):

@@ -198,8 +198,7 @@ class Trainer(Fits, Storing):
             How much the cost of each sample counts, as in ``fit``; ``class_weight`` has no part in
             this.
         metrics : iterable of str and callables, optional
-            What is measured besides, as in ``fit``; with the weights of samples, which accuracy
-            that isn't asked for has not.
+            What is measured besides, as in ``fit``.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
@@ -210,8 +209,8 @@ class Trainer(Fits, Storing):
         -------
         dict
             ``loss``, the mean cost, and for classification ``accuracy``: the share of
-            samples (with binary cross entropy: of outputs) that were right; and the metrics by
-            name. A loss that outgrows the model's dtype is infinite or NaN.
+            samples (with binary cross entropy: of outputs) that were right, by their weights; and
+            the metrics by name. A loss that outgrows the model's dtype is infinite or NaN.
 
         Raises
         ------
