@@ -105,7 +105,7 @@ class Pending:
 
     def is_at(self, state: TrainingState) -> bool:
         """Whether a fit that went on from here has done no step."""
-        return state.kept is None and (state.epoch, state.sums) == (self.epoch, self.sums)
+        return (state.epoch, state.sums) == (self.epoch, self.sums)
 
     def check(self, plan: FitPlan) -> None:
         """Refuse a fit that is another one."""

@@ -40,13 +40,22 @@ from fastbackprop._train.state import Sums, TrainingState
 
 __all__ = ["Saved", "pack_fit", "pack_pending", "pack_trainer", "read_checkpoint"]
 
+NOW = OF_TRAINER + "now"  # tensors of the optimizer's state, and of weights that aren't the model's
 VERSION = 1  # of what is said of a trainer; FORMAT_VERSION is that of the file
 
 
 def pack_trainer(
-    tensors: Tensors, loop: Loop, fitting: Fitting, settings: dict[str, Any], history: History
+    tensors: Tensors,
+    loop: Loop,
+    fitting: Fitting,
+    settings: dict[str, Any],
+    history: History,
+    weights_now: np.ndarray | None,
 ) -> dict[str, Any]:
-    """Return what a checkpoint says of a trainer, whose arrays are added to the tensors."""
+    """Return what a checkpoint says of a trainer, whose arrays are added to the tensors.
+
+    ``weights_now``: those that training goes on with, where the tensors have others.
+    """
     parameters = loop.model._parameters
     state = loop.optimizer._state(parameters).buffer
     weights = settings["class_weight"]
@@ -57,7 +66,7 @@ def pack_trainer(
         "version": VERSION,
         "loss": describe_loss(loop.loss),
         "optimizer": describe_optimizer(loop.optimizer),
-        "optimizer_state": pack_room(tensors, OF_TRAINER + "now", parameters, None, state),
+        "optimizer_state": pack_room(tensors, NOW, parameters, weights_now, state),
         "settings": settings,
         "diagnoses_left": fitting.diagnoses_left,
         "generator": pack_generator(fitting.generator.__getstate__()),
@@ -214,7 +223,10 @@ def _unpacked(
     optimizer = described_optimizer(trainer["optimizer"], schedules)
     state = optimizer._state(parameters).buffer
     unpacking = Unpacking(tensors, parameters)
-    unpacking.room(OF_TRAINER + "now", trainer["optimizer_state"], None, state)
+    other_weights = parameters.store if f"{NOW}.parameters" in tensors else None
+    unpacking.room(NOW, trainer["optimizer_state"], other_weights, state)
+    if not np.isfinite(parameters.store).all():
+        raise ValueError("weights must be finite")
     settings = trainer["settings"]
     if isinstance(settings["class_weight"], list):
         settings = {**settings, "class_weight": dict(settings["class_weight"])}

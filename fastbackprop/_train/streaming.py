@@ -148,10 +148,9 @@ def fit_stream(trainer: Any, plan: StreamPlan) -> History:
     n_before = optimizer_state.n_steps
     try:
         run_then(partial(_run, trainer, plan, state), callbacks.settle)
-    except KeyboardInterrupt as error:
-        error.add_note(state.what_is_kept(callbacks.kept))
-        raise
-    except Exception:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            error.add_note(state.what_is_kept(callbacks.kept))
         if before[1] is not None and optimizer_state.n_steps == n_before:  # that fit isn't over
             trainer.history, trainer._pending, trainer._callbacks = before
         raise

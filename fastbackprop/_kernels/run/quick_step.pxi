@@ -178,7 +178,9 @@ cdef class QuickEvaluation(Quick):
         self.note(sum_of_costs(batch.costs, rows.n, 0), total, n_right, rows.n)
         end_mode(caller)
 
-    cdef void note(self, double cost, double total, Py_ssize_t n_right, Py_ssize_t n) noexcept nogil:
+    cdef void note(
+        self, double cost, double total, Py_ssize_t n_right, Py_ssize_t n,
+    ) noexcept nogil:
         """Make the figures; what was right counts as its sample does."""
         cdef const real* weights = self.targets.loss.weights
         cdef double right = 0
