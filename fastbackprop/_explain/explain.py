@@ -18,7 +18,12 @@ from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.chain import shown_number as number
 from fastbackprop._explain.explanation import Explanation
-from fastbackprop._explain.inspection import layers_of, only_to_look, predict_and_compare
+from fastbackprop._explain.inspection import (
+    layers_of,
+    moment_of,
+    only_to_look,
+    predict_and_compare,
+)
 from fastbackprop._explain.names import columns_of, image_shape_of, names_of
 from fastbackprop._explain.parts import After, LayerExplanation
 from fastbackprop._explain.playable import settings_of
@@ -138,7 +143,7 @@ def explain_step(
     the step is the optimizer's alone, which a page may go on with.
     """
     settings = settings_of(model, compare, optimizer) if is_plain else None
-    n_forwards = model._parameters.n_forwards
+    moment = moment_of(model)
     with only_to_look(model):
         y_hat, cost, d = predict_and_compare(model, samples, compare)
         rate = optimizer.learning_rate if rate is None else rate
@@ -148,7 +153,7 @@ def explain_step(
         layers = layers_of(model, d_y_hat)
         costs = _cost_of_each(model, samples, compare)
     correct()
-    with only_to_look(model, n_forwards):
+    with only_to_look(model, moment):
         after = _after(model, samples, compare, cost, cost + _add_steps(model, layers))
     return Explanation(
         title=repr(model),

@@ -33,6 +33,8 @@ class LayerExplanation:
         derivative of Dropout is its mask: 0, or 1 / (1 - rate). Or the kind of a layer that scales.
     center, scale : ndarray of shape (n_in,) or None
         Of a layer that scales inputs: a = (x - center) / scale.
+    rate : float or None
+        Of Dropout, in this step.
     """
 
     activation: str
@@ -53,6 +55,7 @@ class LayerExplanation:
     kind: str = "Dense"
     center: np.ndarray | None = None
     scale: np.ndarray | None = None
+    rate: float | None = None
 
 
 class After(NamedTuple):
