@@ -16,6 +16,7 @@ def start_browser():
     for argument in (
         "--headless=new",
         "--no-sandbox",
+        "--disable-ipc-flooding-protection",  # tests click faster than a reader
         "--disable-gpu",
         "--force-prefers-reduced-motion",
     ):

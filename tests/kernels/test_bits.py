@@ -229,3 +229,20 @@ def test_unknown_kernels_are_refused_with_the_valid_names():
     assert last_line.startswith("ImportError: ")
     assert "'x86_64_v5'" in last_line
     assert all(variant in last_line for variant in VARIANTS)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_in", [64, 70, 300])
+@pytest.mark.parametrize("n_out", [1, 2, 3, 4, 7, 10])
+def test_a_gradient_does_not_depend_on_how_many_outputs_there_are(n_out, n_in, dtype):
+    """Few outputs have inputs in the lanes, many have outputs there: the chains are the same."""
+    rng = np.random.default_rng(n_in)
+    X = rng.normal(size=(101, n_in)).astype(dtype)
+    delta = rng.normal(size=(101, 16)).astype(dtype)
+    gradients = []
+    for width in (n_out, 16):
+        model = fb.mlp((n_in, width), output_activation="identity", seed=1, dtype=dtype)
+        model.forward(X)
+        model.backward(delta[:, :width])
+        gradients.append(model.layers[0].weight_gradient[:, :n_out])
+    assert bits(gradients[0]) == bits(gradients[1])

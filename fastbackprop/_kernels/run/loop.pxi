@@ -124,7 +124,8 @@ cdef inline void fetch_row(
     """Columns [first, last) of the order's row i, and with the first of them what it should give.
 
     Shuffled rows and targets come from anywhere: without this, forward and compare would wait for
-    each. (Of 100-10 in batches of 64, waiting for labels was a seventh.)
+    each. (Single samples of 4-8-3, a million of them: 0.57 of the time. Batches hide what their
+    targets wait for: no difference was measured.)
     """
     cdef Py_ssize_t place = place_of(job.rows.order, 0, i)
     cdef const real* x = job.rows.x + place * job.plan.layers[0].n_in
