@@ -75,9 +75,12 @@ def pack_trainer(
     }
 
 
-def pack_fit(tensors: Tensors, plan: FitPlan, state: TrainingState, stops: bool) -> dict[str, Any]:
+def pack_fit(
+    tensors: Tensors, plan: FitPlan, state: TrainingState, stops: bool, loop: Loop
+) -> dict[str, Any]:
     """Return what a checkpoint says of the fit at work."""
     best = state.best
+    is_at_last = state.sums.row >= plan.data.n_used and not state.is_between_epochs
     is_now = best.epoch > 0 and best.is_now()
     pending = Pending(
         plan.epochs,
@@ -93,6 +96,7 @@ def pack_fit(tensors: Tensors, plan: FitPlan, state: TrainingState, stops: bool)
         fingerprints_of(plan),
         plan.callbacks.states(),
         stops,
+        loop.gradient_norm() if is_at_last else None,
     )
     return pack_pending(tensors, state.parameters, pending, best_is_now=is_now)
 
@@ -118,6 +122,7 @@ def pack_pending(
         "data": pending.data,
         "callbacks": pack_value(tensors, OF_TRAINER + "callbacks", pending.callbacks),
         "stops": pending.stops,
+        "gradient_norm": pending.gradient_norm,
         **{
             name: pack_room(tensors, OF_TRAINER + name, parameters, room[:size], room[size:])
             for name, room in rooms.items()
@@ -252,7 +257,7 @@ def _pending(
     best_epoch = check_integer("best_epoch", fit["best_epoch"], at_least=0)
     start, room = _rooms(fit, unpacking, state, parameters, best_epoch)
     arguments, data = fit["arguments"], fit["data"]
-    validation = data["validation_data"]
+    validation, norm = data["validation_data"], fit.get("gradient_norm")  # older files have none
     pending = Pending(
         check_integer("epochs", fit["epochs"]),
         check_integer("epoch", fit["epoch"]),
@@ -275,6 +280,7 @@ def _pending(
         },
         [_callback(x) for x in unpacking.value(fit["callbacks"])],
         check_true_false("stops", fit["stops"]),
+        None if norm is None else check_real("gradient_norm", norm, at_least=0.0),
     )
     _check_place(pending, history)
     return pending

@@ -93,6 +93,8 @@ class TrainingState:
         The epoch whose weights a callback has put back.
     begin : float
         When the epoch at work began, by the clock of ``time.perf_counter``.
+    gradient_norm : float, optional
+        Of the last step of a fit that goes on, where its epoch has no other left.
     is_at_rest : bool
         Whether all of this is of one moment: at the end of a step or an epoch, where callbacks are
         told of it.
@@ -113,6 +115,7 @@ class TrainingState:
     has_diverged: bool = False
     kept: int | None = None
     begin: float = field(default_factory=time.perf_counter)
+    gradient_norm: float | None = None
     is_at_rest: bool = False
     is_over: bool = False
 

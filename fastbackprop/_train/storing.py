@@ -99,7 +99,9 @@ class Storing(TrainerBase):
             tensors, self._loop, self._fitting, self._settings, self.history, weights
         )
         if self._plan is not None and self._state is not None and not self._state.is_over:
-            packed["fit"] = pack_fit(tensors, self._plan, self._state, self.stop_training)
+            packed["fit"] = pack_fit(
+                tensors, self._plan, self._state, self.stop_training, self._loop
+            )
         elif self._pending is not None:
             packed["fit"] = pack_pending(tensors, self._model._parameters, self._pending)
         write_model_file(path, *described, trainer=packed)

@@ -442,3 +442,19 @@ def test_what_stops_a_resumed_fit_before_its_first_step_changes_nothing(error, t
         fit(trainer, stops)
     assert everything(trainer) == before
     assert fit(trainer, Stops()) == whole
+
+
+def test_the_gradient_norm_of_an_epoch_whose_steps_are_all_done(tmp_path):
+    """It is that of the last step, which a resumed fit doesn't do again."""
+
+    class Saves(fb.Callback):
+        def on_batch_end(self, trainer, step, loss):
+            if step == 14:  # the last one of the second epoch
+                trainer.save_checkpoint(tmp_path / "c")
+
+    whole = new_trainer(clip_norm=0.5)
+    whole.fit(X, Y, epochs=4, callbacks=[Saves()])
+    again = fb.Trainer.resume(tmp_path / "c")
+    again.fit(X, Y, epochs=4)
+    assert everything(again) == everything(whole)
+    assert len(set(again.history.gradient_norm)) == 4
