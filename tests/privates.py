@@ -20,7 +20,7 @@ from fastbackprop._compare.weights import (
     class_indices,
     of_classes,
 )
-from fastbackprop._core import activations, dispatch, rows, statistics, threads, visits
+from fastbackprop._core import activations, dispatch, rows, sharing, statistics, threads, visits
 from fastbackprop._core import losses as loss_table
 from fastbackprop._core.activations import ACTIVATIONS, TABLE
 from fastbackprop._core.buffers import (
@@ -95,6 +95,7 @@ __all__ = [
     "class_indices",
     "cli_data",
     "cli_lab",
+    "compiled_net",
     "composed_after",
     "constraints_of",
     "copy_of",
@@ -114,6 +115,7 @@ __all__ = [
     "lock_of",
     "loss_table",
     "main",
+    "mark_of_parameters",
     "mask_seed_of",
     "missing_features",
     "n_forwards_of",
@@ -129,7 +131,9 @@ __all__ = [
     "padded_rows",
     "parameters_of",
     "planning",
+    "prediction_work",
     "quick_prediction",
+    "quick_predictor",
     "read_checkpoint_file",
     "read_data",
     "read_model_file",
@@ -138,6 +142,7 @@ __all__ = [
     "row_length",
     "rows",
     "run",
+    "sharing",
     "show_progress",
     "spec_of",
     "state_of",
@@ -180,6 +185,16 @@ def parameters_of(model):
 def store_of(model):
     """All parameters of a model and its running statistics, with padding: one buffer."""
     return model._parameters.store
+
+
+def mark_of_parameters(model):
+    """What lives as long as the weights of a model: the array that they are in."""
+    return model._parameters.values
+
+
+def compiled_net(model, n_calls):
+    """What a model's capsules come from, with scratch for so many calls at once."""
+    return dispatch.kernels(model.dtype).CompiledNet(model._network, n_calls)
 
 
 def mask_seed_of(model):
@@ -261,6 +276,19 @@ def table_of(diagnosis):
 def described_in_file(model):
     """What a model's file says: tensors, text, version."""
     return model._in_file()
+
+
+def prediction_work(model, X, n_threads):
+    """A Work that predicts X, and where its outputs go."""
+    out = aligned_zeros(len(X) * model.n_out, model.dtype).reshape(len(X), model.n_out)
+    scratch = aligned_zeros(n_threads * model._network.predict_scratch_size, model.dtype)
+    module = dispatch.kernels(model.dtype)
+    return module.PredictionWork(model._network, X, out, scratch, n_threads=n_threads), out
+
+
+def quick_predictor(model, n_calls):
+    """The short way of predict, with scratch for so many threads at once."""
+    return dispatch.kernels(model.dtype).QuickPredictor(model._network, n_calls=n_calls)
 
 
 def quick_prediction(model, X):

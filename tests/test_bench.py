@@ -139,3 +139,15 @@ def test_one_sample_a_call_agrees_with_numpy():
     lines = [line.split(" | ") for line in done.stdout.splitlines()[2:]]
     assert {line[0].removeprefix("| ") for line in lines} >= {"step, 4-8-3", "jacobian, 17-64-64-6"}
     assert all(float(line[1]) > 0 and "x)" in line[2] for line in lines)
+
+
+def test_the_scaling_model_measures_and_says_what_more_cores_would_bring():
+    done = run("scaling_model.py", "--seconds", "0.05", "--nets", "2")
+    assert done.returncode == 0, done.stderr
+    head, _, *lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in head.split("|")][5:10] == ["2", "4", "8", "16", "64"]
+    assert [line.split("|")[1].strip() for line in lines] == ["64-64-10", "17-64-64-6"]
+    for line in lines:
+        gains = [float(cell.strip().rstrip("x")) for cell in line.split("|")[5:10]]
+        assert all(0 < gain <= n for gain, n in zip(gains, (2, 4, 8, 16, 64), strict=True))
+        assert gains[-1] < max(gains), "such small steps gain nothing from 64"

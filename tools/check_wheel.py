@@ -173,6 +173,7 @@ def check_files(wheel: Path) -> None:
     needed |= {x.relative_to(HERE).as_posix() for x in page.iterdir()}
     needed |= {
         "fastbackprop/py.typed",
+        "fastbackprop/__init__.pxd",
         "fastbackprop/_data/digits.npz",
         "fastbackprop/_data/README.md",
     }

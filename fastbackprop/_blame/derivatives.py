@@ -9,33 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastbackprop._blame.hessian import HessianRoom, LayerGradients, as_shown
 from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss, Targets, as_loss
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._compare.scaling import OutputScale, Scaling
 from fastbackprop._core.arithmetic import exact_mode
-from fastbackprop._core.buffers import Parameters, Place, aligned_empty, aligned_zeros, row_length
+from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
-from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.scaling import ColumnScale, by_inputs
 from fastbackprop._core.threads import check_n_threads, run, share_of_work
-from fastbackprop._core.validation import (
-    Rows,
-    as_matrix,
-    as_vector,
-    check_integer,
-)
+from fastbackprop._core.validation import Rows, as_vector, check_integer
 from fastbackprop._core.visits import Visits
-from fastbackprop._predict.dense import Dense
 from fastbackprop._predict.layer import Layer
 
 __all__ = ["Derivatives", "LayerGradients"]
 
 ROWS = 512  # of a batch that goes back together
 QUICK_PRODUCTS = 2e6  # of a call whose room is kept for the next: what is around it counts
-
-LayerGradients = list[tuple[np.ndarray | None, np.ndarray | None]]
 
 
 class Derivatives:
@@ -48,6 +40,7 @@ class Derivatives:
         _parameters: Parameters
         _workspaces: Any
         _quick_derivatives: Any
+        _idle_hessians: list[HessianRoom]
         _version: Any
         _classes: Classes | None
         _feature_names: tuple[str, ...] | None
@@ -252,7 +245,7 @@ class Derivatives:
                 array /= np.maximum(targets.shares, np.finfo(self._dtype).tiny).reshape(
                     -1, *(1,) * (array.ndim - 1)
                 )
-        return [_as_shown(layer, *pair) for layer, pair in zip(self._layers, out, strict=True)]
+        return [as_shown(layer, *pair) for layer, pair in zip(self._layers, out, strict=True)]
 
     def hessian_vector_product(
         self, X: Any, y: Any, loss: str | Loss, v: Sequence[tuple[Any, Any]]
@@ -286,35 +279,30 @@ class Derivatives:
         loss, rows, targets = self._data(X, y, loss)
         if len(rows) == 0:
             raise ValueError("X must have at least one row, got 0.")
-        direction, n, spec = self._as_direction(v), len(rows), loss._spec(self.n_out, self._dtype)
-        size = self._parameters.values.size
-        widest = max(
-            row_length(n, self._dtype) for layer in self._layers for n in (layer.n_in, layer.n_out)
-        )
-        scratch, out = (
-            aligned_empty(2 * n * widest + size, self._dtype),
-            aligned_zeros(size, self._dtype),
-        )
-        module, moved = kernels(self._dtype), self._new_network(direction)
-        # Zeros: what lies between a layer's width and its row is multiplied by 0 there.
-        moved_scratch = aligned_zeros(module.workspace_size(moved, n, False), self._dtype)
-        moved_workspace = module.Workspace(moved, n, False, moved_scratch)
-        threads, crowded = self._share(12.0 * n)
-        visits = Visits()
+        n, size, idle = len(rows), self._parameters.values.size, self._idle_hessians
+        room = idle.pop() if idle else None
+        if room is None or room.n != n:
+            room = HessianRoom(self._layers, self._parameters, self._new_network, n)
+        room.set_direction(v)
+        spec, (threads, crowded) = loss._spec(self.n_out, self._dtype), self._share(12.0 * n)
+        module, visits = kernels(self._dtype), Visits()
         with self._workspaces.borrowed(n) as workspace:
             for of_weights, end in (False, n), (True, module.hessian_chunks(self._network)):
                 operations = 12.0 * n * size / end
                 for first, last in visits.parts(end, 1, operations):
                     work = module.HessianWork(
-                        workspace, moved_workspace, rows, targets.values, targets.labels, spec,
-                        out, scratch, of_weights, first, last, threads, crowded, targets.shares,
+                        workspace, room.workspace, rows, targets.values, targets.labels, spec,
+                        room.out, room.scratch, of_weights, first, last, threads, crowded,
+                        targets.shares,
                     )  # fmt: skip
                     run(work, threads)
-        pairs = [
-            (place.weight(out).copy(), None if (b := place.bias(out)) is None else b.copy())
-            for place in self._parameters.places
+        product = [
+            (None if weight is None else weight.copy(), None if bias is None else bias.copy())
+            for weight, bias in room.product
         ]
-        return [_as_shown(layer, *pair) for layer, pair in zip(self._layers, pairs, strict=True)]
+        if n * size <= QUICK_PRODUCTS:
+            idle.append(room)
+        return product
 
     def _data(self, X: Any, y: Any, loss: str | Loss) -> tuple[Loss, np.ndarray, Targets]:
         """Return the loss, and X and y in the kernels' form, or complain."""
@@ -324,64 +312,3 @@ class Derivatives:
         matrix = rows.whole()
         check_weights(self._parameters)
         return chosen, matrix, targets
-
-    def _as_direction(self, v: Sequence[tuple[Any, Any]]) -> np.ndarray:
-        """Return v as one buffer like that of the parameters."""
-        if not isinstance(v, list | tuple) or len(v) != len(self._layers):
-            got = f"{len(v)}" if isinstance(v, list | tuple) else type(v).__name__
-            raise ValueError(
-                f"v must be a list of {len(self._layers)} tuples (weight, bias), got {got}."
-            )
-        buffer = aligned_zeros(self._parameters.values.size, self._dtype)
-        for k, (layer, place, pair) in enumerate(
-            zip(self._layers, self._parameters.places, v, strict=True)
-        ):
-            if not isinstance(pair, list | tuple) or len(pair) != 2:
-                raise ValueError(
-                    f"v[{k}] must be a tuple (weight, bias), got {type(pair).__name__}."
-                )
-            weight, bias = pair[0], place.bias(buffer)
-            name = layer_in_code(k)
-            if not isinstance(layer, Dense):
-                _set_pair(f"v[{k}]", pair, layer, place, buffer)
-                continue
-            matrix = as_matrix(f"v[{k}][0]", weight, self._dtype, layer.n_out, f"n_out of {name}")
-            if len(matrix) != layer.n_in:
-                raise ValueError(
-                    f"v[{k}][0] must have shape ({layer.n_in}, {layer.n_out}), got {matrix.shape}."
-                )
-            place.weight(buffer)[...] = matrix
-            if bias is not None:
-                bias[...] = as_vector(f"v[{k}][1]", pair[1], self._dtype, layer.n_out)
-            elif pair[1] is not None:
-                raise ValueError(
-                    f"v[{k}][1] must be None, since {name} has no bias, got "
-                    f"{type(pair[1]).__name__}."
-                )
-        return buffer
-
-
-def _as_shown(
-    layer: Layer, weight: np.ndarray | None, bias: np.ndarray | None
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return a layer's gradients as users see them: gamma is a vector, what isn't there None."""
-    if isinstance(layer, Dense) or weight is None:
-        return weight, bias
-    return (weight[..., 0, :], bias) if layer._n_rows else (None, None)
-
-
-def _set_pair(
-    what: str, pair: Sequence[Any], layer: Layer, place: Place, buffer: np.ndarray
-) -> None:
-    """Put v's part for a norm, or for a layer without parameters, into the buffer."""
-    if layer._n_rows == 0:
-        if pair[0] is not None or pair[1] is not None:
-            raise ValueError(
-                f"{what} must be (None, None), since {layer!r} has no parameters, got "
-                f"({type(pair[0]).__name__}, {type(pair[1]).__name__})."
-            )
-        return
-    views = place.weight(buffer)[0], place.bias(buffer)
-    for i, view in enumerate(views):
-        assert view is not None
-        view[...] = as_vector(f"{what}[{i}]", pair[i], buffer.dtype, layer.n_out)

@@ -6,7 +6,7 @@ from typing import Self
 
 from fastbackprop._core.validation import check_integer
 
-__all__ = ["Limit", "at_work", "granted", "limit_of_process", "set_num_threads"]
+__all__ = ["Limit", "at_work", "begin", "granted", "limit_of_process", "set_num_threads"]
 
 MOST_THREADS = 1024  # more is a mistake: each has scratch and a stack of its own
 
@@ -81,6 +81,19 @@ def set_num_threads(n_threads: int | None) -> Limit:
 def limit_of_process() -> int:
     """Return the most threads of all calls together; MOST_THREADS where nobody has set them."""
     return MOST_THREADS if _total is None else _total
+
+
+def begin(n_threads: int) -> int:
+    """Note that the caller's call is at work; return how many threads it may have by now.
+
+    Others may have begun since they were granted: who looks after having said so sees all who did
+    before, so that two that begin at once may both take too few, and never too many.
+    """
+    me = threading.get_ident()
+    at_work[me] = n_threads
+    if _total is not None:
+        n_threads = at_work[me] = granted(n_threads, MOST_THREADS)
+    return n_threads
 
 
 def granted(n_threads: int, most: int) -> int:

@@ -12,6 +12,7 @@ __all__ = ["PACKAGE", "digest_of_sources", "written_sources"]
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SUFFIXES = {".h", ".pxd", ".pxi", ".pyx"}
+FOR_OTHERS = PACKAGE / "__init__.pxd"  # which installations have too, and no module is built from
 
 
 def written_sources() -> dict[str, str]:
@@ -24,7 +25,9 @@ def digest_of_sources() -> str | None:
     """Return the SHA-256 over all kernel sources, or None in an installation, which has none."""
     # Names that begin with a dot are editors' locks.
     paths = sorted(
-        path for path in PACKAGE.rglob("[!.]*.*") if path.suffix in SUFFIXES and path.is_file()
+        path
+        for path in PACKAGE.rglob("[!.]*.*")
+        if path.suffix in SUFFIXES and path != FOR_OTHERS and path.is_file()
     )
     if not paths:
         return None

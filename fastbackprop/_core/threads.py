@@ -17,7 +17,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from fastbackprop._core.limit import MOST_THREADS, at_work, granted, limit_of_process
+from fastbackprop._core.limit import MOST_THREADS, at_work, begin, granted, limit_of_process
+from fastbackprop._core.sharing import LEAST_SHARED, Phase, worth
 from fastbackprop._core.validation import check_integer
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "available_cpus",
     "check_n_threads",
     "get_num_threads",
+    "most_calls",
     "most_threads",
     "run",
     "share_of_work",
@@ -32,9 +34,8 @@ __all__ = [
 
 ENVIRONMENT_VARIABLES = ("FASTBACKPROP_NUM_THREADS", "OMP_NUM_THREADS")
 
-# A thread more for each so many operations between two meetings of the threads: about
-# 30 microseconds of work near the peak of a core, ten times what meeting takes.
-OPERATIONS_PER_THREAD = 3e6
+# For so many calls per core there is scratch: a thread may have lost its core in the middle of one.
+CALLS_PER_CORE = 2
 
 CGROUPS_OF_PROCESS, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
@@ -91,6 +92,12 @@ def available_cpus() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     cpus = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     return max(1, int(min(cpus, -(-_cgroup_quota() // 1))))
+
+
+@cache
+def most_calls() -> int:
+    """For how many calls at once of one model to have scratch that nobody has to wait for."""
+    return CALLS_PER_CORE * (os.cpu_count() or 1)
 
 
 def check_n_threads(n_threads: object) -> int | None:
@@ -154,7 +161,7 @@ def get_num_threads() -> int:
     return min(most_threads(), limit_of_process())
 
 
-def share_of_work(n_threads: int | None, operations: float) -> tuple[int, bool]:
+def share_of_work(n_threads: int | None, work: float | tuple[Phase, ...]) -> tuple[int, bool]:
     """Return how many threads to use, and whether they are more than CPUs.
 
     Calls of other Python threads that are at work have theirs already.
@@ -164,14 +171,18 @@ def share_of_work(n_threads: int | None, operations: float) -> tuple[int, bool]:
     n_threads : int or None
         What ``check_n_threads`` returned: an order, or None for as many as the work is worth,
         within ``most_threads``.
-    operations : float
-        Floating-point operations between two meetings of the threads.
+    work : float or tuple of Phase
+        Floating-point operations between two meetings of the threads, in pieces as small as one
+        likes; or all phases of what is repeated.
     """
     if n_threads is not None:
         n_threads = granted(n_threads, MOST_THREADS)
         return n_threads, n_threads > 1 and n_threads > available_cpus()
-    worth = int(operations / OPERATIONS_PER_THREAD)
-    return (1 if worth < 2 else granted(worth, most_threads())), False
+    phases = work if isinstance(work, tuple) else (Phase(work, MOST_THREADS),)
+    if sum(phase.operations for phase in phases) < LEAST_SHARED:
+        return 1, False
+    most = most_threads()
+    return granted(worth(phases, most), most), False
 
 
 class _Workers:
@@ -264,7 +275,10 @@ def run(work: Any, n_threads: int) -> Any:
     global last_wait
     me = threading.get_ident()
     try:
-        at_work[me] = n_threads
+        n_granted = begin(n_threads)
+        if n_granted < n_threads:
+            work.limit(n_granted)
+            n_threads = n_granted
         result = work.run() if n_threads == 1 else _lead(work, n_threads - 1)
     finally:
         at_work.pop(me, None)

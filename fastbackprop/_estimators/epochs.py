@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.sharing import phases_of_step
 from fastbackprop._core.threads import run, share_of_work
 from fastbackprop._core.visits import Visits
 from fastbackprop._correct.clipping import Clipping
@@ -78,6 +79,8 @@ class Epochs:
         self._constants = loss.constants(self._samples.targets)
         overhead = len(self._model.layers) * (OVERHEAD_PER_LAYER + batch_size * OVERHEAD_PER_ROW)
         self._operations = 6.0 * batch_size * self._model.n_parameters + overhead
+        n_chunks = kernels(self._dtype).chunks_of_weights(self._model._network)
+        self._phases = phases_of_step(self._operations, batch_size, n_chunks)
 
     @property
     def batch_size(self) -> int:
@@ -171,7 +174,7 @@ class Epochs:
         rates: np.ndarray | None,
     ) -> Wrong | None:
         """Steps over some rows; returns the first row of a batch that went wrong, and its layer."""
-        n_threads, crowded = share_of_work(self._n_threads, self._operations)
+        n_threads, crowded = share_of_work(self._n_threads, self._phases)
         work = kernels(self._dtype).TrainingWork(
             workspace, samples.rows, order=order, first=part[0], last=part[1],
             batch_size=self._size, loss_spec=self._loss.spec, update_spec=spec, state=state,

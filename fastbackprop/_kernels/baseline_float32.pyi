@@ -88,11 +88,14 @@ class Workspace:
     def reaches_inputs(self) -> bool: ...
     def drop_by(self, k: int, rates: np.ndarray, first_forward: int) -> None: ...
 
+def chunks_of_weights(network: Network) -> int: ...
+
 class Work:
     # Seconds that run waited for the GIL after its work.
     @property
     def waited(self) -> float: ...
     def help(self) -> None: ...
+    def limit(self, n_threads: int, /) -> None: ...
 
 class TrainingWork(Work):
     def __init__(
@@ -208,7 +211,7 @@ class Room:
 
 class Quick: ...
 
-class QuickPredictor(Quick):
+class QuickPredictor:
     def __new__(
         cls,
         network: Network,
@@ -216,8 +219,26 @@ class QuickPredictor(Quick):
         scale: np.ndarray | None = None,
         factor: np.ndarray | None = None,
         offset: np.ndarray | None = None,
+        n_calls: int = 1,
     ) -> Self: ...
     def predict(self, X: Any, check_finite: bool, /) -> np.ndarray | None: ...
+
+INTEGRAND: str
+FILTER: str
+ROW: str
+
+class CompiledNet:
+    def __new__(
+        cls,
+        network: Network,
+        n_calls: int,
+        factor: np.ndarray | None = None,
+        center: np.ndarray | None = None,
+        scale: np.ndarray | None = None,
+        out_factor: np.ndarray | None = None,
+        out_offset: np.ndarray | None = None,
+    ) -> Self: ...
+    def capsule(self, signature: str, /) -> Any: ...
 
 class QuickTargets:
     def __new__(cls, spec: LossSpec, n_out: int, capacity: int, /) -> Self: ...

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastbackprop._core.buffers import aligned_empty, empty
 from fastbackprop._core.dispatch import kernels
+from fastbackprop._core.sharing import Phase
 from fastbackprop._core.threads import MOST_THREADS, check_n_threads, run, share_of_work
 from fastbackprop._core.validation import Rows, check_out, check_real
 from fastbackprop._core.visits import Visits
@@ -128,7 +129,9 @@ class Prediction(Scaled):
             or targets, a loss and ``costs``.
         """
         operations = 2.0 * self.n_parameters  # of one row
-        threads, crowded = share_of_work(n_threads, operations * len(rows))
+        threads, crowded = share_of_work(
+            n_threads, (Phase(operations * len(rows), max(1, -(-len(rows) // CHUNK))),)
+        )
         n_right = 0
         with self._scratch(threads) as scratch:
             for first, part in Visits().parts_of(rows, CHUNK, CHUNK * operations):

@@ -20,6 +20,7 @@ from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.rows import Rows
 from fastbackprop._core.scaling import ColumnScale
 from fastbackprop._core.statistics import standard_scale_of_targets
+from fastbackprop._core.threads import most_calls
 from fastbackprop._core.validation import as_rows, check_true_false
 from fastbackprop._model.structure import Structure
 from fastbackprop._predict.scaling import Scaler
@@ -262,7 +263,9 @@ class Scaled(Structure):
             return
         inputs = (None, None) if columns is None else (columns.center, columns.scale)
         module = kernels(self._dtype)
-        self._quick = module.QuickPredictor(self._network, *inputs, *outputs).predict
+        self._quick = module.QuickPredictor(
+            self._network, *inputs, *outputs, n_calls=most_calls()
+        ).predict
 
     def _set_scale_targets(self, scale_targets: Any) -> None:
         """Let targets be scaled, or complain where outputs are probabilities or counts."""

@@ -10,6 +10,7 @@ from fastbackprop._core.dispatch import DTYPES
 from fastbackprop._core.validation import check_choice, check_seed
 from fastbackprop._model.classification import Classification
 from fastbackprop._model.copies import Copies
+from fastbackprop._model.for_c import ForC
 from fastbackprop._model.layers import check_layers, dtype_name, mask_seed, room_for
 from fastbackprop._model.passes import Passes
 from fastbackprop._model.summary import line_of, table_of
@@ -18,7 +19,7 @@ from fastbackprop._predict.layer import Layer
 __all__ = ["Sequential"]
 
 
-class Sequential(Classification, Passes, Copies, Derivatives):
+class Sequential(Classification, Passes, ForC, Copies, Derivatives):
     """Dense layers, one behind the other, and what stands between them.
 
     Parameters

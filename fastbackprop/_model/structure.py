@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from fastbackprop._blame.hessian import HessianRoom
 from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.scaling import Scaling, TargetScaling, check_same_scaling
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.lock import TrainingLock
+from fastbackprop._core.threads import most_calls
 from fastbackprop._core.validation import check_feature_names, check_real
 from fastbackprop._model.flat import blended, check_same_shapes, flat_of, set_flat
 from fastbackprop._model.workspaces import Workspaces
@@ -57,6 +59,7 @@ class Structure:
         self._workspaces = Workspaces(self._network, self._dtype)
         self._quick_update: Any = None  # of the optimizer that made the last step by hand
         self._quick_derivatives: Any = None
+        self._idle_hessians: list[HessianRoom] = []
         self._parameters.n_changes += 1
 
     def _version(self) -> Any:
@@ -66,7 +69,9 @@ class Structure:
 
     def _set_quick(self) -> None:
         """Make the short way of predict."""
-        self._quick = kernels(self._dtype).QuickPredictor(self._network).predict
+        self._quick = (
+            kernels(self._dtype).QuickPredictor(self._network, n_calls=most_calls()).predict
+        )
 
     def _new_network(self, parameters: np.ndarray) -> Any:
         """The layers as the kernels see them, with the weights in this buffer."""

@@ -12,6 +12,7 @@ from fastbackprop._compare.samples import Checked
 from fastbackprop._core.arithmetic import exact_mode, quotient
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.errors import DivergenceError
+from fastbackprop._core.sharing import phases_of_step
 from fastbackprop._core.threads import run, share_of_work
 from fastbackprop._core.visits import Visits
 from fastbackprop._correct.clipping import Clipping
@@ -225,8 +226,10 @@ class Loop:
         rights = None
         if targets.sample_weights is not None and self.loss.is_classification and not is_alone:
             rights = np.empty(last - first, model.dtype)
+        n_rows = min(data.batch_size, last - first)
+        n_chunks = kernels(model.dtype).chunks_of_weights(model._network)
         n_threads, crowded = share_of_work(
-            self.n_threads, self.operations(min(data.batch_size, last - first))
+            self.n_threads, phases_of_step(self.operations(n_rows), n_rows, n_chunks)
         )
         work = kernels(model.dtype).TrainingWork(
             workspace, rows, targets.values, targets.labels, order,

@@ -12,7 +12,7 @@ import numpy as np
 from fastbackprop._compare.losses import LOSSES
 from fastbackprop._core.buffers import aligned_zeros
 from fastbackprop._core.dispatch import kernels
-from fastbackprop._core.threads import OPERATIONS_PER_THREAD
+from fastbackprop._core.sharing import LEAST_SHARED
 from fastbackprop._correct.schedule import is_schedule
 from fastbackprop._train.history import History
 from fastbackprop._train.progress import wants_bar
@@ -67,7 +67,7 @@ def quick_step(trainer: Any, n: int) -> Any:
         spec is None
         or not version.is_current
         or loop.n_threads not in (None, 1)
-        or loop.operations(n) >= 2 * OPERATIONS_PER_THREAD
+        or loop.operations(n) >= LEAST_SHARED
         or trainer._class_weights.are_given
         or any(map(is_schedule, optimizer._numbers.values()))
     ):

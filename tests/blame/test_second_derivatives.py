@@ -88,3 +88,38 @@ def test_the_constants_of_a_loss_reach_its_second_derivative():
     for pair, other in zip(once, thrice, strict=True):
         for a, b in zip(pair, other, strict=True):
             np.testing.assert_allclose(3 * a, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+def test_a_call_leaves_nothing_for_the_next(normalization, dtype):
+    """Room is used again: after other vectors, overflow, refused ones and other batches."""
+    rng = np.random.default_rng(0)
+    model = fb.mlp([3, 9, 2], activation="tanh", normalization=normalization, seed=0, dtype=dtype)
+    X, y = rng.normal(size=(5, 3)).astype(dtype), rng.normal(size=(5, 2)).astype(dtype)
+
+    def vector(scale):
+        parts = model.sample_gradients(X, y, "mean_squared_error")
+        return [tuple(None if x is None else x[0] * scale for x in pair) for pair in parts]
+
+    def product(v, rows=5):
+        pairs = model.hessian_vector_product(X[:rows], y[:rows], "mean_squared_error", v)
+        return [x for pair in pairs for x in pair if x is not None]
+
+    v = vector(1)
+    first, fewer = product(v), product(v, 3)
+    kept = [x.copy() for x in first]
+    infinite = [tuple(None if x is None else np.full_like(x, np.inf) for x in p) for p in v]
+    product(vector(np.finfo(dtype).max / 1e3))
+    with pytest.raises(ValueError, match=r"v\[0\]\[0\] must be finite"):
+        product(infinite)
+    lists = [tuple(None if x is None else x.tolist() for x in pair) for pair in v]
+    for again in (product(v), product(lists), product(tuple(v))):
+        for a, b, c in zip(first, again, kept, strict=True):
+            np.testing.assert_array_equal(a, b)
+            np.testing.assert_array_equal(a, c)
+    for a, b in zip(fewer, product(v, 3), strict=True):
+        np.testing.assert_array_equal(a, b)
+    model.layers[0].trainable = False  # another plan
+    for a, b in zip(first, product(v), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -31,13 +31,6 @@ def outcome(fitted):
     return [fitted.cv_results_["mean_test_score"], *best.coefs_, best.loss_curve_]
 
 
-def threads_of_a_fit():
-    """How many threads a fit that is worth many would take in this process."""
-    from privates import threads
-
-    return threads.share_of_work(None, 1e12)[0]
-
-
 def test_the_workers_of_joblib():
     alone = outcome(search().fit(X, Y))
     with joblib.parallel_config("loky", n_jobs=2):
@@ -47,17 +40,17 @@ def test_the_workers_of_joblib():
 
 
 def test_a_worker_takes_no_more_threads_than_its_share():
+    def threads_of_a_fit(path):
+        """How many threads a large fit would take; inside, so that it is sent whole."""
+        sys.path.append(path)
+        from privates import threads
+
+        return threads.share_of_work(None, 1e12)[0]
+
     path = str(Path(__file__).parents[1])
     with joblib.parallel_config("loky", n_jobs=2):
-        counts = joblib.Parallel()(
-            joblib.delayed(threads_in)(path, "threads_of_a_fit") for _ in range(2)
-        )
+        counts = joblib.Parallel()(joblib.delayed(threads_of_a_fit)(path) for _ in range(2))
     assert max(counts) <= max(1, (os.cpu_count() or 1) // 2)
-
-
-def threads_in(path, name):
-    sys.path.append(path)
-    return threads_of_a_fit()
 
 
 @pytest.mark.skipif(not EXAMPLE.exists(), reason="examples/ is in the repository only")

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from calls_from_c import rows_function_of
 from modes import CONTROL, IS_X86, MODES, control_register, mode, set_control_register
 from privates import (
     OpSpec,
@@ -30,6 +31,7 @@ WITHOUT_ARITHMETIC = {
     "Version",
     "Work",
     "Workspace",
+    "chunks_of_weights",
     "count_fork",
     "first_outside",
     "hessian_chunks",
@@ -102,6 +104,18 @@ class Calls:
             quick.predict(self.X[2], False),
             *(scaled.predict(rows[:64], True) for rows in self._rows_of_either_dtype()),
         ]
+
+    def CompiledNet(self):  # noqa: N802
+        n_in, n_out = self.X.shape[1], self.y.shape[1]
+        numbers = [np.full(n, x) for n, x in ((n_in, 1.0), (n_in, 0.1), (n_in, 0.3))]
+        outputs = [np.full(n_out, 0.7), np.full(n_out, 0.9)]
+        results = []
+        for scales in ((), (*numbers, *outputs)):
+            net = self.module.CompiledNet(self.net.network, 1, *scales)
+            predict, context = rows_function_of(net.capsule(self.module.ROW))
+            results.append(self.empty(20, n_out))
+            predict(context, self.X.ctypes.data, results[-1].ctypes.data, 20)
+        return results
 
     def _rows_of_either_dtype(self):
         with self.module.ExactMode():
@@ -377,11 +391,13 @@ def test_the_flags_of_the_caller_stay(flags):
         lambda: calls.module.sum_costs(costs, 0.1),
         lambda: calls.module.first_nonfinite(x),
     ):
-        set_control_register(before & CONTROL | flags)
-        call()
-        now = control_register()
-        set_control_register(before)
-        assert now & 0x3F == flags
+        left = set()
+        for _ in range(5):  # Python, too, may do some arithmetic in a call, but not in each
+            set_control_register(before & CONTROL | flags)
+            call()
+            left.add(control_register() & 0x3F)
+            set_control_register(before)
+        assert flags in left
 
 
 @pytest.mark.parametrize("kind", MODES)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from privates import quick_prediction, quick_predictor
 from test_bits import bits
 from threads_shared import fit_with_threads, weights
 
@@ -27,6 +28,43 @@ def test_eight_threads_predict_on_one_model_with_helpers_and_without():
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(predict_many, range(8))) == ["right"] * 8
+
+
+def in_threads(call, n):
+    """Call ``call(k)`` in n threads at once; what they returned."""
+    start = threading.Barrier(n)
+
+    def begin(k):
+        start.wait()
+        return call(k)
+
+    with ThreadPoolExecutor(n) as pool:
+        return list(pool.map(begin, range(n)))
+
+
+def test_each_thread_on_the_short_way_has_scratch_of_its_own():
+    """So wide that the GIL is let go; without scratch for all, some would have to go the long way.
+
+    One place for the same threads shows that they are in it at once.
+    """
+    model = fb.mlp([300, 500, 500, 4], seed=0)
+    X = np.random.default_rng(0).normal(size=(4, 32, 300)).astype("f4")
+    expected = [model.predict(rows, n_threads=1) for rows in X]
+
+    def predict_with(predict):
+        def predict_many(k):
+            outputs = [predict(X[k], True) for _ in range(100)]
+            assert all(y is None or bits(y) == bits(expected[k]) for y in outputs)
+            return sum(y is not None for y in outputs)
+
+        return in_threads(predict_many, 4)
+
+    assert predict_with(lambda rows, check: quick_prediction(model, rows)) == [100] * 4
+    assert 100 <= sum(predict_with(quick_predictor(model, 1).predict)) < 400
+    scaled = fb.mlp([300, 500, 500, 4], seed=0, scale_inputs=True)
+    scaled.fit_scaling(X[0])
+    expected = [scaled.predict(rows, n_threads=1) for rows in X]
+    assert predict_with(lambda rows, check: quick_prediction(scaled, rows)) == [100] * 4
 
 
 def test_a_second_fit_on_a_model_is_refused_while_threads_train_it_and_the_first_is_unharmed():

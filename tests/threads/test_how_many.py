@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from privates import cgroup_quota, replace_run
+from privates import cgroup_quota, replace_run, sharing
 from privates import threads as _threads
 
 import fastbackprop as fb
@@ -172,7 +172,7 @@ def test_trainer_and_predict_use_the_number_that_was_said(monkeypatch):
 def test_small_work_is_done_by_one_thread_and_large_work_by_no_more_than_there_are_cpus(
     monkeypatch,
 ):
-    unit = _threads.OPERATIONS_PER_THREAD
+    unit = sharing.LEAST_SHARED / 2
     assert _threads.share_of_work(None, 0) == _threads.share_of_work(None, 1.9 * unit) == (1, False)
     assert 1 <= _threads.share_of_work(None, 1e15)[0] <= _threads.available_cpus() <= os.cpu_count()
     monkeypatch.setattr(_threads, "available_cpus", lambda: 4)
@@ -190,6 +190,46 @@ def test_small_work_is_done_by_one_thread_and_large_work_by_no_more_than_there_a
         (5, True),
         (16, True),
     ]
+
+
+def test_no_more_threads_than_chunks_and_none_that_meeting_costs_more_than_it_brings():
+    phases = sharing.phases_of_step(1e10, n_rows=128, n_pieces=3)
+    assert [phase.n_chunks for phase in phases] == [8, 3]
+    assert sum(phase.operations for phase in phases) == 1e10
+    taken = [sharing.worth(phases, most) for most in range(1, 100)]
+    # Eight chunks: five, six or seven threads take as long as four.
+    assert taken == [1, 2, 3, 4, 4, 4, 4, *[8] * 92]
+    # However finely it is cut, each meeting costs more with more threads.
+    endless = [sharing.worth((sharing.Phase(x * 1e6, 1024),), 1024) for x in (5, 6, 100, 3000)]
+    assert endless == sorted(endless)
+    assert endless[:2] == [1, 2]
+    assert 100 < endless[-1] < 400
+    at_once = sharing.Phase(1e12, 1)
+    assert sharing.worth((at_once,), 64) == 1
+    assert 16 <= sharing.worth((at_once, sharing.Phase(1e12, 64)), 64) < 64, "half is one thread's"
+
+
+def test_a_default_is_what_a_step_or_a_prediction_can_be_cut_into(monkeypatch):
+    """On a machine with many CPUs, by the batch and the chunks of weights."""
+    calls = []
+
+    def run(work, n_threads):
+        calls.append(n_threads)
+        work.limit(1)  # no matter here
+        return work.run()
+
+    replace_run(monkeypatch, run)
+    set_environment(monkeypatch, None, None)
+    monkeypatch.setattr(_threads, "available_cpus", lambda: 64)
+    model, X = fb.mlp([784, 128, 10], seed=0), np.ones((256, 784), "f4")
+    trainer = fb.Trainer(model, "half_squared_error", seed=0)
+    trainer.fit(X, np.ones((256, 10)), batch_size=128, progress_bar=False)
+    trainer.fit(X, np.ones((256, 10)), batch_size=16, progress_bar=False)
+    model.predict(X)
+    of_batches, of_few, of_rows = calls[0], calls[1], calls[-1]
+    assert 8 <= of_batches <= 20
+    assert 1 < of_few < of_batches
+    assert of_rows == 4, "chunks of 64 rows"
 
 
 @pytest.mark.skipif(

@@ -8,7 +8,7 @@ import threading
 import joblib
 import numpy as np
 import pytest
-from privates import threads
+from privates import prediction_work, threads
 
 import fastbackprop as fb
 
@@ -98,6 +98,43 @@ def test_calls_at_work_share_the_total(monkeypatch):
     for caller in callers:
         caller.join()
     assert threads.share_of_work(8, WORK)[0] == 4
+
+
+class Limited(Pausing):
+    """The same, that notes to how many threads it was limited."""
+
+    limited_to = None
+
+    def limit(self, n_threads):
+        self.limited_to = n_threads
+
+
+def test_who_begins_when_others_have_begun_gets_what_is_left_then(monkeypatch):
+    """Two may be granted all at the same moment, before either has begun."""
+    monkeypatch.setattr(threads, "available_cpus", lambda: 6)
+    fb.set_num_threads(4)
+    assert threads.share_of_work(3, WORK)[0] == 3
+    assert threads.share_of_work(3, WORK)[0] == 3
+    first, second = Limited(), Limited()
+    callers = [threading.Thread(target=threads.run, args=(x, 3)) for x in (first, second)]
+    for caller, work in zip(callers, (first, second), strict=True):
+        caller.start()
+        assert work.begun.wait(30)
+    assert (first.limited_to, second.limited_to) == (None, 1)
+    for caller, work in zip(callers, (first, second), strict=True):
+        work.may_end.set()
+        caller.join()
+
+
+def test_a_work_that_is_limited_calls_fewer_helpers():
+    model = fb.mlp([200, 300, 5], seed=0)
+    work, out = prediction_work(model, X, n_threads=4)
+    called = []
+    work.limit(3)
+    work.limit(3)
+    work.run(called.append)
+    assert called == [work, work]
+    np.testing.assert_array_equal(out, model.predict(X, n_threads=1))
 
 
 def test_the_bits_are_the_same_from_several_callers():

@@ -3,14 +3,15 @@
 
 cdef void predict_rows(
     const Plan* plan, const real* x, Py_ssize_t n,
-    real* scratch,                               # 3 x (PREDICT_ROWS, widest row)
+    real* scratch,                               # 3 x (capacity, widest row)
+    Py_ssize_t capacity,                         # at least n, at most PREDICT_ROWS
     Py_ssize_t widest,
     Batch* batch,                                # OUT: z and a of the last layer, in the scratch
 ) noexcept nogil:
-    """predict for at most PREDICT_ROWS rows without touching what training keeps."""
+    """predict for at most ``capacity`` rows without touching what training keeps."""
     cdef const real* inputs[PREDICT_ROWS]
     cdef Py_ssize_t i, k
-    cdef Py_ssize_t room = PREDICT_ROWS * widest
+    cdef Py_ssize_t room = capacity * widest
     cdef real* here = scratch
     cdef real* there = scratch + room
     cdef real* z

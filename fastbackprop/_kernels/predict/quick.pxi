@@ -26,6 +26,11 @@ cdef enum:
     QUICK_PRODUCTS = 200000      # multiply-adds: a few microseconds, for which the GIL is kept
 
 
+cdef inline real* on_cache_line(void* memory) noexcept nogil:
+    """The first cache line that begins there."""
+    return <real*>((<size_t>memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+
+
 cdef class Room:
     """Zeros on whole cache lines; most systems give a page when it is used, not before."""
 
@@ -36,10 +41,63 @@ cdef class Room:
         self.memory = calloc(size * sizeof(real) + ALIGNMENT, 1)
         if self.memory == NULL:
             raise MemoryError("no memory for a quick path")
-        self.start = <real*>((<size_t>self.memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+        self.start = on_cache_line(self.memory)
 
     def __dealloc__(self):
         free(self.memory)
+
+
+cdef struct Places:              # scratch for some calls at a time
+    char* start                  # of the first
+    Py_ssize_t n
+    Py_ssize_t size              # bytes of one: a mark on a cache line, and what is behind it
+
+
+cdef inline bint take_mark(int64_t* mark) noexcept nogil:
+    """Whether it was free, and is now the caller's until it is 0."""
+    cdef int64_t busy = atomic_load(mark)
+    return busy != this_process and atomic_replace(mark, busy, this_process)
+
+
+cdef int64_t* search_place(
+    const Places* places, int64_t* last,         # which one the thread had last
+    bint waits,
+) noexcept nogil:
+    """The mark of a place that is the caller's until it is 0; NULL where none is free."""
+    cdef int64_t* mark
+    cdef Py_ssize_t times = 0
+    while True:
+        mark = <int64_t*>(places.start + last[0] * places.size)
+        if take_mark(mark):
+            return mark
+        last[0] = last[0] + 1 if last[0] + 1 < places.n else 0
+        times += 1
+        if times == places.n:                    # as many calls as places, some without a core
+            if not waits:
+                return NULL
+            times = 0
+            yield_core()
+
+
+cdef int64_t* take_place(const Places* places, bint waits) noexcept nogil:
+    """The same; a thread looks first where it found a place last.
+
+    So threads that call at once soon have places, and cache lines, of their own, and there are
+    never more in use than there were calls at once.
+    """
+    cdef int64_t* last = number_of_thread()
+    if last[0] >= places.n:
+        last[0] = 0
+    return search_place(places, last, waits)
+
+
+cdef inline int64_t* take_place_by_gil(const Places* places) noexcept nogil:
+    """The same for callers who come with the GIL, one after the other: nearly always the first."""
+    cdef int64_t* first = <int64_t*>places.start
+    cdef int64_t last = 0
+    if not HAS_GIL:
+        return take_place(places, False)
+    return first if take_mark(first) else search_place(places, &last, False)
 
 
 cdef class Quick:
@@ -49,8 +107,7 @@ cdef class Quick:
 
     cdef bint take(self) noexcept:
         """Whether it was free, and is now the caller's until ``leave``."""
-        cdef int64_t busy = atomic_load(&self.busy)
-        return busy != this_process and atomic_replace(&self.busy, busy, this_process)
+        return take_mark(&self.busy)
 
     cdef void leave(self) noexcept:
         atomic_store(&self.busy, 0)

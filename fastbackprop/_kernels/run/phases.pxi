@@ -14,6 +14,15 @@ cdef inline int64_t weight_chunks(const Layer* layer) noexcept nogil:
     return pieces(layer.n_in, rows_of_chunk(layer)) if layer.op == PRODUCT else 1
 
 
+def chunks_of_weights(Network network not None):
+    """Into how many chunks the weights of a network are cut, to be updated."""
+    cdef int64_t n_chunks = 0
+    cdef Py_ssize_t k
+    for k in range(network.plan.n_layers):
+        n_chunks += weight_chunks(&network.plan.layers[k])
+    return n_chunks
+
+
 cdef inline int64_t column_chunks(const Layer* layer) noexcept nogil:
     """Into how many chunks the columns of its weights are cut, to be limited."""
     return pieces(layer.width, COLUMNS) if layer.max_norm != 0 and not layer.is_frozen else 0

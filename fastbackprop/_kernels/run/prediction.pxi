@@ -21,7 +21,8 @@ cdef void prediction_work(void* job_, int64_t phase, int64_t chunk, int64_t memb
     chunk_of_span(&job.span, chunk, &first, &last)
     n = last - first
     predict_rows(job.plan, job.x + first * job.plan.layers[0].n_in, n,
-                 job.scratch + member * 3 * PREDICT_ROWS * job.widest, job.widest, &batch)
+                 job.scratch + member * 3 * PREDICT_ROWS * job.widest, PREDICT_ROWS, job.widest,
+                 &batch)
     if job.loss != NULL:
         batch.costs = costs
         compare_rows(job.loss, &batch, NULL, first, &n_right)

@@ -168,8 +168,8 @@ cdef class QuickEvaluation(Quick):
         cdef Py_ssize_t n_right = 0
         cdef Batch batch
         cdef Mode caller = begin_mode()
-        predict_rows(&self.network.plan, rows.x, rows.n, self.scratch.start, self.network.widest,
-                     &batch)
+        predict_rows(&self.network.plan, rows.x, rows.n, self.scratch.start, PREDICT_ROWS,
+                     self.network.widest, &batch)
         batch.costs = self.costs.start
         self.targets.loss.rights = NULL
         if self.answers and self.targets.loss.weights != NULL:

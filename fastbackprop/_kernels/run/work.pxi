@@ -9,6 +9,11 @@ cdef class Work:
     cdef object kept             # alive as long as the threads need it
     cdef readonly double waited  # seconds that the one who asked waited for the GIL afterwards
 
+    def limit(self, int n_threads, /):
+        """Share it with fewer helpers than it was made for; before ``run``."""
+        fbp_assert(n_threads >= 1)
+        self.team.most = min(self.team.most, n_threads - 1)
+
     cdef share(self, call):
         """Call helpers and lead them, whatever happens: nobody may be left at work alone."""
         cdef int64_t i

@@ -55,6 +55,25 @@ static inline int fbp_replace(volatile int64_t *p, int64_t old, int64_t x) {
 }
 #endif
 
+#if defined(_MSC_VER)
+#  define FBP_THREAD_LOCAL __declspec(thread)
+#else
+#  define FBP_THREAD_LOCAL __thread
+#endif
+
+/* Of the Python whose headers came before. */
+#ifdef Py_GIL_DISABLED
+#  define FBP_HAS_GIL 0
+#else
+#  define FBP_HAS_GIL 1
+#endif
+
+/* A number of this thread's own, 0 at first. */
+static inline int64_t *fbp_of_thread(void) {
+    static FBP_THREAD_LOCAL int64_t number;
+    return &number;
+}
+
 #if defined(__x86_64__) || defined(_M_X64)
 #  include <emmintrin.h>
 #endif
