@@ -9,7 +9,7 @@ from fastbackprop._correct.schedule import Position, Schedule, table_of
 from fastbackprop._model.structure import Structure
 from fastbackprop._predict.plain import Dropout
 
-__all__ = ["check_figures_of_dropout", "rate_seen", "tell_rates"]
+__all__ = ["check_ends_of_dropout", "check_figures_of_dropout", "rate_seen", "tell_rates"]
 
 
 def tell_rates(model: Structure, workspace: Any, n: int, position: Position | None = None) -> None:
@@ -37,15 +37,30 @@ def tell_rates(model: Structure, workspace: Any, n: int, position: Position | No
     position = Position(n_before, position.fit_step, position.fit_length, position.history)
     for k, layer in enumerate(model._layers):
         if isinstance(layer, Dropout) and layer._is_scheduled:
-            rates = table_of(layer.rate, position, n)
-            is_right = (rates >= 0) & (rates < 1)
-            if not is_right.all():
-                wrong = int(np.argmin(is_right))
-                raise ValueError(
-                    f"The schedule of {layer_in_code(k)} must give rates of at least 0 and below "
-                    f"1, got {rates[wrong]:g} for step {n_before + wrong}."
-                )
+            rates = _rates(k, layer, position, n)
             workspace.drop_by(k, np.ascontiguousarray(rates), n_before)
+
+
+def _rates(k: int, layer: Dropout, position: Position, n: int) -> np.ndarray:
+    """Return the rates of layer k in the next n forwards, or complain of one."""
+    rates = table_of(layer.rate, position, n)
+    is_right = (rates >= 0) & (rates < 1)
+    if not is_right.all():
+        wrong = int(np.argmin(is_right))
+        raise ValueError(
+            f"The schedule of {layer_in_code(k)} must give rates of at least 0 and below 1, got "
+            f"{rates[wrong]:g} for step {position.step + wrong}."
+        )
+    return rates
+
+
+def check_ends_of_dropout(model: Structure, n: int) -> None:
+    """Refuse schedules that begin or end outside of their range in a fit of n steps."""
+    begin = Position(model._parameters.n_forwards, 0, n)
+    for k, layer in enumerate(model._layers):
+        if isinstance(layer, Dropout) and isinstance(layer.rate, Schedule):
+            for position in (begin, begin.after(n - 1)):
+                _rates(k, layer, position, 1)
 
 
 def check_figures_of_dropout(model: Structure, figures: dict[str, bool]) -> None:

@@ -179,6 +179,7 @@ class Loop:
         settings = self.optimizer._spec(model.dtype)
         model._parameters.n_trainings += 1
         first_row = sums.row
+        last_rates: np.ndarray | None = None  # of the call before
         with model._workspaces.borrowed(size) as workspace:
             for start, end in self._parts(n - first_row, size, one_by_one, data.most_rows):
                 part = first_row + start, first_row + end
@@ -193,8 +194,14 @@ class Loop:
                     workspace, data, part, settings, rates, optimizer_state, sums, undo, is_alone
                 )
                 if outcome != Outcome.FINE:
-                    model._parameters.count_forwards((row - part[0]) // size)
-                    return Wrong(Outcome(outcome), row, layer)
+                    n_fine = (row - part[0]) // size
+                    model._parameters.count_forwards(n_fine)
+                    so_far = [x for x in (last_rates, rates) if x is not None]
+                    if rates is not None:
+                        so_far[-1] = rates[: n_fine + 1]
+                    tried = np.concatenate(so_far) if so_far else None
+                    return Wrong(Outcome(outcome), row, layer, tried)
+                last_rates = rates
                 model._parameters.count_forwards(n_steps)
                 sums = Sums(part[1], cost, n_right)
                 if advance(sums):
@@ -249,8 +256,9 @@ class Loop:
         self, data: TrainingData, wrong: Wrong, when: str, kept: str, epoch: int, batch: int
     ) -> DivergenceError:
         advice = advice_after_divergence(
-            self.optimizer, self.model._parameters, data.rows, data.targets
+            self.optimizer, self.model._parameters, data.rows, data.targets, self.loss, wrong.rates
         )
+        advice = advice if wrong.cause is None else wrong.cause
         layer = self.model.layers[wrong.layer]
         return DivergenceError(
             f"{WHAT[wrong.outcome]} in {when}, first in layers[{wrong.layer}] ({layer!r}); "

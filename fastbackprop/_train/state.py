@@ -54,11 +54,18 @@ class Wrong(NamedTuple):
         The first row of the batch.
     layer : int
         The index of the layer where it showed first.
+    rates : ndarray, optional
+        Learning rate, momentum and weight decay of the steps up to this one, where they have some
+        of their own.
+    cause : str, optional
+        A sentence, where it is known.
     """
 
     outcome: Outcome
     row: int
     layer: int
+    rates: np.ndarray | None = None
+    cause: str | None = None
 
 
 @dataclass

@@ -23,7 +23,7 @@ from fastbackprop._train.data import TrainingData, check_validation
 from fastbackprop._train.evaluation import evaluate, figures_from
 from fastbackprop._train.history import History
 from fastbackprop._train.measures import Measure, as_measures
-from fastbackprop._train.planning import all_callbacks, figures_recorded
+from fastbackprop._train.planning import all_callbacks, check_schedules, figures_recorded
 from fastbackprop._train.state import Sums, TrainingState, validated_weights
 
 __all__ = ["StreamPlan", "fit_stream", "plan_stream"]
@@ -95,9 +95,9 @@ def plan_stream(
     trainer.optimizer._check_figures(figures)
     check_figures_of_dropout(model, figures)
     n_rows = batches.n_rows if isinstance(batches, Batches) else None
-    return StreamPlan(
-        passes, epochs, _length_of(batches), n_rows, validation, measures, called, check_finite
-    )
+    if (length := _length_of(batches)) is not None and length > 0:
+        check_schedules(trainer, epochs * length)
+    return StreamPlan(passes, epochs, length, n_rows, validation, measures, called, check_finite)
 
 
 def _passes_of(batches: Any, epochs: int) -> Callable[[], Iterable[Any]]:
