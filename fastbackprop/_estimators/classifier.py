@@ -26,6 +26,7 @@ from fastbackprop._estimators.base import BaseMLP
 from fastbackprop._estimators.conversion import sort_outputs
 from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.losses import LossRule, loss_rule, no_constants
+from fastbackprop._estimators.parameters import LOSS
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["MLPClassifier"]
@@ -171,7 +172,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         **BaseMLP._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "loss": [StrOptions({"log_loss", *OUR_LOSSES}), Loss],
+        "loss": [StrOptions({"log_loss", *OUR_LOSSES}), LOSS],
     }
 
     def __init__(

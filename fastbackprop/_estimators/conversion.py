@@ -1,6 +1,7 @@
 """From scikit-learn's fitted estimators to ours, back, and from a model of one's own."""
 
 import copy
+import warnings
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,6 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
                 f"to_sklearn needs an estimator without {name}, which scikit-learn doesn't know, "
                 f"got {parameters[name]!r}."
             )
-    if is_own_solver(parameters["solver"]):
-        parameters["solver"] = "adam"  # for further fits
-    if callable(parameters["learning_rate"]):
-        parameters["learning_rate"] = "constant"  # likewise
     if "loss" in parameters and not (
         isinstance(parameters["loss"], str)
         and parameters["loss"] in ("squared_error", "poisson", "log_loss")
@@ -70,6 +67,7 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
         raise ValueError(
             f"to_sklearn needs a loss that scikit-learn has, got {parameters['loss']!r}."
         )
+    _forget(ours, parameters, known)
     other = theirs(**{name: value for name, value in parameters.items() if name in known})
     vars(other).update(attributes_of(ours))
     other.coefs_ = [np.array(x) for x in ours.coefs_]
@@ -77,6 +75,31 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
     other._best_coefs = [x.copy() for x in other.coefs_]
     other._best_intercepts = [x.copy() for x in other.intercepts_]
     return other
+
+
+def _forget(ours: Any, parameters: dict[str, Any], known: dict[str, Any]) -> None:
+    """Take out what only further fits would need and scikit-learn hasn't, and say so."""
+    defaults = type(ours)().get_params(deep=False)
+    lost = [
+        name
+        for name, value in parameters.items()
+        if name not in {*known, "dtype", "n_threads"}
+        and (np.any(value) if isinstance(value, list | np.ndarray) else value != defaults[name])
+    ]
+    for name, is_lost in (
+        ("solver", is_own_solver(parameters["solver"])),
+        ("learning_rate", callable(parameters["learning_rate"])),
+    ):
+        if is_lost:
+            lost.append(name)
+            parameters[name] = defaults[name]
+    if lost:
+        values = ", ".join(f"{name}={getattr(ours, name)!r}" for name in lost)
+        warnings.warn(
+            f"scikit-learn doesn't know {values}: what to_sklearn returns predicts the same, and "
+            "would be trained further without.",
+            stacklevel=4,
+        )
 
 
 def parameters_of_model(model: Any) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from fastbackprop._compare.losses import Loss
 from fastbackprop._estimators.base import BaseMLP
 from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.own_losses import OUR_LOSSES, THEIR_LOSSES, OwnLosses
+from fastbackprop._estimators.parameters import LOSS
 
 __all__ = ["MLPRegressor"]
 
@@ -154,7 +154,7 @@ class MLPRegressor(RegressorMixin, OwnLosses):
     _theirs: ClassVar[type] = Theirs
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({*THEIR_LOSSES, *OUR_LOSSES}), Loss],
+        "loss": [StrOptions({*THEIR_LOSSES, *OUR_LOSSES}), LOSS],
     }
 
     def __init__(

@@ -401,3 +401,20 @@ def test_filters_written_for_scikit_learn_know_the_warnings():
         warnings.filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")
         MLPClassifier(max_iter=1).fit(X, Y)
         MLPClassifier(solver="lbfgs", max_iter=1).fit(X, Y)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
+def test_losses_are_numbers_of_numpy_as_there(solver):
+    clf = MLPClassifier(solver=solver, max_iter=2, random_state=0).fit(X, Y)
+    numbers = [clf.loss_, *getattr(clf, "loss_curve_", ()), getattr(clf, "best_loss_", clf.loss_)]
+    assert {type(number) for number in numbers} == {np.float64}
+
+
+def test_text_in_frames_of_polars_is_read_as_in_those_of_pandas():
+    polars = pytest.importorskip("polars")
+    columns = {"a": X[:, 0], "b": [str(x) for x in X[:, 1]]}
+    clf = MLPClassifier(max_iter=2, random_state=0).fit(polars.DataFrame(columns), Y)
+    expected = MLPClassifier(max_iter=2, random_state=0).fit(X[:, :2], Y)
+    np.testing.assert_array_equal(clf.coefs_[0], expected.coefs_[0])
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        clf.fit(polars.DataFrame({"a": X[:, 0], "b": ["x"] * len(X)}), Y)

@@ -203,6 +203,11 @@ def test_losses_of_the_library_for_classes(loss, y, n_outputs, solver):
         ({"dropout": 1.0}, Y, "The 'dropout' parameter of MLPClassifier must be"),
         ({"normalization": "group"}, Y, "The 'normalization' parameter of MLPClassifier must"),
         ({"scale_inputs": "minmax"}, Y, "The 'scale_inputs' parameter of MLPClassifier must"),
+        ({"solver": "lbfgs", "learning_rate": fb.Cosine(0.1)}, Y, "learning_rate must be a name"),
+        ({"solver": "lbfgs", "clip_norm": 1.0}, Y, "clip_norm must be None with solver lbfgs"),
+        ({"solver": "lbfgs", "clip_value": 1.0}, Y, "clip_value must be None with solver lbfgs"),
+        ({"solver": "lbfgs", "time_budget": 0.0}, Y, "time_budget must be None with solver lbfgs"),
+        ({"learning_rate": fb.Cosine}, Y, "The 'learning_rate' .* or a schedule or a function of"),
         ({"solver": "newton"}, Y, "The 'solver' parameter of MLPClassifier must be a str among"),
         ({"solver": "rprop"}, Y, "batch_size must be"),
     ],
@@ -212,6 +217,15 @@ def test_what_does_not_fit_is_said_in_a_sentence(parameters, y, words):
         parameters = {**parameters, "batch_size": 10}
     with pytest.raises(ValueError, match=f"^{words}"):
         new(**parameters).fit(X, y)
+
+
+@pytest.mark.parametrize("name", ["solver", "loss", "activation", "learning_rate", "callbacks"])
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("value", ["x", 3, fb.Cosine, fb.Adam, fb.ELU, fb.Dense])
+def test_no_complaint_names_a_private_class(estimator, name, value):
+    with pytest.raises((ValueError, TypeError), match=name) as caught:
+        estimator(**{name: value}).fit(X, Y)
+    assert "fastbackprop._" not in str(caught.value)
 
 
 def test_going_on_with_other_layers_is_refused():
@@ -230,10 +244,12 @@ def test_what_scikit_learn_cannot_hold_is_refused():
     for parameters in ({"normalization": "layer"}, {"scale_inputs": True}):
         with pytest.raises(ValueError, match=r"^to_sklearn needs an estimator without "):
             new(**parameters).fit(X, Y).to_sklearn()
-    fitted = new(solver=fb.AdamW(0.01), dropout=0.2).fit(X, Y)
-    np.testing.assert_allclose(
-        fitted.to_sklearn().predict_proba(X), fitted.predict_proba(X), rtol=1e-9
-    )
+    fitted = new(solver=fb.AdamW(0.01), dropout=0.2, class_weight={0: 2.0}).fit(X, Y)
+    words = r"doesn't know class_weight=\{0: 2.0\}, dropout=0.2, solver=AdamW\(0.01\): what"
+    with pytest.warns(UserWarning, match=words):
+        theirs = fitted.to_sklearn()
+    np.testing.assert_allclose(theirs.predict_proba(X), fitted.predict_proba(X), rtol=1e-9)
+    assert theirs.solver == "adam"
 
 
 def test_models_that_no_estimator_can_be_are_refused():
@@ -317,7 +333,8 @@ def test_schedules_that_do_not_fit_are_refused():
 
 def test_scikit_learn_gets_a_rate_that_it_knows_and_can_fit():
     fitted = new(learning_rate=fb.Cosine(0.01)).fit(X, Y)
-    other = fitted.to_sklearn()
+    with pytest.warns(UserWarning, match=r"doesn't know learning_rate=Cosine\(.*\): what"):
+        other = fitted.to_sklearn()
     assert np.allclose(other.predict_proba(X), fitted.predict_proba(X), rtol=1e-9)
     assert other.fit(X, Y).learning_rate == "constant"
 
