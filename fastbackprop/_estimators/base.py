@@ -18,7 +18,7 @@ from fastbackprop._estimators.inside import Inside
 from fastbackprop._estimators.lbfgs import fit_lbfgs
 from fastbackprop._estimators.losses import LossRule, loss_rule
 from fastbackprop._estimators.network import Design, Network
-from fastbackprop._estimators.parameters import RULES, is_stochastic
+from fastbackprop._estimators.parameters import RULES, is_own_solver, is_stochastic
 from fastbackprop._estimators.stochastic import fit_stochastic
 
 __all__ = ["BaseMLP"]
@@ -183,6 +183,12 @@ class BaseMLP(Inside):
     def _check_solver_fits(self) -> None:
         """Refuse what the chosen solver can't have."""
         if is_stochastic(self.solver):
+            rates = np.ravel(np.array(self.dropout, object))
+            if any(map(callable, rates)) and not is_own_solver(self.solver):
+                raise ValueError(
+                    f"dropout must be of numbers with solver {self.solver}, got {self.dropout!r}; "
+                    "an optimizer as solver, as fastbackprop.Adam(), takes schedules, too."
+                )
             return
         is_none = {
             "dropout": (0, not np.any(self.dropout)),

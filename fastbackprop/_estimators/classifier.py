@@ -109,9 +109,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     scoring : str, callable or None, default=None
         What early_stopping measures instead of ``score``: a scorer's name, or a function of
         (estimator, X, y).
-    dropout : float or list, default=0
+    dropout : float, list, schedule or callable, default=0
         Part of each hidden layer's units that are dropped in training, at least 0 and below 1; or
-        one part for each. Not of lbfgs.
+        one part for each. Not of lbfgs; a schedule only with an optimizer of fastbackprop.
     normalization : {"batch", "layer"} or None, default=None
         BatchNorm or LayerNorm between each hidden layer and its activation. Not of lbfgs.
     scale_inputs : bool, "standard" or "robust", default=False
@@ -353,7 +353,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ) -> tuple[Any, np.ndarray, int]:
         if isinstance(self.class_weight, dict):
             for label, weight in self.class_weight.items():
-                if not 0 <= weight < np.inf:
+                if not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
                     raise ValueError(
                         "class_weight must have finite numbers of at least 0, got "
                         f"{weight!r} for {label!r}."

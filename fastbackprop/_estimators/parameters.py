@@ -52,6 +52,7 @@ def _object_of(base: type, words: str) -> Kind:
 
 
 LOSS = _object_of(Loss, "a loss")
+SCHEDULE = Kind("a schedule or a function of the step", is_schedule)
 
 RULES: dict[str, Any] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -66,7 +67,7 @@ RULES: dict[str, Any] = {
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [
         StrOptions({"constant", "invscaling", "adaptive"}),
-        Kind("a schedule or a function of the step", is_schedule),
+        SCHEDULE,
     ],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
     "power_t": [Interval(Real, 0, None, closed="left")],
@@ -89,7 +90,7 @@ RULES: dict[str, Any] = {
     ],
     "max_fun": [Interval(Integral, 1, None, closed="left")],
     # Ours:
-    "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+    "dropout": [Interval(Real, 0, 1, closed="left"), "array-like", SCHEDULE],
     "normalization": [StrOptions({*NORMS}), None],
     "scale_inputs": ["boolean", StrOptions({*SCALERS})],
     "callbacks": [Callback, list, tuple, None],

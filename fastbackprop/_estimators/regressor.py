@@ -93,9 +93,9 @@ class MLPRegressor(RegressorMixin, OwnLosses):
     scoring : str, callable or None, default=None
         What early_stopping measures instead of ``score``: a scorer's name, or a function of
         (estimator, X, y).
-    dropout : float or list, default=0
+    dropout : float, list, schedule or callable, default=0
         Part of each hidden layer's units that are dropped in training, at least 0 and below 1; or
-        one part for each. Not of lbfgs.
+        one part for each. Not of lbfgs; a schedule only with an optimizer of fastbackprop.
     normalization : {"batch", "layer"} or None, default=None
         BatchNorm or LayerNorm between each hidden layer and its activation. Not of lbfgs.
     scale_inputs : bool, "standard" or "robust", default=False

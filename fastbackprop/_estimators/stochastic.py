@@ -130,7 +130,7 @@ def _iterate(estimator: Any, epochs: Epochs, record: Record, follower: Follower,
     network, solver = estimator._network, estimator._optimizer
     dtype = network.values.dtype
     order, before = np.arange(n), network.store.copy()
-    has_diverged, n_before = False, len(estimator.loss_curve_)
+    has_diverged = False
     for _ in range(estimator.max_iter):
         if estimator.shuffle:
             # In place of sklearn.utils.shuffle, which makes the same order of the same numbers.
@@ -145,7 +145,7 @@ def _iterate(estimator: Any, epochs: Epochs, record: Record, follower: Follower,
                 solver.spec(dtype),
                 solver.buffer,
                 order if estimator.shuffle else None,
-                lambda n_steps: solver.rates(n_steps, estimator.loss_curve_[n_before:]),
+                lambda n_steps: solver.rates(n_steps, follower.history),
                 **follower.options,
             )
         if isinstance(loss, Wrong):

@@ -208,6 +208,15 @@ def test_losses_of_the_library_for_classes(loss, y, n_outputs, solver):
         ({"solver": "lbfgs", "clip_value": 1.0}, Y, "clip_value must be None with solver lbfgs"),
         ({"solver": "lbfgs", "time_budget": 0.0}, Y, "time_budget must be None with solver lbfgs"),
         ({"learning_rate": fb.Cosine}, Y, "The 'learning_rate' .* or a schedule or a function of"),
+        ({"dropout": fb.Cosine(0.5)}, Y, "dropout must be of numbers with solver adam, got Cosine"),
+        ({"dropout": [fb.Cosine(0.5), 0.1]}, Y, "dropout must be of numbers with solver adam"),
+        ({"dropout": fb.Cosine(0.5), "solver": "lbfgs"}, Y, "dropout must be 0 with solver lbfgs"),
+        ({"class_weight": {0: "a"}}, Y, "class_weight must have finite numbers of at least 0, got"),
+        (
+            {"learning_rate": fb.schedules.ReduceOnPlateau(0.1, monitor="validation_loss")},
+            Y,
+            "validation_data .* got neither. Here validation_loss comes from fit",
+        ),
         ({"solver": "newton"}, Y, "The 'solver' parameter of MLPClassifier must be a str among"),
         ({"solver": "rprop"}, Y, "batch_size must be"),
     ],
@@ -322,6 +331,34 @@ def test_plateau_of_the_loss_lowers_the_rate_of_sgd():
     curve = fitted.loss_curve_
     assert curve[-1] == pytest.approx(curve[-2], rel=1e-6)
     assert curve[1] < 0.99 * curve[0]
+
+
+def test_dropout_follows_a_schedule_with_an_optimizer():
+    settings = {"solver": fb.SGD(0.1), "max_iter": 3}
+    expected = new(dropout=0.1, **settings).fit(X, Y).predict_proba(X)
+    same = new(dropout=lambda step: 0.1, **settings).fit(X, Y)
+    assert np.array_equal(same.predict_proba(X), expected)
+    other = new(dropout=lambda step: 0.1 if step else 0.5, **settings).fit(X, Y)
+    assert not np.array_equal(other.predict_proba(X), expected)
+
+
+def test_a_rate_follows_the_loss_of_other_samples():
+    """The loss of three rows that are all wrong rises: each epoch halves the rate."""
+    rate = fb.schedules.ReduceOnPlateau(0.1, 0.5, patience=1, monitor="validation_loss")
+    settings = {"solver": "sgd", "max_iter": 12, "batch_size": len(X), "momentum": 0.0}
+    wrong = X[[0, 50, 100]], [2, 0, 1]
+    clf = new(learning_rate=rate, **settings).fit(X, Y, eval_set=wrong)
+    curve, rates, n_waited = clf.validation_curve_, [], 0
+    best, value = np.inf, 0.1
+    for figure in curve:
+        rates.append(value)
+        n_waited = 0 if figure < best else n_waited + 1
+        best = min(best, figure)
+        if n_waited >= 1:
+            value, n_waited = value / 2, 0
+    assert len(set(rates)) > 2
+    twin = new(learning_rate=lambda step: rates[step], **settings).fit(X, Y)
+    assert np.array_equal(twin.coefs_[0], clf.coefs_[0])
 
 
 def test_schedules_that_do_not_fit_are_refused():
