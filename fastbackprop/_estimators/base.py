@@ -146,7 +146,7 @@ class BaseMLP(Inside):
             fit_stochastic(self, samples, is_partial, evaluation)
         else:
             network = self._network
-            network.fit_scaling(X if sample_weight is None else X[sample_weight > 0])
+            network.fit_scaling(samples.counted_rows)
             fit_lbfgs(self, samples)
         return self
 
@@ -175,6 +175,8 @@ class BaseMLP(Inside):
             raise ValueError(
                 f"y of eval_set must have shape {shape}, as X has rows, got {targets.shape}."
             )
+        if targets.dtype.kind == "f" and not np.isfinite(targets).all():
+            raise ValueError("y of eval_set must be finite, got NaN or infinity.")
         if not hasattr(self, "validation_curve_"):
             self.validation_curve_: list[float] = []
         samples = Samples(rows, targets.reshape(shape), None)

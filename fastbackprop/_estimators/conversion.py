@@ -46,7 +46,9 @@ def attributes_of(estimator: Any) -> dict[str, Any]:
 def fill_theirs(ours: Any, theirs: type) -> Any:
     """Return a fitted estimator of scikit-learn's class with the same weights."""
     check_is_fitted(ours)
-    parameters, known = ours.get_params(deep=False), theirs().get_params(deep=False)
+    # Of our class: a subclass may have a constructor of its own.
+    defaults, known = _class_of(ours)().get_params(deep=False), theirs().get_params(deep=False)
+    parameters = {name: getattr(ours, name) for name in defaults}
     activation = parameters["activation"]
     known_names = ("identity", "logistic", "tanh", "relu")
     if not isinstance(activation, str) or activation not in known_names:
@@ -67,7 +69,7 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
         raise ValueError(
             f"to_sklearn needs a loss that scikit-learn has, got {parameters['loss']!r}."
         )
-    _forget(ours, parameters, known)
+    _forget(parameters, defaults, known)
     other = theirs(**{name: value for name, value in parameters.items() if name in known})
     vars(other).update(attributes_of(ours))
     other.coefs_ = [np.array(x) for x in ours.coefs_]
@@ -77,24 +79,26 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
     return other
 
 
-def _forget(ours: Any, parameters: dict[str, Any], known: dict[str, Any]) -> None:
+def _class_of(ours: Any) -> Any:
+    return next(x for x in type(ours).__mro__ if x.__module__ == "fastbackprop.sklearn")
+
+
+def _forget(parameters: dict[str, Any], defaults: dict[str, Any], known: dict[str, Any]) -> None:
     """Take out what only further fits would need and scikit-learn hasn't, and say so."""
-    defaults = type(ours)().get_params(deep=False)
-    lost = [
-        name
+    lost = {
+        name: value
         for name, value in parameters.items()
         if name not in {*known, "dtype", "n_threads"}
         and (np.any(value) if isinstance(value, list | np.ndarray) else value != defaults[name])
-    ]
+    }
     for name, is_lost in (
         ("solver", is_own_solver(parameters["solver"])),
         ("learning_rate", callable(parameters["learning_rate"])),
     ):
         if is_lost:
-            lost.append(name)
-            parameters[name] = defaults[name]
+            lost[name], parameters[name] = parameters[name], defaults[name]
     if lost:
-        values = ", ".join(f"{name}={getattr(ours, name)!r}" for name in lost)
+        values = ", ".join(f"{name}={value!r}" for name, value in lost.items())
         warnings.warn(
             f"scikit-learn doesn't know {values}: what to_sklearn returns predicts the same, and "
             "would be trained further without.",

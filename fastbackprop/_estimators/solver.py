@@ -27,8 +27,8 @@ class Solver:
 
     Parameters
     ----------
-    settings : dict
-        The estimator's parameters.
+    estimator : BaseMLP
+        Whose parameters count.
     size : int
         The network's parameters, with the padding of rows.
     dtype : dtype
@@ -42,30 +42,32 @@ class Solver:
         The rates of all steps instead.
     """
 
-    def __init__(self, settings: dict[str, Any], size: int, dtype: np.dtype) -> None:
-        self._initial = settings["learning_rate_init"]
+    def __init__(self, estimator: Any, size: int, dtype: np.dtype) -> None:
+        self._initial = estimator.learning_rate_init
         self.learning_rate = float(self._initial)
-        is_sgd, how = settings["solver"] == "sgd", settings["learning_rate"]
+        is_sgd, how = estimator.solver == "sgd", estimator.learning_rate
         self.curve = how if callable(how) else None
         self._schedule = how if is_sgd and self.curve is None else "constant"
         self._fit_step = 0
         self._fit_length: int | None = None
-        self._power_t = settings["power_t"]
+        self._power_t = estimator.power_t
         self._arguments: dict[str, Any] = {
-            "weight_decay": settings["alpha"],
+            "weight_decay": estimator.alpha,
             "decay_biases": False,
             "decay_per_weight": True,
         }
         if is_sgd:
             self._kind = "sgd"
             self._arguments |= {
-                "momentum": settings["momentum"],
-                "nesterov": settings["nesterovs_momentum"],
+                "momentum": estimator.momentum,
+                "nesterov": estimator.nesterovs_momentum,
                 "scaled_velocity": True,
             }
         else:
             self._kind = "adam"
-            self._arguments |= {name: settings[name] for name in ("beta_1", "beta_2", "epsilon")}
+            self._arguments |= {
+                name: getattr(estimator, name) for name in ("beta_1", "beta_2", "epsilon")
+            }
             self._arguments["bare_epsilon"] = True
         self._state = OptimizerState(self.spec(dtype).n_planes, size, dtype)
 

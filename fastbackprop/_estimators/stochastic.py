@@ -27,15 +27,14 @@ def fit_stochastic(
     network, values = estimator._network, estimator._network.values
     is_own = is_own_solver(estimator.solver)
     if not (is_partial and _has_solver(estimator)):
-        settings = estimator.get_params(deep=False)
         estimator._optimizer = (
-            OwnSolver(estimator) if is_own else Solver(settings, values.size, values.dtype)
+            OwnSolver(estimator) if is_own else Solver(estimator, values.size, values.dtype)
         )
     validation = None
     stops_early = estimator.early_stopping
     if stops_early:
         samples, validation = _split(estimator, samples)
-    network.fit_scaling(samples.rows)
+    network.fit_scaling(samples.counted_rows)
     record = Record(estimator, len(samples), validation, evaluation, is_partial)
     try:
         if is_own:

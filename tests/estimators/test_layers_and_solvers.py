@@ -342,6 +342,23 @@ def test_dropout_follows_a_schedule_with_an_optimizer():
     assert not np.array_equal(other.predict_proba(X), expected)
 
 
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam", "nadam"])
+@pytest.mark.parametrize("make", [np.asarray, csr_matrix])
+def test_rows_without_weight_have_no_part_in_the_scale_of_inputs(solver, make):
+    parts = {"X": make(np.vstack([X, 1e6 * X])), "y": np.r_[Y, Y], "sample_weight": np.ones(300)}
+    parts["sample_weight"][150:] = 0
+    clf = new(solver=solver, scale_inputs=True).fit(**parts)
+    alone = new(solver=solver, scale_inputs=True).fit(X, Y)
+    layer, expected = (x.model_.layers[0] for x in (clf, alone))
+    np.testing.assert_array_equal(layer.scale, expected.scale)
+
+
+def test_targets_of_other_samples_must_be_finite():
+    reg = MLPRegressor(max_iter=1)
+    with pytest.raises(ValueError, match=r"^y of eval_set must be finite, got NaN or infinity\.$"):
+        reg.fit(X, Y, eval_set=(X, np.where(Y, np.nan, Y)))
+
+
 def test_a_rate_follows_the_loss_of_other_samples():
     """The loss of three rows that are all wrong rises: each epoch halves the rate."""
     rate = fb.schedules.ReduceOnPlateau(0.1, 0.5, patience=1, monitor="validation_loss")
