@@ -19,6 +19,7 @@ from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.chain import shown_number as number
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.inspection import (
+    inspect_layer,
     layers_of,
     moment_of,
     only_to_look,
@@ -48,8 +49,7 @@ def explain(
 ) -> Explanation:
     """Explain one step of backpropagation: predict, compare, blame, correct, with every number.
 
-    The page, the picture and the chain of a weight need a model of Dense layers only; the text and
-    the layers of the explanation have the numbers of any.
+    Norms are shown as they are in training, and dropout with the mask of that step.
 
     Parameters
     ----------
@@ -134,15 +134,15 @@ def explain_step(
     optimizer: Optimizer,
     correct: Callable[[], object],
     rate: float | None = None,
-    is_plain: bool = True,
+    beside: str | None = None,
     **shown: Any,
 ) -> Explanation:
     """Predict, compare and blame, look at everything, and let ``correct`` change the weights.
 
-    ``rate`` is that of the step, where it isn't the optimizer's for ever; ``is_plain`` says that
-    the step is the optimizer's alone, which a page may go on with.
+    ``rate`` is that of the step, where it isn't the optimizer's for ever; ``beside`` says what
+    else than the optimizer has a part in the step, for which a page can't go on with it.
     """
-    settings = settings_of(model, compare, optimizer) if is_plain else None
+    settings = beside or settings_of(model, compare, optimizer)
     moment = moment_of(model)
     with only_to_look(model):
         y_hat, cost, d = predict_and_compare(model, samples, compare)
@@ -150,7 +150,7 @@ def explain_step(
         y = samples.target_rows(model.n_out)
         d_x = model.backward(d)
         d_y_hat = np.array(d, model.dtype)
-        layers = layers_of(model, d_y_hat)
+        layers = layers_of(model, samples.rows, d_y_hat)
         costs = _cost_of_each(model, samples, compare)
     correct()
     with only_to_look(model, moment):
@@ -225,7 +225,8 @@ def _after(
     is_finite = np.isfinite(y_hat).all()
     new_cost = float(compare(y_hat, samples.targets)[0]) if is_finite else np.inf
     verdict = _verdict(cost, new_cost, predicted_cost)
-    return After(np.array(y_hat), new_cost, predicted_cost, new_cost < cost, verdict)
+    outputs = [inspect_layer(model, k, len(samples))[1] for k in range(len(model.layers))]
+    return After(np.array(y_hat), new_cost, predicted_cost, new_cost < cost, verdict, outputs)
 
 
 def _add_steps(model: Sequential, layers: list[dict[str, Any]]) -> float:

@@ -11,7 +11,6 @@ from typing import Any
 
 from fastbackprop._explain.fold import AMOUNTS, folded, prepared
 from fastbackprop._explain.inside import inside
-from fastbackprop._explain.kinds import check_dense
 from fastbackprop._explain.names import names_on_page
 from fastbackprop._explain.playable import playable
 
@@ -24,10 +23,12 @@ SCRIPTS = (
     "state",
     "activations",
     "losses",
+    "norms",
     "net",
     "play",
     "numbers",
     "names",
+    "straight",
     "symbols",
     "path",
     "places",
@@ -39,6 +40,7 @@ SCRIPTS = (
     "neuron",
     "weight",
     "pictures",
+    "valley",
     "controls",
     "sliders",
     "training",
@@ -48,11 +50,10 @@ SCRIPTS = (
 
 def render(explanations: Sequence[Any]) -> str:
     """Return the page of the Explanation of a step, or of those of a training."""
-    check_dense(explanations[0], "the page")
     explanations = [inside(e) for e in explanations]
     steps, first = [prepared(e) for e in explanations], explanations[0]
     template, play = _template(), playable(first)
-    embedded_play, page = _embedded(play), ""
+    embedded_play, page = _embedded({"why": play} if isinstance(play, str) else play), ""
     most = max(MOST_CHARACTERS - len(embedded_play), LEAST_CHARACTERS)
     for amount in AMOUNTS:
         shown = folded(steps, *amount)
@@ -75,12 +76,7 @@ def _embedded(data: Any) -> str:
 
 
 def frame(explanations: Sequence[Any]) -> str:
-    """Return the page in a frame, for notebooks: there its styles and scripts meet nobody's.
-
-    Of layers that the page can't show it is the text.
-    """
-    if any(x.kind != "Dense" and x.scale is None for x in explanations[0].layers):
-        return f"<pre>{html.escape(chr(10).join(map(str, explanations)))}</pre>"
+    """Return the page in a frame, for notebooks: there its styles and scripts meet nobody's."""
     page = html.escape(render(explanations), quote=True)
     return (
         f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0" '

@@ -35,6 +35,9 @@ class LayerExplanation:
         Of a layer that scales inputs: a = (x - center) / scale.
     rate : float or None
         Of Dropout, in this step.
+    through : ndarray of shape (n, n_out) or None
+        Of norms: da[i, j]/dx[i, j], each output by the input at the same place; what the input does
+        to the mean and the deviation is in it.
     """
 
     activation: str
@@ -56,13 +59,14 @@ class LayerExplanation:
     center: np.ndarray | None = None
     scale: np.ndarray | None = None
     rate: float | None = None
+    through: np.ndarray | None = None
 
 
 class After(NamedTuple):
     """What holds after the step.
 
     These are the predictions, the cost as computed and as the gradient predicted it, whether it
-    fell, and that in words.
+    fell, that in words, and the outputs of each layer.
     """
 
     y_hat: np.ndarray
@@ -70,3 +74,4 @@ class After(NamedTuple):
     predicted_cost: float
     falls: bool
     verdict: str
+    a: list[np.ndarray]

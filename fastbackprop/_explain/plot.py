@@ -7,6 +7,7 @@ import numpy as np
 from fastbackprop._explain.blame import percent
 from fastbackprop._explain.chain import name_of
 from fastbackprop._explain.chain import shown_number as number
+from fastbackprop._explain.columns import shown_neurons
 
 __all__ = ["draw"]
 
@@ -25,17 +26,20 @@ def draw(e: Any, by: str, axes: Any) -> Any:
             "plot needs matplotlib, which is not installed: pip install 'fastbackprop[plot]'."
         ) from None
     shares = [e.blame.inputs, *e.blame.neurons]
-    neurons = [np.sort(np.argsort(-x, kind="stable")[:MOST]) for x in shares]
+    neurons = shown_neurons(shares, [x.kind for x in e.layers], MOST)
     height = max(map(len, neurons))
     if axes is None:
         size = (2.8 * len(neurons) + 0.6, 1.1 * height + 2)
         axes = Figure(size, layout="constrained").add_subplot()
     places = [[(k, (len(x) - 1) / 2 - i) for i in range(len(x))] for k, x in enumerate(neurons)]
     for k in range(len(e.layers)):
-        _draw_weights(axes, e, by, k, places, neurons)
+        if e.layers[k].kind == "Dense":
+            _draw_weights(axes, e, by, k, places, neurons)
+        else:
+            _draw_straight(axes, places[k], places[k + 1])
     for k in range(len(neurons)):
         _draw_neurons(axes, e, by, k, places[k], neurons[k])
-        _name_column(axes, k, len(e.layers), len(shares[k]) - len(neurons[k]), height)
+        _name_column(axes, e, k, len(shares[k]) - len(neurons[k]), height)
     what = "weights" if by == "value" else "shares of the blame, and delta below a"
     title = f"{what}; C = {number(e.cost)}, after the step {number(e.after.cost)}"
     axes.set_title(title, fontsize=11)
@@ -45,9 +49,13 @@ def draw(e: Any, by: str, axes: Any) -> Any:
     return axes
 
 
-def _name_column(axes: Any, k: int, last: int, n_others: int, height: int) -> None:
+def _name_column(axes: Any, e: Any, k: int, n_others: int, height: int) -> None:
     """Write under a column which layer it is, and how many neurons aren't shown."""
+    last = len(e.layers)
     name = "inputs x" if k == 0 else "outputs y_hat" if k == last else f"hidden a{k}"
+    kind = "Dense" if k == 0 else e.layers[k - 1].kind
+    if kind != "Dense":
+        name += f"\n{e.layers[k - 1].activation if kind == 'Activation' else kind}"
     name += f"\nand {n_others:,} more" if n_others else ""
     axes.text(k, -height / 2 - 0.2, name, ha="center", va="top", fontsize=10)
 
@@ -77,6 +85,12 @@ def _draw_weights(axes: Any, e: Any, by: str, k: int, places: Any, neurons: Any)
                 fontsize=9,
                 bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none"},
             )
+
+
+def _draw_straight(axes: Any, before: Any, behind: Any) -> None:
+    """Draw the lines of a layer without weights between neurons: each number has its own."""
+    for (x1, y1), (x2, y2) in zip(before, behind, strict=True):
+        axes.plot([x1, x2], [y1, y2], color="dimgray", linewidth=1, zorder=1)
 
 
 def _draw_neurons(axes: Any, e: Any, by: str, k: int, places: Any, neurons: np.ndarray) -> None:

@@ -133,8 +133,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
                     trainer.optimizer,
                     lambda: trainer._step(batch.rows, batch.checked, (k, steps)),  # noqa: B023
                     rate=_rate_of(trainer, k, steps),
-                    is_plain=not any(trainer._loop.clipping)
-                    and not trainer._class_weights.are_given,
+                    beside=_beside(trainer),
                     feature_names=trainer.model.feature_names or columns_of(X),
                 )
             )
@@ -146,6 +145,13 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
             break
         start = start + size if start + 2 * size <= len(samples) else 0
     return TrainingExplanation(explanations)
+
+
+def _beside(trainer: Any) -> str | None:
+    """Return what has a part in a step beside the optimizer, for the page."""
+    if any(trainer._loop.clipping):
+        return "gradients are clipped"
+    return "classes have weights" if trainer._class_weights.are_given else None
 
 
 def _rate_of(trainer: Trainer, k: int, steps: int) -> float:

@@ -711,14 +711,19 @@ def test_a_schedule_goes_over_the_explained_steps():
 
 
 @pytest.mark.parametrize(
-    "options", [{"clip_norm": 0.01}, {"clip_value": 0.01}, {"class_weight": {0: 2.0}}]
+    ("options", "why"),
+    [
+        ({"clip_norm": 0.01}, "gradients are clipped"),
+        ({"clip_value": 0.01}, "gradients are clipped"),
+        ({"class_weight": {0: 2.0}}, "classes have weights"),
+    ],
 )
-def test_a_page_does_not_go_on_with_steps_that_are_not_the_optimizers_alone(options):
+def test_a_page_does_not_go_on_with_steps_that_are_not_the_optimizers_alone(options, why):
     def settings(**options):
         model = fb.mlp([2, 4, 1], output_activation="sigmoid", seed=0)
         trainer = fb.Trainer(model, "binary_cross_entropy", fb.SGD(0.1), **options)
         e = fb.explain_training(trainer, [[0, 1], [1, 1]], [0, 1], steps=2)
         return [step.settings for step in e.steps]
 
-    assert None not in settings()
-    assert settings(**options) == [None, None]
+    assert [x["loss"]["name"] for x in settings()] == ["binary_cross_entropy"] * 2
+    assert settings(**options) == [why, why]

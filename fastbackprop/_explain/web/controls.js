@@ -50,6 +50,8 @@ $("lines").addEventListener("change", draw);
 function moved() { worst(); show(); detail(); pictures(); training(); }
 function changed() {                          // the numbers are others now
   $("played").hidden = !P;
+  $("title").hidden = !!P;
+  $("infers").hidden = !D.kinds.some((x) => x === "Dropout" || x === "BatchNorm");
   document.body.classList.toggle("is-played", !!P);
   samples();
   moved(); knobs();

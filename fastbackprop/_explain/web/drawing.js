@@ -20,7 +20,9 @@ function draw() {
   const svg = element("svg", { width, height, viewBox: `0 0 ${width} ${height}`,
     role: "group", "aria-label": "network" });
   const lines = [];
-  for (let k = 1; k <= L; k++) lines.push(drawWeights(svg, k, places, path));
+  for (let k = 1; k <= L; k++)
+    lines.push((isDense(k) ? drawWeights : drawStraight)(svg, k, places, path));
+  drawCaptions(svg, places);
   for (let k = 0; k <= L; k++) {
     D.shown[k].forEach((_, i) => drawNeuron(svg, k, i, places, path));
     if (hidden(k)) {
@@ -62,7 +64,7 @@ function drawWeight(svg, what, w, size, places, path) {
   const fades = path.length && onPath < 0 && !same(chosen, what);
   const g = element("g", {
     class: `weight ${color} ${directionOfWeights(k)} ${same(chosen, what) ? "chosen" : ""} `
-      + `${onPath >= 0 ? `f${onPath % 6}` : ""} ${fades ? "faded" : ""}`,
+      + `${onPath >= 0 ? `f${path[onPath].n}` : ""} ${fades ? "faded" : ""}`,
     role: "button", tabindex: -1, "data-id": id, "data-value": String(w),
     "aria-label": `weight ${nameW(k, i, j)} ${short(w)}, `
       + `share of the blame ${percent(layer(k).blame[i][j])}` }, svg);
@@ -83,7 +85,7 @@ function drawNeuron(svg, k, i, { X, Y, radius, font, room }, path) {
   const name = `${k ? "neuron" : "input"} ${own}${title === own ? "" : ` ${title}`}`;
   const g = element("g", {
     class: `neuron ${directionOfNeurons(k)} ${same(chosen, what) ? "chosen" : ""} `
-      + `${onPath >= 0 ? `f${onPath % 6}` : ""}`,
+      + `${onPath >= 0 ? `f${path[onPath].n}` : ""}`,
     role: "button", tabindex: 0, "data-id": `n${k}.${i}`,
     "aria-label": name + (isKnown ? ` = ${short(a)}` : "")
       + (isBlamed ? `, delta = ${short(delta)}` : "") }, svg);
@@ -97,9 +99,9 @@ function drawNeuron(svg, k, i, { X, Y, radius, font, room }, path) {
     element("text", { x: X(k), y: Y(k, i) + y, "font-size": size, ...(kind && { class: kind }) },
       said).textContent = text;
   write(isBlamed ? font * .3 : font * .55, isKnown ? shorter(a) : "");
-  const again = k === L && walk === last ? step().after.y_hat[sample][i] : undefined;
-  if (isBlamed) write(font * 1.35, again === undefined ? shorter(delta) : `→ ${shorter(again)}`,
-    again === undefined ? "delta" : "stepped");
+  if (isBlamed) write(font * 1.35,
+    walk === last ? `→ ${shorter(step().after.a[k - 1][sample][i])}` : shorter(delta),
+    walk === last ? "stepped" : "delta");
   if (fitsInside(title, radius)) write(-radius * .36, title, "name", 14);
   else {                                      // beside the lines, which all lie on the other side
     const most = room(k);
@@ -107,12 +109,16 @@ function drawNeuron(svg, k, i, { X, Y, radius, font, room }, path) {
       k ? "name start" : "name end", 14);
   }
 }
+// y_hat as the picture has it: of before the step, and in its last place of after it.
+const answersNow = () => (walk === last ? step().after : step()).y_hat[sample];
 function drawTargets(svg, { X, Y, radius, font }) {   // y beside y_hat, the error as a bar between
-  if (walk <= L || !step().y.length) return;
-  const errors = D.shown[L].map((_, m) => step().y_hat[sample][m] - step().y[sample][m]);
-  const largest = Math.max(1e-30, ...errors.map(Math.abs)), x = X(L) + radius + 10;
+  const answers = answersNow();
+  if (walk <= L || !step().y.length || answers.includes(null)) return;
+  const errors = D.shown[L].map((_, m) => answers[m] - step().y[sample][m]);
+  const sizes = [...answers, ...step().y[sample]].map(Math.abs), x = X(L) + radius + 10;
+  const largest = Math.max(1e-30, ...sizes);     // so that a bar is as long as the error is serious
   errors.forEach((e, m) => {
-    const y = Y(L, m), width = 70 * Math.abs(e) / largest;
+    const y = Y(L, m), width = Math.max(1.5, Math.min(70, 70 * Math.abs(e) / largest));
     element("rect", { x, y: y + 4, width, height: 8, class: "error" }, svg);
     element("text", { x, y: y - 4, class: "target", "font-size": Math.min(font, 18) }, svg)
       .textContent = `y = ${shorter(step().y[sample][m])}`;

@@ -6,6 +6,7 @@ function short(x) {
   return size < 1e-4 || size >= 1e5 ? s.toExponential().replace(/\.?0*e/, "e") : String(s);
 }
 const shorter = (x) => {                      // inside a circle
+  if (x === null) return "∞";
   const t = short(x);
   const two = t.length <= 6 ? t : short(Number(x.toPrecision(2)));
   return two.length <= 7 ? two : x.toExponential(1).replace("e+", "e");
@@ -28,7 +29,7 @@ const written = (parts) => parts.flatMap((x) =>
   Array.isArray(x) ? [number(...x)] : typeof x === "string" ? explained(x) : [x]);
 function colored(n, content) {                // a factor, in the colour that it has everywhere
   const e = document.createElement("span");
-  e.className = `factor f${n % 6}`;
+  e.className = `factor f${n}`;
   e.append(content);
   return e;
 }

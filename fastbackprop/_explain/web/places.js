@@ -10,9 +10,11 @@ function placesIn(room) {
   const gap = Math.max(2 * radius + 40, (room - left - margin - side) / L);
   const high = 2 * radius + (rows > 4 ? isNamed ? 40 : 22 : 44);      // a circle, its name, and air
   const tall = Math.max(rows * high, rows === 1 ? 220 : 0);
-  return { radius, gap, side, width: left + margin + gap * L + side, height: tall + 34,
+  const top = allDense ? 0 : 26;              // for captions
+  return { radius, gap, side, width: left + margin + gap * L + side, height: top + tall + 34,
+    caption: 16,
     font: Math.max(14, Math.min(24, radius * .36)),
     X: (k) => left + gap * k,
-    room: (k) => Math.floor((k ? margin + side : left) / 7.6),   // letters of a name
-    Y: (k, i) => tall / 2 + (i - (D.shown[k].length - 1) / 2) * high - 8 };
+    room: (k) => Math.floor((k ? margin + side : left) / 8.4),   // letters of a name
+    Y: (k, i) => top + tall / 2 + (i - (D.shown[k].length - 1) / 2) * high - 8 };
 }

@@ -21,7 +21,7 @@ function knobOf(name, value, place) {    // place(P): the array and the index of
     input.value = Number(range.value).toPrecision(4); set(range.value);
   });
   range.addEventListener("change", () => detail());
-  input.addEventListener("input", () => set(input.value));
+  input.addEventListener("input", () => { range.value = input.value; set(input.value); });
 }
 function choice(name, options, value, set) {
   const label = document.createElement("label"), select = document.createElement("select");
@@ -82,7 +82,9 @@ function rateKnob(net) {
   range.addEventListener("input", () => {
     const x = Number((10 ** range.value).toPrecision(2)); input.value = x; set(x);
   });
-  input.addEventListener("input", () => set(Number(input.value)));
+  input.addEventListener("input", () => {
+    range.value = Math.log10(input.value); set(Number(input.value));
+  });
   label.append("learning rate ", range, input);
   return label;
 }
@@ -94,7 +96,8 @@ function knobs() {
   $("knobs").replaceChildren(rateKnob(net),
     choice("optimizer", ["SGD", "SGD with momentum", "Adam"], optimizerKind(net.optimizer),
       setOptimizer),
-    ...D.activations.map((_, n) => choice(L > 1 ? `activation of layer ${n + 1}` : "activation",
+    ...D.activations.flatMap((_, n) => isNorm(n + 1) || kindOf(n + 1) === "Dropout" ? []
+      : choice(L > 1 ? `activation of layer ${n + 1}` : "activation",
       names.filter((x) => x !== "softmax" || D.widths[n + 1] > 1), net.activations[n],
       (P, name) => setActivation(P, n + 1, name))),
     choice("loss", lossesThatFit(), net.loss.name, setLoss));

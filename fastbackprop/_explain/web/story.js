@@ -40,7 +40,7 @@ document.addEventListener("keydown", (e) => {
   else if (e.key === " " && !/BUTTON|SUMMARY/.test(tagName) && e.target.role !== "button"
     && !e.defaultPrevented) { e.preventDefault(); playPause(); }
 });
-$("title").textContent = D.title;
+$("title").textContent = `The library's model: ${D.title}`;
 $("folded").textContent = D.note;
 $("sample-label").hidden = D.n_samples === 1;
 $("time-label").style.display = D.steps.length > 1 ? "" : "none";

@@ -70,6 +70,9 @@ cdef struct Layer:               # an op, and the activation that is done with i
     int64_t first_forward        # DROPOUT: that the first of them is for
     real* mask                   # DROPOUT: (capacity, row)
     real* transposed             # W^T, packed for blame: (n_out up to a multiple of 4, row_in)
+    # For few rows instead of W^T their deltas: see blame/turned.pxi.
+    Py_ssize_t turned            # rows that go back together; 0: W^T is packed
+    Py_ssize_t turned_row
 
 cdef enum PhaseKind:
     PACK                         # W^T of all layers, before the first step

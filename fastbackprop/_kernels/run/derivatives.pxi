@@ -5,9 +5,10 @@ cdef enum:
     DERIVATIVE_ROWS = 16         # of the workspace in a chunk, or one sample's
 
 
-cdef void begin_inference(Plan* plan) noexcept nogil:
-    """What derivatives of the model as it predicts need before any row."""
+cdef void begin_inference(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
+    """What derivatives of the model as it predicts need before any of n rows; 0 packs all W^T."""
     cdef Mode caller = begin_mode()
+    prepare_blame(plan, n, rows_per_chunk)
     begin_batch(plan, 0, False, 0, NULL, NULL, 0)
     take_running(plan)
     pack_all(plan)
@@ -93,7 +94,7 @@ cdef class OutputDerivativesWork(SpanWork):
             job.out, job.out_row = &out[0, 0, 0], out.strides[0] // <Py_ssize_t>sizeof(real)
         if not is_packed:
             with nogil:
-                begin_inference(&workspace.plan)
+                begin_inference(&workspace.plan, n * each, max(1, DERIVATIVE_ROWS // each) * each)
         self.open(&job.span, 0, n, max(1, DERIVATIVE_ROWS // each), output_derivatives_work,
                   n_threads, crowded)
 
@@ -178,7 +179,7 @@ cdef class SampleGradientsWork(SpanWork):
                 bias = out[k][1]
                 job.out[n_layers + k] = &bias[0, 0]
         with nogil:
-            begin_inference(&workspace.plan)
+            begin_inference(&workspace.plan, X.shape[0], DERIVATIVE_ROWS)
         self.open(&job.span, 0, X.shape[0], DERIVATIVE_ROWS, sample_gradients_work, n_threads,
                   crowded)
 

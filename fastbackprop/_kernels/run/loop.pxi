@@ -175,7 +175,7 @@ cdef bint update_chunk(
                               min(last, rows_of_weights(layer)))
     else:
         finite = layer_correct(layer, job.progress.n, &job.update, NULL, first, last)
-    if k > job.plan.lowest and layer.op == PRODUCT and has_next(job):
+    if k > job.plan.lowest and layer.op == PRODUCT and layer.turned == 0 and has_next(job):
         pack_transposed(layer, first, last)
     return finite
 

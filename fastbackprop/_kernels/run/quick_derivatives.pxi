@@ -92,7 +92,8 @@ cdef class QuickDerivatives(Quick):
         cdef OutputDerivatives job
         cdef Py_ssize_t chunk
         cdef Mode caller
-        begin_inference(&self.workspace.plan)
+        begin_inference(&self.workspace.plan, rows.n * each,
+                        max(<Py_ssize_t>1, DERIVATIVE_ROWS // each) * each)
         job.plan, job.each = &self.workspace.plan, each
         job.rows.x, job.rows.order = rows.x, NULL
         job.combinations = combinations

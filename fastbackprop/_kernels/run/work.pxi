@@ -152,6 +152,7 @@ cdef class TrainingWork(Work):
         try:
             self.prepare_undo()
             if self.team.most > 0:
+                prepare_blame(self.job.plan, self.job.batch_size, self.job.rows_per_chunk)
                 self.share(call)
             else:
                 with nogil:
