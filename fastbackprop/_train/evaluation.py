@@ -28,7 +28,9 @@ def evaluate(
     rows, targets = samples
     if isinstance(loss, OwnLoss):
         y_hat = model._predict_rows(rows.whole())
-        cost, _ = loss(y_hat, targets.values, targets.weights)
+        cost = np.nan  # in training, too, a user's function gets no outputs that aren't finite
+        if np.isfinite(y_hat).all():
+            cost, _ = loss(y_hat, targets.values, targets.weights)
         return {"loss": cost} | measured(measures, loss, *_in_units(model, targets, y_hat))
     spec = loss._spec(model.n_out, model.dtype)
     costs = np.empty(len(rows), model.dtype)

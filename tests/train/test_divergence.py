@@ -246,6 +246,20 @@ def test_a_first_epoch_of_one_step_that_spoils_the_weights_is_not_the_best(rate,
         assert not state_of(trainer.optimizer, model).buffer.any()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_loss_of_ones_own_sees_no_outputs_that_are_not_finite(seed):
+    """Those of some seeds have weights after the first epoch that overflow on other batches."""
+
+    def loss(y_hat, y):
+        assert np.isfinite(y_hat).all()
+        return fb.HalfSquaredError()(y_hat, y)
+
+    rates = fb.SGD(lambda step: 0.001 * 10**step)
+    trainer = fb.Trainer(fb.mlp([6, 11, 1], seed=0), loss, rates, batch_size=8, seed=seed)
+    with pytest.raises(fb.DivergenceError):
+        trainer.fit(X, REAL, epochs=30)
+
+
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize(
     ("settings", "advice"),
@@ -264,7 +278,7 @@ def test_a_first_epoch_of_one_step_that_spoils_the_weights_is_not_the_best(rate,
 def test_the_advice_knows_to_what_schedules_have_come(settings, advice, own):
     half = fb.HalfSquaredError()
     loss = (lambda y_hat, y: half(y_hat, y)) if own else half
-    trainer = fb.Trainer(fb.mlp([6, 11, 1], seed=0), loss, fb.SGD(**settings), batch_size=8)
+    trainer = fb.Trainer(fb.mlp([6, 11, 1], seed=0), loss, fb.SGD(**settings), batch_size=8, seed=0)
     with pytest.raises(fb.DivergenceError, match=advice):
         trainer.fit(X, REAL, epochs=30)
 
