@@ -21,6 +21,7 @@ from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.inspection import (
     inspect_layer,
     layers_of,
+    moment_of,
     only_to_look,
     predict_and_compare,
 )
@@ -142,7 +143,7 @@ def explain_step(
     else than the optimizer has a part in the step, for which a page can't go on with it.
     """
     settings = beside or settings_of(model, compare, optimizer)
-    n_forwards = model._parameters.n_forwards
+    moment = moment_of(model)
     with only_to_look(model):
         y_hat, cost, d = predict_and_compare(model, samples, compare)
         rate = optimizer.learning_rate if rate is None else rate
@@ -152,7 +153,7 @@ def explain_step(
         layers = layers_of(model, samples.rows, d_y_hat)
         costs = _cost_of_each(model, samples, compare)
     correct()
-    with only_to_look(model, n_forwards):
+    with only_to_look(model, moment):
         after = _after(model, samples, compare, cost, cost + _add_steps(model, layers))
     return Explanation(
         title=repr(model),

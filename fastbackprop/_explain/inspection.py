@@ -12,9 +12,11 @@ from fastbackprop._core.buffers import aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
 from fastbackprop._explain.samples import Samples
+from fastbackprop._model.dropping import rate_seen
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.dense import Dense
 from fastbackprop._predict.norms import BatchNorm, LayerNorm, Norm
+from fastbackprop._predict.plain import Dropout
 from fastbackprop._predict.scaling import Scaler
 
 __all__ = [
@@ -22,25 +24,33 @@ __all__ = [
     "first_overflow",
     "inspect_layer",
     "layers_of",
+    "moment_of",
     "only_to_look",
     "predict_and_compare",
 ]
 
 
 @contextmanager
-def only_to_look(model: Sequential, n_forwards: int | None = None) -> Iterator[None]:
+def only_to_look(
+    model: Sequential, moment: tuple[int, tuple[int, int]] | None = None
+) -> Iterator[None]:
     """Let all forwards in the block draw the same masks, and leave what the model remembers.
 
-    They are those of the model's next training forward, or of the one that is given.
+    They are those of the model's next training forward, or of that of another ``moment_of``.
     """
     own = model._parameters
-    before = own.running.copy(), own.n_forwards, own.is_pinned
+    before = own.running.copy(), own.is_pinned, moment_of(model)
     own.is_pinned = True
-    own.n_forwards = own.n_forwards if n_forwards is None else n_forwards
+    own.n_forwards, own.place_in_fit = moment_of(model) if moment is None else moment
     try:
         yield
     finally:
-        own.running[:], own.n_forwards, own.is_pinned = before
+        own.running[:], own.is_pinned, (own.n_forwards, own.place_in_fit) = before
+
+
+def moment_of(model: Sequential) -> tuple[int, tuple[int, int]]:
+    """Return what masks and their rates depend on: training forwards, and the place in a fit."""
+    return model._parameters.n_forwards, model._parameters.place_in_fit
 
 
 def inspect_layer(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
@@ -72,6 +82,8 @@ def layers_of(model: Sequential, rows: np.ndarray, d_y_hat: np.ndarray) -> list[
         })  # fmt: skip
         if isinstance(layer, Scaler):
             layers[-1] |= {"center": layer.center, "scale": layer.scale}
+        if isinstance(layer, Dropout):
+            layers[-1] |= {"rate": rate_seen(model, layer)}
         if isinstance(layer, Norm):
             layers[-1]["through"] = _through(layer, rows if k == 0 else layers[k - 1]["a"])
     return layers

@@ -33,6 +33,8 @@ class LayerExplanation:
         derivative of Dropout is its mask: 0, or 1 / (1 - rate). Or the kind of a layer that scales.
     center, scale : ndarray of shape (n_in,) or None
         Of a layer that scales inputs: a = (x - center) / scale.
+    rate : float or None
+        Of Dropout, in this step.
     through : ndarray of shape (n, n_out) or None
         Of norms: da[i, j]/dx[i, j], each output by the input at the same place; what the input does
         to the mean and the deviation is in it.
@@ -56,6 +58,7 @@ class LayerExplanation:
     kind: str = "Dense"
     center: np.ndarray | None = None
     scale: np.ndarray | None = None
+    rate: float | None = None
     through: np.ndarray | None = None
 
 

@@ -123,6 +123,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     start = 0
     for k in range(steps):
         batch = samples.take(slice(start, start + size))
+        trainer.model._parameters.place_in_fit = k, steps
         try:
             explanations.append(
                 explain_step(

@@ -125,6 +125,8 @@ cdef struct Loss:
     const int64_t* labels        # (n,)
     const real* weights          # (n,): a sample's factor in cost and gradient; or NULL
     const real* shares           # (n,): what it adds to the divisor, if not its weight; or NULL
+    real* rights                 # gets how many answers of a sample were right, in the order of
+    Py_ssize_t first_right       # ... rows, from this one on; or NULL
 
 cdef enum UpdateKind:            # the order of UPDATES in spec.pxi
     SGD_UPDATE, ADAM_UPDATE, NADAM_UPDATE, RMSPROP_UPDATE, ADAGRAD_UPDATE, LION_UPDATE

@@ -9,6 +9,10 @@ cdef void spoil(real[::1] scratch) noexcept:
         scratch[i] = NAN
 
 
+cdef inline int64_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
+    return (n + size - 1) // size
+
+
 cdef inline Py_ssize_t round_up_4(Py_ssize_t n) noexcept nogil:
     return (n + 3) // 4 * 4
 

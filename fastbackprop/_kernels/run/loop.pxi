@@ -45,10 +45,6 @@ cdef struct Training:                            # steps over the rows [first, l
     Py_ssize_t rows_per_chunk                    # of the batch; of weights: rows_of_chunk
 
 
-cdef inline int64_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
-    return (n + size - 1) // size
-
-
 cdef Py_ssize_t first_layer_not_finite(const Plan* plan, Py_ssize_t n) noexcept nogil:
     """Where a forward pass went wrong first; the last layer if only the cost did."""
     cdef Py_ssize_t i, j, k
