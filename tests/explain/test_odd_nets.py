@@ -4,6 +4,8 @@ import json
 import re
 
 import numpy as np
+import pytest
+from browser import start_browser
 
 import fastbackprop as fb
 
@@ -15,10 +17,90 @@ def data(n_in, n_out, n=4):
     return rng.normal(size=(n, n_in)), rng.normal(size=(n, n_out))
 
 
+def chain():
+    model = fb.Sequential([fb.Dense(1, 1), fb.Dense(1, 1)], seed=0, dtype="float64")
+    return fb.explain(model, [[0.1257]], [[-0.1321]], loss="half_squared_error")
+
+
 def named():
     model = fb.mlp([5, 3, 5], seed=0)
     names = {"feature_names": ODD_NAMES, "class_names": ODD_NAMES[::-1]}
     return fb.explain(model, *data(5, 5), loss="half_squared_error", **names)
+
+
+def missing():
+    X, y = data(2, 2)
+    y[:, 1] = np.nan
+    loss = fb.HalfSquaredError(mask_missing=True)
+    return fb.explain(fb.mlp([2, 3, 2], seed=0), X, y, loss=loss)
+
+
+def norm_first():
+    model = fb.Sequential([fb.BatchNorm(), fb.Dense(2, 3, "tanh"), fb.Dense(3, 1)], seed=0)
+    return fb.explain(model, *data(2, 1), loss="half_squared_error")
+
+
+NETS = {
+    "chain": chain,
+    "named": named,
+    "missing": missing,
+    "norms": norm_first,
+}
+# Walks through all places, each with a weight chosen and without, and returns what is wrong.
+WRONG = r"""
+const wrong = [];
+const look = (where) => {
+  const inside = document.querySelector("#drawing svg").getBoundingClientRect();
+  const texts = [...document.querySelectorAll("#drawing text")].filter((e) => e.textContent)
+    .map((e) => [e.textContent, e.getBoundingClientRect()]);
+  for (const x of [...texts.map(([text]) => text), document.querySelector("main").innerText])
+    if (/NaN|undefined|null|Infinity|∞|not finite/.test(x)) wrong.push([where, "says", x]);
+  if (document.documentElement.scrollWidth > innerWidth) wrong.push([where, "too wide"]);
+  texts.forEach(([text, p], n) => {
+    if (p.left < inside.left - 1 || p.right > inside.right + 1) wrong.push([where, "cut", text]);
+    for (const [other, q] of texts.slice(n + 1)) {
+      const w = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+      const h = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+      if (w > 2 && h > 5) wrong.push([where, "overlap", text, other]);
+    }
+  });
+};
+for (let p = 0; p <= last; p++) {
+  letGo(); go(p); look(p);
+  const [id] = [...document.querySelectorAll(".weight")].map((e) => e.dataset.id);
+  const [k, i, j] = id.slice(1).split(".").map(Number);
+  choose({ kind: "weight", k, i, j }); look(`${p} ${id}`);
+}
+return wrong;
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with start_browser() as started:
+        yield started
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    def open_page(name, width):
+        path = tmp_path / "page.html"
+        NETS[name]().to_html(path)
+        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        browser.get("about:blank")
+        browser.get(path.as_uri())
+        return browser
+
+    yield open_page
+    logged = [x["message"] for x in browser.get_log("browser")]
+    assert not logged
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("name", NETS)
+def test_nothing_on_the_page_is_wrong(opened, name, width):
+    assert opened(name, width).execute_script(WRONG) == []
 
 
 def test_names_that_look_like_places_of_the_page_are_names(tmp_path):
@@ -29,3 +111,19 @@ def test_names_that_look_like_places_of_the_page_are_names(tmp_path):
     shown, played = map(json.loads, blocks)
     assert shown["inputNames"][0] == "@PLAY@"
     assert played["n"] == 4
+
+
+def test_a_missing_target_is_called_so(opened):
+    browser = opened("missing", 1280)
+    browser.execute_script("go(L + 1)")
+    assert "y[1] is missing" in browser.find_element("id", "sentence").text
+    assert "y missing" in browser.find_element("id", "drawing").text
+
+
+def test_softmax_is_no_choice_for_a_hidden_layer(opened):
+    choices = opened("named", 1280).execute_script(
+        "return [...document.querySelectorAll('#knobs label')]"
+        ".filter((x) => x.textContent.startsWith('activation'))"
+        ".map((x) => [...x.querySelectorAll('option')].some((o) => o.value === 'softmax'))"
+    )
+    assert choices == [False, True]

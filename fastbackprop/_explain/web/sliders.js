@@ -98,7 +98,8 @@ function knobs() {
       setOptimizer),
     ...D.activations.flatMap((_, n) => isNorm(n + 1) || kindOf(n + 1) === "Dropout" ? []
       : choice(L > 1 ? `activation of layer ${n + 1}` : "activation",
-      names.filter((x) => x !== "softmax" || D.widths[n + 1] > 1), net.activations[n],
+      names.filter((x) => x !== "softmax" || n + 1 === L && (D.widths[L] > 1
+        || D.activations[n] === x)), net.activations[n],
       (P, name) => setActivation(P, n + 1, name))),
     choice("loss", lossesThatFit(), net.loss.name, setLoss));
 }
