@@ -22,6 +22,11 @@ def chain():
     return fb.explain(model, [[0.1257]], [[-0.1321]], loss="half_squared_error")
 
 
+def curved_chain():
+    model = fb.Sequential([fb.Dense(1, 1, "tanh"), fb.Dense(1, 1, "sigmoid")], seed=0)
+    return fb.explain(model, [[-0.5357]], [[0.1049]], loss="half_squared_error")
+
+
 def named():
     model = fb.mlp([5, 3, 5], seed=0)
     names = {"feature_names": ODD_NAMES, "class_names": ODD_NAMES[::-1]}
@@ -42,6 +47,7 @@ def norm_first():
 
 NETS = {
     "chain": chain,
+    "curved chain": curved_chain,
     "named": named,
     "missing": missing,
     "norms": norm_first,
@@ -127,3 +133,12 @@ def test_softmax_is_no_choice_for_a_hidden_layer(opened):
         ".map((x) => [...x.querySelectorAll('option')].some((o) => o.value === 'softmax'))"
     )
     assert choices == [False, True]
+
+
+def test_each_weight_of_a_long_chain_says_its_blame_on_a_phone(opened):
+    browser = opened("curved chain", 400)
+    browser.execute_script("go(last - 1)")
+    labels = browser.find_elements("css selector", "#drawing .blamed")
+    gradients = browser.execute_script("return step().layers.map((x) => x.weight_gradient[0][0])")
+    ends = [float(x.text.split()[-1]) for x in labels]
+    assert ends == pytest.approx(gradients, rel=1e-3)

@@ -25,6 +25,7 @@ function boxesOf(places) {                    // of all circles, with their name
 const within = (x, low, high) => Math.max(low, Math.min(x, high));
 function placeLabel(ends, text, lines, taken, size, distances, width) {
   const w = widthOf(text, size, 600) + 6, h = size + 4;
+  if (w > width) return null;
   const dx = ends.x2 - ends.x1, dy = ends.y2 - ends.y1, length = Math.hypot(dx, dy);
   const [u, v] = [-dy / length, dx / length];
   const away = Math.abs(u) * w / 2 + Math.abs(v) * h / 2 + 4;
@@ -78,6 +79,10 @@ function drawLabels(svg, k, places, path, lines, taken) {   // lines of all laye
       && placeLabel(ends, label.name + label.text, all, taken, size, [-1, 1], width);
     if (!place) label.name = null;
     place ||= placeLabel(ends, label.text, all, taken, size, distances, width);
+    if (!place && label.factors) {            // then its result alone: the sentence has them all
+      place = placeLabel(ends, label.result, all, taken, size, distances, width);
+      Object.assign(label, { factors: null, text: label.result });
+    }
     if (!place) continue;
     taken.push(place.box);
     const color = label.onPath >= 0 ? `f${path[label.onPath].n}` : "";
