@@ -8,10 +8,13 @@ function choose(what) {
     behavior: calm() ? "auto" : "smooth" });
 }
 function letGo() {                            // Esc
+  const isInside = ["own", "detail"].some((id) => $(id).contains(document.activeElement));
+  const id = isInside && idOf(chosen);
   stop(); halt(); chosen = walked = null;
   $("head").textContent = "Choose a neuron or a weight";
   $("detail").replaceChildren(); $("own").replaceChildren();
   draw(); keep();
+  if (isInside) $("drawing").querySelector(`[data-id="${id}"]`)?.focus({ preventScroll: true });
 }
 function show() {
   $("walk").value = walk;

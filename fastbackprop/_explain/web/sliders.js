@@ -93,7 +93,7 @@ function knobs() {
   const net = P ? P.net
     : { loss: D.play.loss, activations: D.activations, optimizer: D.play.optimizer };
   const names = Object.keys(ACTIVATIONS);
-  $("knobs").replaceChildren(rateKnob(net),
+  keepFocus($("knobs"), () => $("knobs").replaceChildren(rateKnob(net),
     choice("optimizer", ["SGD", "SGD with momentum", "Adam"], optimizerKind(net.optimizer),
       setOptimizer),
     ...D.activations.flatMap((_, n) => isNorm(n + 1) || kindOf(n + 1) === "Dropout" ? []
@@ -101,5 +101,5 @@ function knobs() {
       names.filter((x) => x !== "softmax" || n + 1 === L && (D.widths[L] > 1
         || D.activations[n] === x)), net.activations[n],
       (P, name) => setActivation(P, n + 1, name))),
-    choice("loss", lossesThatFit(), net.loss.name, setLoss));
+    choice("loss", lossesThatFit(), net.loss.name, setLoss)));
 }

@@ -5,8 +5,7 @@ function keep() {
   const place = new URLSearchParams({ walk });
   if (time) place.set("time", time);
   if (sample) place.set("sample", sample);
-  if (chosen) place.set("at", chosen.kind === "weight" ? `w${chosen.k}.${chosen.i}.${chosen.j}`
-    : `n${chosen.k}.${chosen.i}`);
+  if (chosen) place.set("at", idOf(chosen));
   try { history.replaceState(null, "", `#${place}`); } catch { /* a frame has no address */ }
 }
 function recall() {                           // returns whether the address had a place
