@@ -50,6 +50,7 @@ SCRIPTS = (
 
 def render(explanations: Sequence[Any]) -> str:
     """Return the page of the Explanation of a step, or of those of a training."""
+    notes = _notes(explanations[0])
     explanations = [inside(e) for e in explanations]
     steps, first = [prepared(e) for e in explanations], explanations[0]
     play, page = playable(first), ""
@@ -59,7 +60,7 @@ def render(explanations: Sequence[Any]) -> str:
     most = max(MOST_CHARACTERS, LEAST_CHARACTERS + len(embedded_play))
     for amount in AMOUNTS:
         shown = folded(steps, *amount)
-        shown["note"] = " ".join([*_notes(first), *([shown["note"]] if shown["note"] else [])])
+        shown["note"] = " ".join([*notes, *([shown["note"]] if shown["note"] else [])])
         page = template.replace("@DATA@", _embedded({**shown, **names_on_page(first, shown)}))
         if len(page) <= most:
             break
@@ -67,7 +68,9 @@ def render(explanations: Sequence[Any]) -> str:
 
 
 def _notes(e: Any) -> list[str]:
-    """Return what is scaled, and that the page shows it so."""
+    """Return what is scaled, and that the page shows it so and begins behind it."""
+    if e.layers[0].scale is not None:
+        return [*e.notes, "All are shown scaled; layer 1 is model.layers[1]."]
     return [*e.notes, "All are shown scaled."] if e.notes else []
 
 
