@@ -27,6 +27,16 @@ def curved_chain():
     return fb.explain(model, [[-0.5357]], [[0.1049]], loss="half_squared_error")
 
 
+def deep():
+    model = fb.mlp([2] + [3] * 11 + [1], activation="tanh", seed=0)
+    return fb.explain(model, *data(2, 1), loss="half_squared_error")
+
+
+def norm_last():
+    model = fb.Sequential([fb.Dense(2, 3, "tanh"), fb.LayerNorm()], seed=0)
+    return fb.explain(model, data(2, 1)[0], np.eye(4)[:, :3], loss="half_squared_error")
+
+
 def named():
     model = fb.mlp([5, 3, 5], seed=0)
     names = {"feature_names": ODD_NAMES, "class_names": ODD_NAMES[::-1]}
@@ -48,9 +58,11 @@ def norm_first():
 NETS = {
     "chain": chain,
     "curved chain": curved_chain,
+    "deep": deep,
     "named": named,
     "missing": missing,
-    "norms": norm_first,
+    "norm first": norm_first,
+    "norm last": norm_last,
 }
 # Walks through all places, each with a weight chosen and without, and returns what is wrong.
 WRONG = r"""
@@ -142,3 +154,25 @@ def test_each_weight_of_a_long_chain_says_its_blame_on_a_phone(opened):
     gradients = browser.execute_script("return step().layers.map((x) => x.weight_gradient[0][0])")
     ends = [float(x.text.split()[-1]) for x in labels]
     assert ends == pytest.approx(gradients, rel=1e-3)
+
+
+def test_a_deep_net_is_followed_where_it_is_wider_than_the_screen(opened):
+    browser = opened("deep", 400)
+    outside = browser.execute_script("""
+        const outside = [], box = $("drawing").getBoundingClientRect();
+        for (let p = 0; p < last; p++) {
+          go(p);
+          const k = p <= L + 1 ? forwardLayer(p) : backLayer(p);
+          const neuron = document.querySelector(`[data-id="n${k}.0"]`);
+          const circle = neuron.querySelector("circle").getBoundingClientRect();
+          if (circle.left < box.left || circle.right > box.right) outside.push(p);
+        }
+        return outside;
+    """)
+    assert outside == []
+
+
+def test_a_norm_at_the_end_has_no_losses_that_need_an_activation(opened):
+    losses = opened("norm last", 1280).execute_script("return lossesThatFit()")
+    assert {"half_squared_error", "huber", "hinge"} <= set(losses)
+    assert not {"binary_cross_entropy", "poisson"} & set(losses)

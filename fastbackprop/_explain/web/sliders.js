@@ -53,7 +53,8 @@ function lossesThatFit() {                    // of the targets that there are
   const fits = { cross_entropy: sums && inside, focal_cross_entropy: sums && inside,
     binary_cross_entropy: inside, poisson: y.every((v) => v >= 0), hinge: yes,
     gaussian_nll: false };
-  return Object.keys(LOSSES).filter((name) => fits[name] ?? true);
+  // A norm at the end can't have the activation that some losses need.
+  return Object.keys(LOSSES).filter((name) => (fits[name] ?? true) && !(FUSED[name] && isNorm(L)));
 }
 function setLoss(P, name) {                   // and the last activation that it needs
   P.net.loss = lossOf(name, D.widths[L], name === D.play.loss.name ? D.play.loss : {});

@@ -44,7 +44,7 @@ $("folded").textContent = D.note;
 $("sample-label").hidden = D.n_samples === 1;
 $("time-label").style.display = D.steps.length > 1 ? "" : "none";
 const cameBack = recall();
-changed();
+changed(); follow();
 keep.ready = true;
 $("letters").open = innerWidth > 860 && !chosen;      // where there is nothing else yet
 addEventListener("resize", () => { draw(); errorPicture(); curve(); });
