@@ -727,3 +727,14 @@ def test_a_page_does_not_go_on_with_steps_that_are_not_the_optimizers_alone(opti
 
     assert [x["loss"]["name"] for x in settings()] == ["binary_cross_entropy"] * 2
     assert settings(**options) == [why, why]
+
+
+def test_a_plot_writes_names_as_they_are_and_shortens_those_that_are_too_long():
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    names = [r"$\frac{$", "price ($) in US$", "n" * 60]
+    model = fb.mlp([3, 2, 1], seed=0)
+    e = fb.explain(model, [1, 2, 3], 1, "half_squared_error", feature_names=names)
+    axes = e.plot()
+    axes.figure.canvas.draw()
+    texts = [x.get_text() for x in axes.texts]
+    assert [*names[:2], "n" * 23 + "…"] == [x for x in texts if x[0] in "$n" or "US" in x]
