@@ -11,9 +11,9 @@ function keep() {
 function recall() {                           // returns whether the address had a place
   const place = new URLSearchParams(location.hash.slice(1));
   if (!place.has("walk")) return false;
-  const within = (name, most) => Math.min(Math.max(Number(place.get(name)) || 0, 0), most);
-  walk = within("walk", last); time = within("time", D.steps.length - 1);
-  sample = within("sample", step().samples.length - 1);
+  const placeOf = (name, most) => within(Math.round(Number(place.get(name))) || 0, 0, most);
+  walk = placeOf("walk", last); time = placeOf("time", D.steps.length - 1);
+  sample = placeOf("sample", step().samples.length - 1);
   $("time").value = time;
   const [, kind, k, i, j] = /^([nw])(\d+)\.(\d+)(?:\.(\d+))?$/.exec(place.get("at") ?? "") ?? [];
   if (kind === "n" && D.shown[k]?.[i] !== undefined) chosen = { kind: "neuron", k: +k, i: +i };
