@@ -738,3 +738,19 @@ def test_a_plot_writes_names_as_they_are_and_shortens_those_that_are_too_long():
     axes.figure.canvas.draw()
     texts = [x.get_text() for x in axes.texts]
     assert [*names[:2], "n" * 23 + "…"] == [x for x in texts if x[0] in "$n" or "US" in x]
+
+
+@pytest.mark.parametrize("library", ["pandas", "numpy"])
+def test_names_may_come_in_an_array_or_index_and_classes_from_labels(library):
+    np_or_pd = pytest.importorskip(library, reason=f"{library} is not installed")
+    names = (np_or_pd.Index if library == "pandas" else np_or_pd.array)(["age", "height"])
+    model = fb.mlp([2, 3, 3], output_activation="softmax", seed=0)
+    X, y = [[1, 2], [2, 1], [0, 1]], ["dog", "cat", "cow"]
+    e = fb.explain(model, X, y, "cross_entropy", feature_names=names)
+    assert e.feature_names == ["age", "height"]
+    assert e.class_names == ["cat", "cow", "dog"]
+    assert model.classes is None
+    e = fb.explain(model, X, [2, 0, 1], "cross_entropy")
+    assert e.class_names is None
+    with pytest.raises(ValueError, match="feature_names must have 2 names"):
+        fb.explain(model, X, y, "cross_entropy", feature_names=[])
