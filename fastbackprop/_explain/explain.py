@@ -108,9 +108,9 @@ def shown_names(
     model: Sequential,
     X: Any,
     samples: Samples,
-    feature_names: Sequence[str] | None,
-    class_names: Sequence[str] | None,
-    image_shape: tuple[int, int] | None,
+    feature_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Check what inputs and outputs are called, and what they look like.
 

@@ -750,6 +750,10 @@ def test_names_may_come_in_an_array_or_index_and_classes_from_labels(library):
     assert e.feature_names == ["age", "height"]
     assert e.class_names == ["cat", "cow", "dog"]
     assert model.classes is None
+    training = fb.explain_training(
+        fb.Trainer(copy.deepcopy(model), "cross_entropy", seed=0), X, y, steps=1
+    )
+    assert training[0].class_names == e.class_names
     e = fb.explain(model, X, [2, 0, 1], "cross_entropy")
     assert e.class_names is None
     with pytest.raises(ValueError, match="feature_names must have 2 names"):
