@@ -98,8 +98,7 @@ def explain(
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare = as_loss_or_function(loss)
     samples = data_of(model, x, y, compare)
-    names = feature_names or model.feature_names or columns_of(x)
-    shown = shown_names(model, names, class_names, image_shape)
+    shown = shown_names(model, x, samples, feature_names, class_names, image_shape)
     model_copy, optimizer = copy.deepcopy(model), SGD(rate)
     return explain_step(
         model_copy, samples, compare, optimizer, lambda: optimizer.step(model_copy), **shown
@@ -108,18 +107,24 @@ def explain(
 
 def shown_names(
     model: Sequential,
-    feature_names: Sequence[str] | None,
-    class_names: Sequence[str] | None,
-    image_shape: tuple[int, int] | None,
+    X: Any,
+    samples: Samples,
+    feature_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Check what inputs and outputs are called, and what they look like.
 
-    What isn't said is as the model knows it.
+    What isn't said is as the model knows it, or else as the data has it: the columns of a frame,
+    and labels of text.
     """
     if feature_names is None:
-        feature_names = model.feature_names
-    if class_names is None and model.classes is not None and len(model.classes) == model.n_out:
-        class_names = model.classes.tolist()
+        feature_names = model.feature_names or columns_of(X)
+    if class_names is None:
+        learned = samples.checked.classes
+        classes = learned.labels if model.classes is None and learned else model.classes
+        if classes is not None and len(classes) == model.n_out:
+            class_names = classes.tolist()
     return {
         "feature_names": names_of("feature_names", feature_names, model.n_in, "the model's n_in"),
         "class_names": names_of("class_names", class_names, model.n_out, "the model's n_out"),

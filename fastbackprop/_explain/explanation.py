@@ -120,11 +120,11 @@ class Explanation(HtmlPage):
         Raises
         ------
         ValueError
-            If there is no such layer, weight or sample, or the model has norms: each of their
-            outputs depends on a whole row or batch.
+            If there is no such layer, weight or sample, or norms come behind the weight: each of
+            their outputs depends on a whole row or batch.
         """
-        check_chained(self)
         _check_index("layer", layer, len(self.layers))
+        check_chained(self, layer)
         if self.layers[layer].weight.size == 0:
             raise ValueError(
                 f"layer must be one with weights, got layers[{layer}] {self.layers[layer].kind}."

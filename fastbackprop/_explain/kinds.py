@@ -13,14 +13,14 @@ __all__ = ["check_chained", "forward_line", "parameter_name"]
 NORMS = ("LayerNorm", "BatchNorm")
 
 
-def check_chained(e: Any) -> None:
-    """Refuse chains of a model in which outputs depend on more than paths of weights."""
+def check_chained(e: Any, first: int) -> None:
+    """Refuse chains through norms: there outputs depend on more than paths of weights."""
     for k, layer in enumerate(e.layers):
-        if layer.kind in NORMS:
+        if k >= first and layer.kind in NORMS:
             whole = "row" if layer.kind == "LayerNorm" else "batch"
             raise ValueError(
-                f"chain must be asked of a model without norms, got layers[{k}] {layer.kind}, each "
-                f"of whose outputs depends on the whole {whole}."
+                f"chain must be asked of a layer behind all norms, got layer {first}: layers[{k}] "
+                f"is a {layer.kind}, each of whose outputs depends on the whole {whole}."
             )
 
 

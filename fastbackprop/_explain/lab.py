@@ -14,7 +14,6 @@ from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.validation import check_real, check_true_false
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.explain import explain_step, shown_names
-from fastbackprop._explain.names import columns_of
 from fastbackprop._explain.playable import MOST_BYTES
 from fastbackprop._explain.samples import Samples, data_of
 from fastbackprop._model.sequential import Sequential
@@ -90,8 +89,7 @@ def lab(
     fitting = TABLE[model.layers[-1].activation].loss or "half_squared_error"
     compare = as_loss_or_function(fitting if loss is None else loss)
     samples = _some(data_of(model, X, y, compare, "X"), model)
-    names = feature_names or model.feature_names or columns_of(X)
-    shown = shown_names(model, names, class_names, image_shape)
+    shown = shown_names(model, X, samples, feature_names, class_names, image_shape)
     model_copy, optimizer = copy.deepcopy(model), SGD(rate)
     e = explain_step(
         model_copy, samples, compare, optimizer, lambda: optimizer.step(model_copy), **shown

@@ -50,22 +50,27 @@ SCRIPTS = (
 
 def render(explanations: Sequence[Any]) -> str:
     """Return the page of the Explanation of a step, or of those of a training."""
+    notes = _notes(explanations[0])
     explanations = [inside(e) for e in explanations]
     steps, first = [prepared(e) for e in explanations], explanations[0]
-    template, play = _template(), playable(first)
-    embedded_play, page = _embedded({"why": play} if isinstance(play, str) else play), ""
-    most = max(MOST_CHARACTERS - len(embedded_play), LEAST_CHARACTERS)
+    play, page = playable(first), ""
+    embedded_play = _embedded({"why": play} if isinstance(play, str) else play)
+    # Before what is shown, in which names of the user's own may look like one of our places.
+    template = _template().replace("@PLAY@", embedded_play)
+    most = max(MOST_CHARACTERS, LEAST_CHARACTERS + len(embedded_play))
     for amount in AMOUNTS:
         shown = folded(steps, *amount)
-        shown["note"] = " ".join([*_notes(first), *([shown["note"]] if shown["note"] else [])])
+        shown["note"] = " ".join([*notes, *([shown["note"]] if shown["note"] else [])])
         page = template.replace("@DATA@", _embedded({**shown, **names_on_page(first, shown)}))
         if len(page) <= most:
             break
-    return page.replace("@PLAY@", embedded_play)
+    return page
 
 
 def _notes(e: Any) -> list[str]:
-    """Return what is scaled, and that the page shows it so."""
+    """Return what is scaled, and that the page shows it so and begins behind it."""
+    if e.layers[0].scale is not None:
+        return [*e.notes, "All are shown scaled; layer 1 is model.layers[1]."]
     return [*e.notes, "All are shown scaled."] if e.notes else []
 
 

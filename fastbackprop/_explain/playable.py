@@ -8,7 +8,7 @@ import numpy as np
 from fastbackprop._compare.loss import Loss
 from fastbackprop._compare.own_loss import OwnLoss
 from fastbackprop._core.losses import TABLE
-from fastbackprop._core.naming import layer_in_words
+from fastbackprop._core.naming import layer_in_code
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD, Adam
 from fastbackprop._model.sequential import Sequential
@@ -33,11 +33,12 @@ def settings_of(model: Sequential, compare: Loss, optimizer: Optimizer) -> dict[
         return "the loss is a function of your own"
     if getattr(compare, "mask_missing", False):
         return "targets may be missing"
-    layers = model.layers if model._scaler is None else model.layers[1:]
-    for k, layer in enumerate(model.layers):
+    n_before = 0 if model._scaler is None else 1  # the page begins behind what scales
+    layers = model.layers[n_before:]
+    for k, layer in enumerate(layers):
         for name, (value, words) in PLAIN.items():
-            if layer in layers and getattr(layer, name, value) != value:
-                return f"{layer_in_words(k)} {words}"
+            if getattr(layer, name, value) != value:
+                return f"layer {k + 1} ({layer_in_code(k + n_before)}) {words}"
     steps = _optimizer_settings(optimizer)
     if isinstance(steps, str):
         return steps

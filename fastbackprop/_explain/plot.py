@@ -12,6 +12,7 @@ from fastbackprop._explain.columns import shown_neurons
 __all__ = ["draw"]
 
 MOST = 8  # neurons of a layer
+MOST_LETTERS = 24  # of a name: longer ones would lie on their neighbours
 MOST_LABELS = 12  # weights of a layer: more could not be read
 CIRCLE = 2100  # points squared: all circles are of one size, which means nothing
 PLUS, MINUS, BLAME = "teal", "mediumvioletred", "tab:orange"
@@ -107,7 +108,9 @@ def _draw_neurons(axes: Any, e: Any, by: str, k: int, places: Any, neurons: np.n
         axes.text(x, y, text, ha="center", va="center", fontsize=8, zorder=3)
         name = names[j] if names else name_of(letter, a.shape[1], int(j))
         axes.annotate(
-            name, (x, y), (0, -26), textcoords="offset points", ha="center", va="top", fontsize=9,
+            name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…", (x, y), (0, -26),
+            textcoords="offset points", ha="center", va="top", fontsize=9,
+            parse_math=False,  # a name may have a dollar in it
             bbox={"boxstyle": "round,pad=0.05", "facecolor": "white", "edgecolor": "none"},
             zorder=3,
         )  # fmt: skip

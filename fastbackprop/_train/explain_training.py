@@ -8,10 +8,9 @@ import numpy as np
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.validation import check_integer
 from fastbackprop._correct.schedule import Position, table_of
-from fastbackprop._explain.explain import explain_step
+from fastbackprop._explain.explain import explain_step, shown_names
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.html_page import HtmlPage
-from fastbackprop._explain.names import columns_of
 from fastbackprop._explain.samples import data_of
 from fastbackprop._train.trainer import Trainer
 
@@ -119,6 +118,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     samples = data_of(trainer.model, X, y, trainer._loss, "X")
     size = min(trainer.batch_size, len(samples))
     trainer.model._learn(samples.checked.classes)
+    shown = shown_names(trainer.model, X, samples)
     explanations: list[Explanation] = []
     start = 0
     for k in range(steps):
@@ -134,7 +134,7 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
                     lambda: trainer._step(batch.rows, batch.checked, (k, steps)),  # noqa: B023
                     rate=_rate_of(trainer, k, steps),
                     beside=_beside(trainer),
-                    feature_names=trainer.model.feature_names or columns_of(X),
+                    **shown,
                 )
             )
         except (DivergenceError, ValueError):  # the data is fine: numbers have outgrown the dtype

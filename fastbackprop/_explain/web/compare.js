@@ -8,9 +8,9 @@ function errorPicture() {
   const m = D.shown[L].map((_, j) => j).reduce((a, b) =>
     Math.abs(step().d_y_hat[sample][b]) > Math.abs(step().d_y_hat[sample][a]) ? b : a);
   const [y_hat, y] = [answersNow()[m], step().y[sample][m]];
-  if (y_hat === null) return;
+  if (y_hat === null || y === null) return;
   const low = Math.min(0, y, y_hat), high = Math.max(0, y, y_hat), span = high - low || 1;
-  const width = Math.min(box.clientWidth || 320, 460), room = width - 176;
+  const width = Math.min(box.clientWidth || 320, 460), room = width - (isHalfSquare() ? 220 : 184);
   const at = (v) => 96 + (v - low) / span * room, bar = Math.abs(at(y) - at(y_hat));
   const squares = /squared/.test(lossName()), side = squares ? Math.min(bar, 110) : 0;
   const svg = element("svg", { width, height: 92 + Math.max(side, squares ? 12 : 0), role: "img",

@@ -30,7 +30,8 @@ function draw() {
       element("text", { x, y: height - 6, class: "more" }, svg).textContent = more(hidden(k));
     }
   }
-  for (let k = 1; k <= L; k++) drawLabels(svg, k, places, path, lines[k - 1]);
+  const taken = boxesOf(places);
+  for (let k = 1; k <= L; k++) drawLabels(svg, k, places, path, lines, taken);
   if (places.side) drawTargets(svg, places);
   box.replaceChildren(svg);
   const again = focused && svg.querySelector(`[data-id="${focused}"]`);
@@ -104,9 +105,7 @@ function drawNeuron(svg, k, i, { X, Y, radius, font, room }, path) {
     walk === last ? "stepped" : "delta");
   if (fitsInside(title, radius)) write(-radius * .36, title, "name", 14);
   else {                                      // beside the lines, which all lie on the other side
-    const most = room(k);
-    write(radius + 17, title.length > most ? `${title.slice(0, most - 1)}…` : title,
-      k ? "name start" : "name end", 14);
+    write(radius + 17, shortened(title, room(k)), k ? "name start" : "name end", 14);
   }
 }
 // y_hat as the picture has it: of before the step, and in its last place of after it.
@@ -114,14 +113,20 @@ const answersNow = () => (walk === last ? step().after : step()).y_hat[sample];
 function drawTargets(svg, { X, Y, radius, font }) {   // y beside y_hat, the error as a bar between
   const answers = answersNow();
   if (walk <= L || !step().y.length || answers.includes(null)) return;
-  const errors = D.shown[L].map((_, m) => answers[m] - step().y[sample][m]);
-  const sizes = [...answers, ...step().y[sample]].map(Math.abs), x = X(L) + radius + 10;
+  const targets = step().y[sample];
+  const sizes = [...answers, ...targets].map(Math.abs), x = X(L) + radius + 10;
   const largest = Math.max(1e-30, ...sizes);     // so that a bar is as long as the error is serious
-  errors.forEach((e, m) => {
-    const y = Y(L, m), width = Math.max(1.5, Math.min(70, 70 * Math.abs(e) / largest));
+  targets.forEach((target, m) => {
+    const y = Y(L, m), e = answers[m] - target;
+    if (target === null) {
+      element("text", { x, y: y + 5, class: "target", "font-size": 14 }, svg)
+        .textContent = "y missing";
+      return;
+    }
+    const width = Math.max(1.5, Math.min(70, 70 * Math.abs(e) / largest));
     element("rect", { x, y: y + 4, width, height: 8, class: "error" }, svg);
     element("text", { x, y: y - 4, class: "target", "font-size": Math.min(font, 18) }, svg)
-      .textContent = `y = ${shorter(step().y[sample][m])}`;
+      .textContent = `y = ${shorter(target)}`;
     element("text", { x, y: y + 28, class: "target delta", "font-size": 14 }, svg)
       .textContent = `${e < 0 ? "" : "+"}${shorter(e)}`;
   });

@@ -16,22 +16,23 @@ function endsOf(k, i, j, { X, Y, radius }) {  // from circle to circle
   const length = Math.hypot(x2 - x1, y2 - y1), [u, v] = [(x2 - x1) / length, (y2 - y1) / length];
   return { x1: x1 + radius * u, y1: y1 + radius * v, x2: x2 - radius * u, y2: y2 - radius * v };
 }
-function boxesOf(k, places) {                 // of the circles at both ends, with their names
-  return [k - 1, k].flatMap((h) => D.shown[h].map((_, i) => ({
+function boxesOf(places) {                    // of all circles, with their names
+  return D.shown.flatMap((neurons, h) => neurons.map((_, i) => ({
     x: places.X(h) - places.radius - 3, y: places.Y(h, i) - places.radius - 3,
     w: 2 * places.radius + 6,
     h: 2 * places.radius + (fitsInside(titleOf(h, i), places.radius) ? 6 : 26) })));
 }
-// On a single line there is room above the circles, too.
-const awayFrom = (lines) => lines.length === 1 ? [-1, 1, -4, 4] : [-1, 1];
-function placeLabel(ends, text, lines, taken, size, distances = awayFrom(lines)) {
-  const w = text.length * size * .56 + 6, h = size + 4;
+const within = (x, low, high) => Math.max(low, Math.min(x, high));
+function placeLabel(ends, text, lines, taken, size, distances, width) {
+  const w = widthOf(text, size, 600) + 6, h = size + 4;
+  if (w > width) return null;
   const dx = ends.x2 - ends.x1, dy = ends.y2 - ends.y1, length = Math.hypot(dx, dy);
   const [u, v] = [-dy / length, dx / length];
   const away = Math.abs(u) * w / 2 + Math.abs(v) * h / 2 + 4;
   for (const t of [.5, .35, .65, .25, .75, .15, .85, .42, .58, .3, .7, .2, .8])
     for (const side of distances) {
-      const x = ends.x1 + t * dx + side * u * away, y = ends.y1 + t * dy + side * v * away;
+      const x = within(ends.x1 + t * dx + side * u * away, w / 2, width - w / 2);
+      const y = ends.y1 + t * dy + side * v * away;
       const box = { x: x - w / 2, y: y - h / 2, w, h };
       if (!taken.some((other) => overlaps(box, other)) && !lines.some((l) => meets(box, l)))
         return { x, y: y + size * .35, box };
@@ -66,14 +67,22 @@ function saidOf(k, i, j) {                    // the weight; its blame, once it 
   }
   return { size, text: isChain ? `${nameW(k, i, j)} = ${short(W[i][j])}` : short(W[i][j]) };
 }
-function drawLabels(svg, k, places, path, lines) {
-  const taken = boxesOf(k, places), size = Math.min(places.font, isChain ? 17 : 14);
+function drawLabels(svg, k, places, path, lines, taken) {   // lines of all layers, taken by all
+  const n_lines = lines[k - 1].length, all = lines.flat(), { width } = places;
+  // On a single line there is room above the circles, too.
+  const distances = n_lines === 1 ? [-1, 1, -4, 4] : [-1, 1];
+  const size = Math.min(places.font, isChain ? 17 : 14);
   for (const label of labelsOf(k, path)) {
-    if (lines.length > MOST_LABELS && !isAsked(k, label)) continue;
+    if (n_lines > MOST_LABELS && !isAsked(k, label)) continue;
     const ends = endsOf(k, label.i, label.j, places);
-    let place = label.name && placeLabel(ends, label.name + label.text, lines, taken, size, [-1, 1]);
+    let place = label.name
+      && placeLabel(ends, label.name + label.text, all, taken, size, [-1, 1], width);
     if (!place) label.name = null;
-    place ||= placeLabel(ends, label.text, lines, taken, size);
+    place ||= placeLabel(ends, label.text, all, taken, size, distances, width);
+    if (!place && label.factors) {            // then its result alone: the sentence has them all
+      place = placeLabel(ends, label.result, all, taken, size, distances, width);
+      Object.assign(label, { factors: null, text: label.result });
+    }
     if (!place) continue;
     taken.push(place.box);
     const color = label.onPath >= 0 ? `f${path[label.onPath].n}` : "";

@@ -21,6 +21,7 @@ const weightOf = (what, k, i, j) =>
   [layer(k)[what][i][j], `layers/${k - 1}/${what}/${real(k - 1, i)}/${real(k, j)}`];
 const biasOf = (what, k, j) =>
   [layer(k)[what][j], `layers/${k - 1}/${what}/${real(k, j)}`];
+const idOf = ({ kind, k, i, j }) => kind === "weight" ? `w${k}.${i}.${j}` : `n${k}.${i}`;
 const hidden = (k) => D.widths[k] - D.shown[k].length;
 const more = (n) => `and ${n.toLocaleString("en")} more`;
 const outputName = (m) => indexed("y_hat", D.widths[L], real(L, m));

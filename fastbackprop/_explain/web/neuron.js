@@ -11,9 +11,20 @@ function term(list, what, ...parts) {
   b.append(...written(parts));
   b.addEventListener("click", () => choose(what));
 }
+function keepFocus(box, rebuild) {            // on what stands in the same place afterwards
+  const pressable = () => [...box.querySelectorAll("button, input, select")];
+  const n = pressable().indexOf(document.activeElement);
+  rebuild();
+  if (n >= 0 && document.activeElement === document.body)
+    pressable()[n]?.focus({ preventScroll: true });
+}
 function detail() {
-  const box = $("detail");
   if (!chosen) return;
+  if (detail.of === chosen) keepFocus($("chosen"), fillDetail); else fillDetail();
+  detail.of = chosen;
+}
+function fillDetail() {
+  const box = $("detail");
   if (!knobOf.held) $("own").replaceChildren();    // what the reader holds stays
   box.replaceChildren();
   (chosen.kind === "neuron" ? neuron : weight)(box, chosen);

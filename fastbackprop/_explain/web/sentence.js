@@ -87,7 +87,7 @@ function corrected() {
     ...(isChain ? [": ", ...changes()] : []), "; predict again: ",
     ...(D.widths[L] === 1 ? ["y_hat was ", [s.y_hat[sample][0], `y_hat/${S()}/0`], ", is now ",
       [s.after.y_hat[sample][0], `after/y_hat/${S()}/0`],
-      ...(s.y.length ? [", should be ", [s.y[sample][0], `y/${S()}/0`]] : []), "; "] : []),
+      ...(s.y.length && s.y[sample][0] !== null ? [", should be ", [s.y[sample][0], `y/${S()}/0`]] : []), "; "] : []),
     "C was ", [s.cost, "cost"], ", is now ", [s.after.cost, "after/cost"],
     `: ${s.after.verdict}. Its slope alone foretold `,
     [s.after.predicted_cost, "after/predicted_cost"], isBent() ? ", but on the way the slope changes."
@@ -105,7 +105,7 @@ function outputs(j) {                         // y_hat, y and dC/dy_hat of one o
   const s = step(), o = real(L, j), width = D.widths[L], title = outputTitle(j);
   return [title === outputName(j) ? "" : `${title}: `,
     `${outputName(j)} = `, [s.y_hat[sample][j], `y_hat/${S()}/${o}`],
-    ...(s.y.length
-      ? [`, ${indexed("y", width, o)} = `, [s.y[sample][j], `y/${S()}/${o}`]] : []),
+    ...(!s.y.length ? [] : s.y[sample][j] === null ? [`, ${indexed("y", width, o)} is missing`]
+      : [`, ${indexed("y", width, o)} = `, [s.y[sample][j], `y/${S()}/${o}`]]),
     `, ${indexed("dC/dy_hat", width, o)} = `, valueD(j)];
 }

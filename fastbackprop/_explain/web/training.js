@@ -68,7 +68,10 @@ function comparing(act) {                     // what training moves must be the
 }
 $("step").addEventListener("click", () => comparing(() => { halt(); trainStep(); refresh(); }));
 $("run").addEventListener("click", () => comparing(run));
-$("reset").addEventListener("click", () => { halt(); reset(); });
+$("reset").addEventListener("click", () => {
+  halt(); reset();
+  $("step").focus({ preventScroll: true });   // what was pressed is hidden now
+});
 $("lab").hidden = $("pictures-section").hidden = !D.play;
 $("why").hidden = !D.why;
 if (D.why) $("why").textContent = `This net can be looked at here, not played with: ${D.why}.`;
