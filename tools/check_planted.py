@@ -29,6 +29,7 @@ CHECK, TESTS, BITS = (
     "tests/kernels/test_bits.py",
 )
 ACTIVATIONS, MATH = "predict/activations.pxi", "simd/math.pxi"
+SOFTMAX = "predict/softmax.pxi"
 SQUARED, ENTROPY = "compare/squared_error.pxi", "compare/cross_entropy.pxi"
 BINARY, FOCAL = "compare/binary_cross_entropy.pxi", "compare/focal_cross_entropy.pxi"
 ROBUST, HINGE, GAUSSIAN = "compare/robust.pxi", "compare/hinge.pxi", "compare/gaussian_nll.pxi"
@@ -67,9 +68,9 @@ PLANTS = [
     ("hard_tanh", ACTIVATIONS, "v_less(v_abs(a), v_set1(1)), d,", "v_less(v_abs(a), v_set1(1)), "
         "v_mul(d, {p}),", CHECK),
     ("exp", ACTIVATIONS, "return v_mul(d, a)", "return v_mul(v_mul(d, {p}), a)", CHECK),
-    ("softmax", ACTIVATIONS, "v_mul(v_load(p + j), v_sub(", "v_mul(v_mul(v_load(p + j), {p}), "
+    ("softmax", SOFTMAX, "v_mul(v_load(p + j), v_sub(", "v_mul(v_mul(v_load(p + j), {p}), "
         "v_sub(", CHECK),
-    ("softmax's mean", ACTIVATIONS, "(delta + j), mean)", "(delta + j), v_mul(mean, {p}))", CHECK),
+    ("softmax's mean", SOFTMAX, "(delta + j), mean)", "(delta + j), v_mul(mean, {p}))", CHECK),
     ("squared error", SQUARED, "gradient[0] = error", "gradient[0] = v_mul(error, {p})", CHECK),
     ("cross entropy of labels", ENTROPY, "v_mul(d, scale)", "v_mul(d, v_mul(scale, {p}))", CHECK),
     ("cross entropy, the label", ENTROPY, "(p[label] - target) *",

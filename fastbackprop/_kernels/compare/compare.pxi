@@ -49,6 +49,7 @@ cdef void compare_rows(
     cdef real scale = loss.cost_scale            # locals: no store can change them
     cdef real most = INFINITY if is_by_output(loss.kind) else loss.most
     cdef real* costs = batch.costs
+    cdef vec x
     cdef Py_ssize_t i, n = batch.n
     fbp_assert(mode_is_set())
     if is_by_output(loss.kind):
@@ -62,8 +63,14 @@ cdef void compare_rows(
         for i in range(batch.n):
             n_right[0] += count_right(batch.z + i * batch.row, loss.targets
                                       + place_of(order, first, i) * loss.n_targets, batch.n_out)
-    for i in range(n):
+    i = 0
+    while i + LANES <= n:
+        x = v_min(v_set1(most), v_load_any(costs + i))
+        v_store_any(costs + i, v_mul(x, v_set1(scale)))
+        i += LANES
+    while i < n:
         costs[i] = (most if costs[i] > most else costs[i]) * scale
+        i += 1
     if loss.weights != NULL:
         weigh_rows(loss, batch, order, first)
     if loss.rights != NULL:

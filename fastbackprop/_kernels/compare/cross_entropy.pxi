@@ -76,7 +76,17 @@ cdef real sum_of_negative_logs(
 
 cdef inline bint is_first_largest(const real* p, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
     """Whether argmax p = j; among equals the first counts; NaN never does."""
-    return (max_of_first(p, n) == p[j]) & (max_of_first(p, j) < p[j])
+    cdef vec most = v_set1(p[j]), yes = v_zero(), no = v_set1(INFINITY)
+    cdef vec noted = v_note_nonfinite(yes, most)
+    cdef vec x, before, behind
+    cdef Py_ssize_t k = 0
+    while k < n:
+        x = v_load(p + k)
+        before = v_select(v_less(x, most), yes, no)
+        behind = v_select(v_less(most, x), no, yes)
+        noted = v_note_nonfinite(noted, v_first(v_first_or(before, j - k, behind), n - k))
+        k += LANES
+    return v_all_finite(noted)
 
 
 cdef inline void cross_entropy_labels(

@@ -119,20 +119,26 @@ cdef inline void correct_panel(
 cdef Py_ssize_t correct_narrow(
     const Layer* layer, Correction* c, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """Rows of a narrow layer, whole vectors of them; returns the first row that is left."""
-    cdef real gradient[NARROW_VECTORS * BLOCK * BLOCK]
-    cdef Py_ssize_t k, at, vectors = narrow_vectors(last - first)
-    while vectors > 0:
-        narrow_gradient(layer, c.x, c.delta, c.depth, first, vectors, gradient)
-        at = first * layer.row
-        if c.update != NULL:
-            correct_slowly(layer, c, gradient, at, <int>(vectors * LANES), VECTORS_PER_BLOCK)
-        else:
-            for k in range(vectors * LANES):
-                memcpy(c.gradient + at + k * layer.row, gradient + k * BLOCK,
-                       BLOCK * sizeof(real))
+    """The last block of columns, whole vectors of rows; returns the first row that is left."""
+    cdef real gradient[BLOCK * NARROW_VECTORS * LANES]
+    cdef vec rows[LANES]
+    cdef Py_ssize_t end = layer.width - BLOCK, outputs = outputs_of_end(layer), vectors, v
+    cdef int i, k
+    while first + LANES <= last:
+        vectors = min((last - first) // LANES, <Py_ssize_t>NARROW_VECTORS)
+        narrow_gradient(c.x, first, vectors, c.delta + end, layer.row, c.depth, outputs,
+                        gradient)
+        for v in range(vectors):
+            for k in range(VECTORS_PER_BLOCK):
+                for i in range(LANES):
+                    rows[i] = v_zero()           # of padding
+                    if k * LANES + i < outputs:
+                        rows[i] = v_load_any(
+                            gradient + ((k * LANES + i) * NARROW_VECTORS + v) * LANES)
+                v_transpose(rows)
+                finish_gradient(LANES, 1, layer, c, rows, (first + v * LANES) * layer.row + end
+                                + k * LANES)
         first += vectors * LANES
-        vectors = narrow_vectors(last - first)
     return first
 
 
@@ -152,7 +158,7 @@ cdef bint dense_correct(
     cdef Correction c
     cdef Update own[2]
     cdef bint has_bias = first == 0 and layer.bias != NULL
-    cdef Py_ssize_t j = 0
+    cdef Py_ssize_t j = 0, end = layer.width, first_of_end = first
     cdef int vectors
     c.x, c.delta, c.depth = x, delta, n
     c.update, c.update_of_bias, c.gradient = update, update, gradient
@@ -161,10 +167,13 @@ cdef bint dense_correct(
         c.update, c.update_of_bias = &own[0], &own[1]
     c.nonfinite = v_zero()
     fbp_assert(mode_is_set())
-    if pays_turning(layer, n):
-        first = correct_narrow(layer, &c, first, last)
+    if pays_turning(layer, n, last - first):
+        end -= BLOCK
+        first_of_end = correct_narrow(layer, &c, first, last)
     while j < layer.width:
-        vectors = tile_width(layer.width - j)
+        if j == end:
+            first, end = first_of_end, layer.width
+        vectors = tile_width(end - j)
         if vectors == TILE_VECTORS:
             correct_panel(TILE_VECTORS, layer, &c, first, last, j, has_bias)
         elif VECTORS_PER_BLOCK == 1 and vectors == 2:

@@ -1,5 +1,6 @@
-# correct: dC/dW of layers with few outputs. With a row of W in the lanes, most of them would hold
-# padding; each gradient is a chain of its own, so here inputs lie in the lanes, and none is lost.
+# correct: dC/dW where the last block of columns has few outputs. With a row of W in the lanes, most
+# of them would hold padding; each gradient is a chain of its own, so here inputs lie in the lanes,
+# and none is lost. Results are turned round in registers, and corrected there.
 #
 #   dC/dW[i, j] = sum over samples of x[i] delta[j], from the first sample to the last: the same
 #   products in the same order as in correct_tile, so the same bits.
@@ -8,19 +9,20 @@ cdef enum:
     NARROW_VECTORS = 8           # of inputs, whose gradients are made together
 
 
-cdef inline bint is_narrow(const Layer* layer) noexcept nogil:
-    """Whether a third of the lanes would be lost: from 11 of 16 outputs on it doesn't pay."""
-    return 8 * layer.n_out <= 5 * BLOCK
+cdef inline bint pays_turning(
+    const Layer* layer, Py_ssize_t depth, Py_ssize_t inputs,
+) noexcept nogil:
+    """Whether so many samples save more than it takes to turn the result round: as measured.
 
-
-cdef inline bint pays_turning(const Layer* layer, Py_ssize_t depth) noexcept nogil:
-    """Whether so many samples save more than it takes to turn the result round: as measured."""
-    return is_narrow(layer) and (BLOCK - layer.n_out) * depth >= 400
+    Of a wider layer the tile of full panels gets thinner by it.
+    """
+    return (is_narrow(layer) and inputs >= LANES
+            and depth >= (8 if layer.width == BLOCK else 24))
 
 
 cdef inline Py_ssize_t rows_of_chunk(const Layer* layer) noexcept nogil:
     """How many rows of weights are corrected together: of narrow ones whole NARROW_VECTORS."""
-    return 4 * WEIGHT_ROWS if is_narrow(layer) else WEIGHT_ROWS
+    return 4 * WEIGHT_ROWS if is_narrow(layer) and layer.width == BLOCK else WEIGHT_ROWS
 
 
 cdef inline void narrow_tile(
@@ -28,15 +30,14 @@ cdef inline void narrow_tile(
     const real** x, Py_ssize_t i,                # IN (depth,) pointers to (.. i + inputs)
     const real* delta, Py_ssize_t row,           # IN (depth, outputs)
     Py_ssize_t depth,
-    real* gradient,                              # OUT (inputs, BLOCK): some columns
+    real* gradient,                              # OUT (outputs, NARROW_VECTORS): some vectors
 ) noexcept nogil:
-    """The gradients of some vectors of inputs, from input i on, and of at most four outputs."""
-    cdef vec sums[NARROW_VECTORS]
+    """The gradients of some vectors of inputs, from input i on, and of some outputs."""
+    cdef vec sums[6 * 4]
     cdef vec r[NARROW_VECTORS]
     cdef vec d
-    cdef real lanes[BLOCK]
     cdef Py_ssize_t k
-    cdef int j, v, lane
+    cdef int j, v
     for j in range(outputs):
         for v in range(vectors):
             sums[j * vectors + v] = v_zero()
@@ -50,51 +51,51 @@ cdef inline void narrow_tile(
         delta += row
     for j in range(outputs):
         for v in range(vectors):
-            v_store_any(lanes, sums[j * vectors + v])
-            for lane in range(LANES):
-                gradient[(v * LANES + lane) * BLOCK + j] = lanes[lane]
-
-
-cdef inline Py_ssize_t narrow_vectors(Py_ssize_t inputs) noexcept nogil:
-    """Of how many vectors of so many inputs the gradients are made together; 0: of none.
-
-    With fewer than four the chains of a tile are few, and wait for themselves.
-    """
-    return inputs // (4 * LANES) * 4 if inputs < NARROW_VECTORS * LANES else NARROW_VECTORS
+            v_store_any(gradient + (j * NARROW_VECTORS + v) * LANES, sums[j * vectors + v])
 
 
 cdef inline void narrow_outputs(
-    Py_ssize_t outputs, Py_ssize_t vectors,
+    const int vectors, Py_ssize_t outputs,
     const real** x, Py_ssize_t i, const real* delta, Py_ssize_t row, Py_ssize_t depth,
     real* gradient,
 ) noexcept nogil:
-    """Some outputs by tiles of at least eight chains, if there are so many: fewer would wait."""
-    cdef Py_ssize_t v
-    if outputs == 1 and vectors == NARROW_VECTORS:
-        narrow_tile(1, NARROW_VECTORS, x, i, delta, row, depth, gradient)
-        return
-    for v in range(0, vectors, 4):
-        if outputs == 1:
-            narrow_tile(1, 4, x, i, delta, row, depth, gradient)
-        elif outputs == 2:
-            narrow_tile(2, 4, x, i, delta, row, depth, gradient)
-        elif outputs == 3:                       # by 4 it would have no register left with AVX2
-            narrow_tile(3, 2, x, i, delta, row, depth, gradient)
-            narrow_tile(3, 2, x, i + 2 * LANES, delta, row, depth, gradient + 2 * LANES * BLOCK)
+    """All outputs of some vectors of inputs, some by some."""
+    cdef Py_ssize_t some, j = 0
+    while j < outputs:
+        some = outputs_of_pass(outputs - j)
+        if some == 6 and MANY_SUMS:
+            narrow_tile(6, vectors, x, i, delta + j, row, depth, gradient)
+        elif some == 5 and MANY_SUMS:
+            narrow_tile(5, vectors, x, i, delta + j, row, depth, gradient)
+        elif some == 4:
+            narrow_tile(4, vectors, x, i, delta + j, row, depth, gradient)
+        elif some == 3:
+            narrow_tile(3, vectors, x, i, delta + j, row, depth, gradient)
+        elif some == 2:
+            narrow_tile(2, vectors, x, i, delta + j, row, depth, gradient)
         else:
-            narrow_tile(4, 2, x, i, delta, row, depth, gradient)
-            narrow_tile(4, 2, x, i + 2 * LANES, delta, row, depth, gradient + 2 * LANES * BLOCK)
-        i += 4 * LANES
-        gradient += 4 * LANES * BLOCK
+            narrow_tile(1, vectors, x, i, delta + j, row, depth, gradient)
+        gradient += some * NARROW_VECTORS * LANES
+        j += some
 
 
 cdef void narrow_gradient(
-    const Layer* layer, const real** x, const real* delta, Py_ssize_t depth,
-    Py_ssize_t i, Py_ssize_t vectors,            # inputs from i on, as narrow_vectors has them
-    real* gradient,                              # OUT (inputs, BLOCK), with padding
+    const real** x, Py_ssize_t i, Py_ssize_t vectors,        # inputs from i on, so many vectors
+    const real* delta, Py_ssize_t row, Py_ssize_t depth, Py_ssize_t outputs,
+    real* gradient,                              # OUT (outputs, NARROW_VECTORS): of inputs
 ) noexcept nogil:
-    cdef Py_ssize_t j
-    memset(gradient, 0, vectors * LANES * BLOCK * sizeof(real))
-    for j in range(0, layer.n_out, 4):
-        narrow_outputs(min(layer.n_out - j, <Py_ssize_t>4), vectors, x, i, delta + j, layer.row,
-                       depth, gradient + j)
+    """By tiles of many chains, if there are so many: fewer would wait for themselves."""
+    cdef Py_ssize_t v = 0
+    if outputs == 1 and vectors == NARROW_VECTORS:
+        narrow_tile(1, NARROW_VECTORS, x, i, delta, row, depth, gradient)
+        return
+    while v < vectors:
+        if v + 4 <= vectors and MANY_SUMS:
+            narrow_outputs(4, outputs, x, i + v * LANES, delta, row, depth, gradient + v * LANES)
+            v += 4
+        elif v + 2 <= vectors:
+            narrow_outputs(2, outputs, x, i + v * LANES, delta, row, depth, gradient + v * LANES)
+            v += 2
+        else:
+            narrow_outputs(1, outputs, x, i + v * LANES, delta, row, depth, gradient + v * LANES)
+            v += 1

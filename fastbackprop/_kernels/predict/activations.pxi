@@ -10,7 +10,7 @@
 #                                  is 0
 #
 # on one vector; alpha is the activation's parameter. What loops over rows of them is written by
-# setup.py from the table and included below. Softmax is not elementwise: it takes a whole row.
+# setup.py from the table and included below. Softmax is not elementwise: see softmax.pxi.
 # Functions of z times what vanishes bound z first, where that is 0 already: infinity times 0 would
 # be NaN, and the limit is 0.
 
@@ -284,81 +284,6 @@ cdef inline vec exp_second(vec a, vec alpha) noexcept nogil:
 
 
 include "activation_dispatch.pxi"
-
-
-cdef real share_of_largest(const real* z, Py_ssize_t n, real largest) noexcept nogil:
-    """1 / how many of z are ``largest``; NaN if one of z is NaN."""
-    cdef Py_ssize_t j, count = 0
-    for j in range(n):
-        if z[j] != z[j]:
-            return NAN
-        count += z[j] == largest
-    return 1 / <real>count
-
-
-cdef void softmax_of_infinite(
-    const real* z, real* p,                      # IN, OUT (width,); may be the same
-    Py_ssize_t n, Py_ssize_t width, real largest,
-) noexcept nogil:
-    """The limit where the largest of finite z grew beyond all numbers, to inf or to -inf.
-
-    Those that reached it share 1 equally, the others have 0.
-    """
-    cdef real share = share_of_largest(z, n, largest)
-    cdef bint is_nan = share != share
-    cdef Py_ssize_t j
-    for j in range(width):
-        if j < n and (is_nan or z[j] == largest):
-            p[j] = share
-        else:
-            p[j] = 0
-
-
-cdef inline void softmax_row(
-    const real* z, real* p,                      # IN, OUT (width,); may be the same
-    Py_ssize_t n, Py_ssize_t width,
-) noexcept nogil:
-    """p = e^(z - max z) / sum, and zeros in the padding."""
-    cdef vec parts[VECTORS_PER_BLOCK]
-    cdef real most = max_of_first(z, n)
-    cdef vec largest = v_set1(most)
-    cdef vec e, total
-    cdef Py_ssize_t b, j, k
-    if not is_finite(most):                      # else e^(inf - inf)
-        softmax_of_infinite(z, p, n, width, most)
-        return
-    for k in range(VECTORS_PER_BLOCK):
-        parts[k] = v_zero()
-    for b in range(width // BLOCK):
-        for k in range(VECTORS_PER_BLOCK):
-            j = b * BLOCK + k * LANES
-            e = v_first(v_exp(v_sub(v_load(z + j), largest)), n - j)
-            parts[k] = v_add(parts[k], e)
-            v_store(p + j, e)
-    total = v_set1(v_sum_of_block(parts))
-    for b in range(width // LANES):
-        j = b * LANES
-        v_store(p + j, v_div(v_load(p + j), total))
-
-
-cdef inline void softmax_derive_row(
-    const real* p, real* delta,                  # IN, IN/OUT (width,)
-    Py_ssize_t width,
-) noexcept nogil:
-    """delta_j = p_j (d_j - sum_k d_k p_k), where delta comes as d = dC/dp."""
-    cdef vec parts[VECTORS_PER_BLOCK]
-    cdef vec mean
-    cdef Py_ssize_t b, j, k
-    for k in range(VECTORS_PER_BLOCK):
-        parts[k] = v_zero()
-    for b in range(width // BLOCK):
-        for k in range(VECTORS_PER_BLOCK):
-            j = b * BLOCK + k * LANES
-            parts[k] = v_fma(v_load(delta + j), v_load(p + j), parts[k])
-    mean = v_set1(v_sum_of_block(parts))
-    for b in range(width // LANES):
-        j = b * LANES
-        v_store(delta + j, v_mul(v_load(p + j), v_sub(v_load(delta + j), mean)))
 
 
 def activate(

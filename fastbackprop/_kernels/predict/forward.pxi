@@ -54,7 +54,7 @@ cdef void dense_forward(
     Py_ssize_t n,
 ) noexcept nogil:
     """z = x W + b and a = act(z)."""
-    cdef Py_ssize_t j = 0
+    cdef Py_ssize_t j = 0, end = layer.width, first = 0, first_of_end = 0
     cdef int vectors
     cdef bint in_tile = is_in_tile(layer.activation) and z == a
     cdef Forward f
@@ -67,14 +67,19 @@ cdef void dense_forward(
         if j + 4 * LANES <= layer.width:
             predict_tile(1, 4, layer, &f, 0, j)
             j += 4 * LANES
+    if pays_turning_rows(layer, n):
+        end -= BLOCK
+        first_of_end = forward_narrow(layer, x, f.kind, z, n)
     while j < layer.width:
-        vectors = tile_width(layer.width - j)
+        if j == end:
+            first, end = first_of_end, layer.width
+        vectors = tile_width(end - j)
         if vectors == TILE_VECTORS:
-            forward_for_rows(predict_tile, TILE_VECTORS, layer, &f, 0, n, j)
+            forward_for_rows(predict_tile, TILE_VECTORS, layer, &f, first, n, j)
         elif VECTORS_PER_BLOCK == 1 and vectors == 2:
-            forward_for_rows(predict_tile, 2, layer, &f, 0, n, j)
+            forward_for_rows(predict_tile, 2, layer, &f, first, n, j)
         elif VECTORS_PER_BLOCK == 1:
-            forward_for_rows(predict_tile, 1, layer, &f, 0, n, j)
+            forward_for_rows(predict_tile, 1, layer, &f, first, n, j)
         j += vectors * LANES
     if not in_tile:
         activate_rows(layer, z, a, n)
@@ -86,14 +91,14 @@ cdef void activate_rows(
     """a = act(z), for whole rows, and act'(z) where a is that of training and it is kept."""
     cdef Py_ssize_t i
     cdef real* slope = layer.slope
+    if layer.activation == SOFTMAX:
+        softmax_rows(z, a, layer.row, n, layer.n_out, layer.width)
+        return
     for i in range(n):
-        if layer.activation == SOFTMAX:
-            softmax_row(z + i * layer.row, a + i * layer.row, layer.n_out, layer.width)
-        else:
-            if layer.slope != NULL:
-                slope = layer.slope + (a - layer.a) + i * layer.row
-            activate_row(layer.activation, layer.alpha, z + i * layer.row, a + i * layer.row,
-                         slope, layer.width)
+        if layer.slope != NULL:
+            slope = layer.slope + (a - layer.a) + i * layer.row
+        activate_row(layer.activation, layer.alpha, z + i * layer.row, a + i * layer.row, slope,
+                     layer.width)
 
 
 cdef void layer_forward(

@@ -15,6 +15,7 @@
 
 cdef enum:
     WIDE_VECTORS = 8             # of a tile with one row, whose chains would else be too few
+    MANY_SUMS = TILE_ROWS * TILE_VECTORS >= 16   # whether there are registers for 24 of them
     LONG_TIME = 32               # steps of a tile, in which weights come from anywhere
 
 
@@ -72,6 +73,27 @@ cdef inline int tile_width(Py_ssize_t reals_left) noexcept nogil:
     if vectors == TILE_VECTORS + 1:
         return TILE_VECTORS - 1
     return <int>min(vectors, <Py_ssize_t>TILE_VECTORS)
+
+
+cdef inline Py_ssize_t outputs_of_end(const Layer* layer) noexcept nogil:
+    """How many outputs the last block of columns has; what is behind them is padding."""
+    return layer.n_out - (layer.width - BLOCK)
+
+
+cdef inline bint is_narrow(const Layer* layer) noexcept nogil:
+    """Whether a third of the lanes of the last block would be lost.
+
+    Then something else than its columns is laid into the lanes: from 11 of 16 outputs on it
+    doesn't pay.
+    """
+    return 8 * outputs_of_end(layer) <= 5 * BLOCK
+
+
+cdef inline Py_ssize_t outputs_of_pass(Py_ssize_t outputs) noexcept nogil:
+    """How many of so many narrow outputs have registers at once, in passes of the same size."""
+    cdef Py_ssize_t most = 6 if MANY_SUMS else 4
+    cdef Py_ssize_t passes = (outputs + most - 1) // most
+    return (outputs + passes - 1) // passes
 
 
 # What each product does with a tile is a function of (rows, vectors, layer, job, row, column). It

@@ -91,6 +91,7 @@ typedef uint32_t real_bits;
 #define FBP_ALIGNMENT 64
 #define FBP_BLOCK ((int)(64 / sizeof(real)))          /* lanes of a fixed sum */
 #define FBP_LANES ((int)(sizeof(vec) / sizeof(real))) /* lanes of a vector */
+#define FBP_PART ((int)(16 / sizeof(real)))           /* lanes of a part of x86-64's vectors */
 /* Each instruction set says: the rows and vectors of a tile, and the rows of weights
    that one thread corrects at a time: whole tiles, and whole cache lines of W^T. */
 
@@ -145,6 +146,23 @@ FBP_FN vmask fbp_first(ptrdiff_t n) {
 }
 #endif
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(mask_blend)(m, no, yes); }
+#ifdef FBP_FLOAT64
+#  define FBP_QUARTERS(a, b, which) _mm512_shuffle_f64x2(a, b, which)
+#else
+#  define FBP_QUARTERS(a, b, which) _mm512_shuffle_f32x4(a, b, which)
+#endif
+FBP_FN void fbp_turn_parts(const vec *x, vec *out) {
+    int i;
+    for (i = 0; i < FBP_PART; i++) {
+        vec a = x[i], b = x[FBP_PART + i], c = x[2 * FBP_PART + i], d = x[3 * FBP_PART + i];
+        vec even_1 = FBP_QUARTERS(a, b, 0x88), odd_1 = FBP_QUARTERS(a, b, 0xdd);
+        vec even_2 = FBP_QUARTERS(c, d, 0x88), odd_2 = FBP_QUARTERS(c, d, 0xdd);
+        out[i] = FBP_QUARTERS(even_1, even_2, 0x88);
+        out[FBP_PART + i] = FBP_QUARTERS(odd_1, odd_2, 0x88);
+        out[2 * FBP_PART + i] = FBP_QUARTERS(even_1, even_2, 0xdd);
+        out[3 * FBP_PART + i] = FBP_QUARTERS(odd_1, odd_2, 0xdd);
+    }
+}
 FBP_FN vec v_first(vec x, ptrdiff_t n) { return FBP_V(maskz_mov)(fbp_first(n), x); }
 FBP_FN vec v_load_first(const real *p, ptrdiff_t n) { return FBP_V(maskz_loadu)(fbp_first(n), p); }
 
@@ -188,6 +206,13 @@ FBP_FN vec v_and(vec a, vec b) { return FBP_V(and)(a, b); }
 FBP_FN vec v_or(vec a, vec b) { return FBP_V(or)(a, b); }
 FBP_FN vmask v_less(vec a, vec b) { return FBP_V(cmp)(a, b, _CMP_LT_OQ); }
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(blendv)(no, yes, m); }
+FBP_FN void fbp_turn_parts(const vec *x, vec *out) {
+    int i;
+    for (i = 0; i < FBP_PART; i++) {
+        out[i] = FBP_V(permute2f128)(x[i], x[FBP_PART + i], 0x20);
+        out[FBP_PART + i] = FBP_V(permute2f128)(x[i], x[FBP_PART + i], 0x31);
+    }
+}
 
 /* A sliding window over this table is the mask of the first n lanes. */
 static const real_bits fbp_window[16] = {
@@ -237,6 +262,7 @@ FBP_FN vec v_and(vec a, vec b) { return FBP_V(and)(a, b); }
 FBP_FN vec v_or(vec a, vec b) { return FBP_V(or)(a, b); }
 FBP_FN vmask v_less(vec a, vec b) { return FBP_V(cmplt)(a, b); }
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(blendv)(no, yes, m); }
+FBP_FN void fbp_turn_parts(const vec *x, vec *out) { memcpy(out, x, FBP_PART * sizeof(vec)); }
 
 /* ---- NEON ----------------------------------------------------------------- */
 
@@ -492,6 +518,44 @@ FBP_FN void v_transpose_4x4(const real *in, ptrdiff_t in_row, real *out, ptrdiff
     _mm_store_ps(out + out_row, b);
     _mm_store_ps(out + 2 * out_row, c);
     _mm_store_ps(out + 3 * out_row, d);
+#endif
+}
+
+/* LANES vectors turned round in registers: lane j of x[i] becomes lane i of x[j]. First squares of
+   16 bytes in each part of the vectors, then the parts themselves (fbp_turn_parts). */
+FBP_FN void v_transpose(vec *x) {
+    int i;
+#if defined(FBP_NEON)
+    for (i = 0; i < FBP_LANES / 2; i++) {
+        vec a = x[i], b = x[i + FBP_LANES / 2];
+#  ifdef FBP_FLOAT64
+        x[0] = FBP_V(vzip1)(a, b), x[1] = FBP_V(vzip2)(a, b);
+    }
+#  else
+        x[i] = FBP_V(vzip1)(a, b), x[i + 2] = FBP_V(vzip2)(a, b);
+    }
+    {
+        vec a = x[0], b = x[1], c = x[2], d = x[3];
+        x[0] = FBP_V(vzip1)(a, b), x[1] = FBP_V(vzip2)(a, b);
+        x[2] = FBP_V(vzip1)(c, d), x[3] = FBP_V(vzip2)(c, d);
+    }
+#  endif
+#else
+    vec y[FBP_LANES];
+#  ifdef FBP_FLOAT64
+    for (i = 0; i < FBP_LANES; i += 2) {
+        y[i] = FBP_V(unpacklo)(x[i], x[i + 1]);
+        y[i + 1] = FBP_V(unpackhi)(x[i], x[i + 1]);
+    }
+#  else
+    for (i = 0; i < FBP_LANES; i += 4) {
+        vec a = FBP_V(unpacklo)(x[i], x[i + 1]), b = FBP_V(unpackhi)(x[i], x[i + 1]);
+        vec c = FBP_V(unpacklo)(x[i + 2], x[i + 3]), d = FBP_V(unpackhi)(x[i + 2], x[i + 3]);
+        y[i] = FBP_V(shuffle)(a, c, 0x44), y[i + 1] = FBP_V(shuffle)(a, c, 0xee);
+        y[i + 2] = FBP_V(shuffle)(b, d, 0x44), y[i + 3] = FBP_V(shuffle)(b, d, 0xee);
+    }
+#  endif
+    fbp_turn_parts(y, x);
 #endif
 }
 

@@ -61,6 +61,7 @@ cdef extern from "simd.h" nogil:
     real v_largest(vec x) noexcept
     void transpose_4x4 "v_transpose_4x4"(const real* x, Py_ssize_t row, real* out,
                                          Py_ssize_t out_row) noexcept
+    void v_transpose(vec* x) noexcept                # LANES vectors: rows become columns
     void prefetch "v_prefetch"(const real* p) noexcept      # into the second cache; any address
     void prefetch_near "v_prefetch_near"(const real* p) noexcept     # into the first
     vec v_pow2(vec n) noexcept
