@@ -23,8 +23,8 @@ function boxesOf(places) {                    // of all circles, with their name
     h: 2 * places.radius + (fitsInside(titleOf(h, i), places.radius) ? 6 : 26) })));
 }
 const within = (x, low, high) => Math.max(low, Math.min(x, high));
-function placeLabel(ends, text, lines, taken, size, distances, width) {
-  const w = widthOf(text, size, 600) + 6, h = size + 4;
+function placeLabel(ends, w, lines, taken, size, distances, width) {   // w: of its text
+  const h = size + 4;
   if (w > width) return null;
   const dx = ends.x2 - ends.x1, dy = ends.y2 - ends.y1, length = Math.hypot(dx, dy);
   const [u, v] = [-dy / length, dx / length];
@@ -75,12 +75,13 @@ function drawLabels(svg, k, places, path, lines, taken) {   // lines of all laye
   for (const label of labelsOf(k, path)) {
     if (n_lines > MOST_LABELS && !isAsked(k, label)) continue;
     const ends = endsOf(k, label.i, label.j, places);
+    const wide = (text) => widthOf(text, size, label.kind ? 600 : 400) + 3;
     let place = label.name
-      && placeLabel(ends, label.name + label.text, all, taken, size, [-1, 1], width);
+      && placeLabel(ends, wide(label.name + label.text), all, taken, size, [-1, 1], width);
     if (!place) label.name = null;
-    place ||= placeLabel(ends, label.text, all, taken, size, distances, width);
+    place ||= placeLabel(ends, wide(label.text), all, taken, size, distances, width);
     if (!place && label.factors) {            // then its result alone: the sentence has them all
-      place = placeLabel(ends, label.result, all, taken, size, distances, width);
+      place = placeLabel(ends, wide(label.result), all, taken, size, distances, width);
       Object.assign(label, { factors: null, text: label.result });
     }
     if (!place) continue;
