@@ -25,8 +25,6 @@ a .csv file has a sample in each line, separated by commas, semicolons or tabs (
 commas too, if commas don't separate), or by what a first line sep=; says; its first line is a
 header if it holds no numbers, or, with at least three columns, numbers that only count the
 columns: 0,1,2,3; its names must be those that the model knows its inputs by, if it knows some
-
-a page can show models of Dense layers only; of other layers the text has every number
 """
 
 

@@ -21,9 +21,6 @@ examples:
   fastbackprop lab houses.csv --target price    a net of 8 hidden neurons is trained on it
   fastbackprop lab model.safetensors data.csv   your own net
 
-the page can show models of Dense layers only; of other layers fastbackprop explain says as text
-what happens in them
-
 a target of text is one of classes, and so is one of at most 20 different whole numbers that occur
 at least twice on average; any other is a number; of more than 20,000 rows so many are taken at
 random

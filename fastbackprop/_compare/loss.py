@@ -18,7 +18,13 @@ from fastbackprop._core.buffers import aligned_zeros, padded_rows
 from fastbackprop._core.copies import restore_fields
 from fastbackprop._core.dispatch import DTYPES, kernels
 from fastbackprop._core.losses import TABLE, Row
-from fastbackprop._core.validation import LABELS_ADVICE, as_matrix, as_numeric, same_length
+from fastbackprop._core.validation import (
+    LABELS_ADVICE,
+    NUMBERS_ADVICE,
+    as_matrix,
+    as_numeric,
+    same_length,
+)
 from fastbackprop._predict.output import Output, OutputGradient
 
 __all__ = ["Loss"]
@@ -157,7 +163,8 @@ class Loss:
         Targets
         """
         names = column_names(y)
-        y = as_numeric(name, y, text_advice=LABELS_ADVICE)
+        advice = LABELS_ADVICE if self.is_classification else NUMBERS_ADVICE
+        y = as_numeric(name, y, text_advice=advice)
         n_targets = self._n_targets(n_out)
         if one_row:
             y = np.atleast_1d(y)

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from fastbackprop._compare.metrics import is_higher_better
-from fastbackprop._core.validation import check_real
+from fastbackprop._core.validation import check_real, did_you_mean
 
 __all__ = ["Monitor"]
 
@@ -64,4 +64,5 @@ class Monitor:
         known = ", ".join(repr(name) for name, is_there in figures.items() if is_there)
         raise ValueError(
             f"monitor of {self.owner} must be a figure of the history ({known}), got {self.name!r}."
+            f"{did_you_mean(self.name, figures)}"
         )

@@ -52,15 +52,21 @@ class OwnLoss(Loss):
         return Targets(numbers, None)
 
     def _check_weighted(self) -> None:
-        try:
-            inspect.signature(self.function).bind(None, None, None)
-        except ValueError:  # of what is compiled nothing may be known
-            return
-        except TypeError:
+        if not self._takes(3):
             raise TypeError(
                 "loss must take weights as a third argument, (y_hat, y, sample_weight), where "
                 f"samples have weights, got {self.name}, which takes no three."
-            ) from None
+            )
+
+    def _takes(self, n: int) -> bool:
+        """Whether it can be called with so many arguments, as far as is known."""
+        try:
+            inspect.signature(self.function).bind(*[None] * n)
+        except ValueError:  # of what is compiled nothing may be known
+            return True
+        except TypeError:
+            return False
+        return True
 
     def __call__(self, y_hat: Any, y: Any, sample_weight: Any = None) -> tuple[float, Any]:
         """Call the function, and refuse what isn't a cost and a gradient.
@@ -100,4 +106,7 @@ def as_loss_or_function(loss: Any) -> Loss:
     """Return the loss for an object, a name, or a callable of the user's own."""
     if isinstance(loss, Loss | type) or not callable(loss):
         return as_loss(loss)
-    return OwnLoss(cast("LossFunction", loss))
+    own = OwnLoss(cast("LossFunction", loss))
+    if not own._takes(2):
+        raise TypeError(f"loss must take two arguments, (y_hat, y), got {own.name}, which doesn't.")
+    return own

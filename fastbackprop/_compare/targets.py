@@ -29,6 +29,8 @@ class Targets:
         Whose indices these are, where the user has labels of another kind.
     unscaled : ndarray, optional
         The values in the user's units, in float64, where they were scaled: for metrics.
+    sample_weights : ndarray of shape (n,), optional
+        What each sample counts in accuracy and metrics: its weight without that of its class.
     """
 
     values: np.ndarray | None
@@ -37,6 +39,7 @@ class Targets:
     shares: np.ndarray | None = None
     classes: Classes | None = None
     unscaled: np.ndarray | None = None
+    sample_weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         array = self.values if self.labels is None else self.labels
@@ -50,6 +53,7 @@ class Targets:
             None if self.shares is None else self.shares[rows],
             self.classes,
             None if self.unscaled is None else self.unscaled[rows],
+            None if self.sample_weights is None else self.sample_weights[rows],
         )
 
     def weighted(self, weights: np.ndarray | None) -> "Targets":
@@ -57,10 +61,11 @@ class Targets:
         if weights is None:
             return self
         if self.shares is None:
-            return replace(self, weights=weights)
+            return replace(self, weights=weights, sample_weights=weights)
         assert self.weights is None
         with exact_mode():
-            return replace(self, weights=weights, shares=weights * self.shares)
+            shares = weights * self.shares
+        return replace(self, weights=weights, sample_weights=weights, shares=shares)
 
     @property
     def total(self) -> float:
@@ -68,14 +73,31 @@ class Targets:
         divisor = self.weights if self.shares is None else self.shares
         if divisor is None:
             return float(len(self))
-        return kernels(divisor.dtype).sum_costs(divisor, 0.0)
+        return _carried_on(divisor, 0.0)
 
     def mean_of(self, costs: float) -> float:
         """Return the mean cost, of a sum over samples; 0 where they have no weight."""
         total = self.total
         return quotient(costs, total) if total > 0 else 0.0
 
+    def counted(self, before: float = 0.0) -> float:
+        """Return what accuracy is divided by, carried on: samples, or their weights."""
+        if self.sample_weights is None:
+            return before + len(self)
+        return _carried_on(self.sample_weights, before)
+
+    def right(self, rights: np.ndarray, before: float) -> float:
+        """Return the sum of right answers, of each sample by its weight, carried on."""
+        assert self.sample_weights is not None
+        with exact_mode():
+            return _carried_on(np.multiply(self.sample_weights, rights, dtype=np.float64), before)
+
     @property
     def of_samples(self) -> dict[str, Any]:
         """What a call of the kernels takes besides values and labels."""
         return {"weights": self.weights, "shares": self.shares}
+
+
+def _carried_on(numbers: np.ndarray, before: float) -> float:
+    """Return the sum in double, one number after the other."""
+    return kernels(numbers.dtype).sum_costs(np.ascontiguousarray(numbers), before)

@@ -4,12 +4,15 @@ pandas, polars, pyarrow and scipy are never imported: their objects are known by
 """
 
 import sys
+from collections.abc import Callable, Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 __all__ = [
     "LABELS_ADVICE",
+    "NUMBERS_ADVICE",
     "as_numeric",
     "column_names",
     "feature_names",
@@ -25,6 +28,7 @@ NUMBERS = "be an array of real numbers"
 LABELS_ADVICE = (
     "; turn labels into integers first, by classes, y = numpy.unique(labels, return_inverse=True)"
 )
+NUMBERS_ADVICE = "; labels of classes go with a loss of classes, such as 'cross_entropy'"
 REAL_KINDS = "buif"  # of dtypes: bool, unsigned and signed integers, floats
 TEXT_KINDS = "UST"
 
@@ -53,13 +57,14 @@ def as_numeric(what: str, value: Any, must: str = NUMBERS, *, text_advice: str =
         raise TypeError(f"{what} must {must}, got a {type(value).__name__}; collect() it first.")
     columns = _columns(value)
     _refuse_nulls(what, columns)
+    _refuse_times(what, must, columns)
     array = _as_array(what, value, must, columns)
     if not _is_real(array.dtype):
         names = column_names(value)
         if names is not None and array.dtype.kind == "O":
             _refuse_objects(what, array, must, text_advice, names)
         _refuse_kinds(what, must, columns)
-        advice = text_advice if _has_text(array) else ""
+        advice = _advice(what, array, text_advice)
         raise TypeError(f"{what} must {must}, got dtype {array.dtype}{advice}.")
     return array
 
@@ -112,6 +117,15 @@ def _refuse_nulls(what: str, columns: list[tuple[Any, Any]]) -> None:
         if count() if callable(count) else count:
             missing = np.flatnonzero(np.asarray(column.is_null()))
             _complain_of_missing(what, int(missing[0]), name)
+
+
+def _refuse_times(what: str, must: str, columns: list[tuple[Any, Any]]) -> None:
+    """Refuse dates and times of polars, which beside numbers become numbers of nanoseconds."""
+    for name, column in columns:
+        dtype = getattr(column, "dtype", None)
+        is_time = getattr(dtype, "is_temporal", None)
+        if name is not None and callable(is_time) and is_time():
+            raise TypeError(f"{what} must {must}, got dtype {dtype} in column {name!r}.")
 
 
 def _refuse_kinds(what: str, must: str, columns: list[tuple[Any, Any]]) -> None:
@@ -168,10 +182,18 @@ def _is_real(dtype: Any) -> bool:
     return isinstance(dtype, np.dtype) and dtype.kind in REAL_KINDS and dtype.itemsize <= 16
 
 
-def _has_text(array: np.ndarray) -> bool:
-    if array.dtype.kind in TEXT_KINDS:
-        return True
-    return array.dtype.kind == "O" and any(isinstance(x, str | bytes) for x in array.flat)
+def _advice(what: str, array: np.ndarray, text_advice: str) -> str:
+    """Return what to do about text, by the caller's words, or about numbers among objects."""
+    if array.dtype.kind in TEXT_KINDS or _holds(array, str | bytes, any):
+        return text_advice
+    if array.size and _holds(array, Real | np.bool_, all):
+        return f"; pass the numbers in it as {what}.astype(float)"
+    return ""
+
+
+def _holds(array: np.ndarray, kinds: Any, some: Callable[[Iterable[bool]], bool]) -> bool:
+    """Whether some or all elements of an array of objects are of these kinds."""
+    return array.dtype.kind == "O" and some(isinstance(x, kinds) for x in array.flat)
 
 
 def refuse_masked(what: str, value: Any) -> None:
@@ -264,7 +286,7 @@ def _column(what: str, column: Any, must: str, text_advice: str, name: Any) -> n
             what, values if name is None else values[:, np.newaxis], must, text_advice, names
         )
     got = f"dtype {column.dtype}" + ("" if name is None else f" in column {name!r}")
-    advice = text_advice if _has_text(values) else ""
+    advice = _advice(what, values, text_advice)
     raise TypeError(f"{what} must {must}, got {got}{advice}.")
 
 

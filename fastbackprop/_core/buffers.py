@@ -183,6 +183,9 @@ class Parameters:
         self.values, self.running = self.store[:end], self.store[end:]
         self.seed = seed
         self.counts = new_counts()
+        # What schedules over a whole fit go by where nobody trains: the next step of the last fit,
+        # and how many it had.
+        self.place_in_fit: tuple[int, int] = (0, 1)
         self._listener: Callable[[], Callable[[], None] | None] = lambda: None
         self._others: dict[str, np.ndarray] = {}
         self._moment: weakref.ref[Moment] | None = None

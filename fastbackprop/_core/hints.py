@@ -7,6 +7,7 @@ __all__ = ["NAMES_ELSEWHERE", "did_you_mean"]
 # What other libraries call things, in lower case, where the nearest spelling would be another thing
 # ("swish" is no "mish").
 NAMES_ELSEWHERE = {
+    "acc": "accuracy",
     "bce": "binary_cross_entropy",
     "binary_crossentropy": "binary_cross_entropy",
     "categorical_crossentropy": "cross_entropy",
@@ -19,11 +20,16 @@ NAMES_ELSEWHERE = {
     "logistic": "sigmoid",
     "lrelu": "leaky_relu",
     "mae": "mean_absolute_error",
+    "mean_absolute_error": "mae",  # of metrics
     "mse": "mean_squared_error",
     "pinball": "quantile",
+    "r2_score": "r2",
+    "root_mean_squared_error": "rmse",
     "smooth_l1": "huber",
     "sparse_categorical_crossentropy": "cross_entropy",
     "swish": "silu",
+    "train_loss": "loss",
+    "training_loss": "loss",
     "xavier_normal": "glorot_normal",
     "xavier_uniform": "glorot_uniform",
 }
@@ -34,8 +40,10 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     # not before there is a complaint: importing it takes longer than most of this package
     import difflib
 
-    names = list(known)
-    meant = NAMES_ELSEWHERE.get(value.lower())
+    names, name = list(known), value.lower()
+    part = next((x for x in ("validation_", "val_") if name.startswith(x)), "")
+    name = name.removeprefix(part)
+    meant = ("validation_" if part else "") + NAMES_ELSEWHERE.get(name, name)
     if meant in names:
         near = [meant]
     else:

@@ -2,10 +2,13 @@
 
 Code counts from 0, as Python does: ``layers[0].weight`` can be typed behind ``model.``, and errors
 say just that. Words count from 1, as the formulas do: w1, z1 and a1 belong to layer 1. Where both
-may be meant, the words carry the code with them.
+may be meant, the words carry the code with them. And how settings are shown in a repr.
 """
 
-__all__ = ["layer_in_code", "layer_in_words"]
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["layer_in_code", "layer_in_words", "unusual"]
 
 
 def layer_in_code(index: int) -> str:
@@ -16,3 +19,10 @@ def layer_in_code(index: int) -> str:
 def layer_in_words(index: int) -> str:
     """Return ``layer 1 (layers[0])`` for the index 0 in ``model.layers``."""
     return f"layer {index + 1} ({layer_in_code(index)})"
+
+
+def unusual(settings: Mapping[str, tuple[Any, Any]]) -> str:
+    """Return ``, name=value`` for each setting that isn't its default, which comes second."""
+    return "".join(
+        f", {name}={value!r}" for name, (value, default) in settings.items() if value != default
+    )

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from fastbackprop._core.arrays import LABELS_ADVICE, as_numeric, refuse_masked
+from fastbackprop._core.arrays import LABELS_ADVICE, NUMBERS_ADVICE, as_numeric, refuse_masked
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.hints import did_you_mean
 from fastbackprop._core.rows import Rows, as_rows, convert
 
 __all__ = [
     "LABELS_ADVICE",
+    "NUMBERS_ADVICE",
     "Rows",
     "as_labels",
     "as_matrix",
@@ -82,7 +83,8 @@ def check_real(
     if below < math.inf:
         bounds += f"{' and' if bounds else ''} below {below:g}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{what} must be a finite number{bounds}, got {value!r}.")
+        hint = f" Did you mean {value.__name__}(...)?" if isinstance(value, type) else ""
+        raise TypeError(f"{what} must be a finite number{bounds}, got {value!r}.{hint}")
     try:
         number = float(value)
     except OverflowError:  # an integer or a fraction beyond the largest float

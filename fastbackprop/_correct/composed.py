@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._compare.monitor import Monitor
-from fastbackprop._core.validation import check_integer
+from fastbackprop._core.validation import check_integer, did_you_mean
 from fastbackprop._correct.schedule import NOT_NEGATIVE, Constant, Schedule, as_schedule
 
 __all__ = ["Piecewise", "ReduceOnPlateau", "Warmup"]
@@ -182,7 +182,7 @@ class ReduceOnPlateau(Schedule):
             known = ", ".join(map(repr, history.to_dict()))
             raise ValueError(
                 f"monitor of ReduceOnPlateau must be a figure of the history ({known}), got "
-                f"{self.monitor!r}."
+                f"{self.monitor!r}.{did_you_mean(self.monitor, history.to_dict())}"
             )
         for figure in figures or ():
             if monitor.is_better(figure, best):

@@ -83,17 +83,20 @@ class Optimizer:
             return None
         table = np.empty((n, len(RATES)))
         for column, (name, value) in enumerate(zip(RATES, values, strict=True)):
-            numbers = table_of(value, position, n) if is_schedule(value) else value
-            table[:, column] = numbers
             below = 1.0 if name == "momentum" else float(np.finfo(dtype).max)
-            is_right = (table[:, column] >= 0) & (table[:, column] < below)
-            if not is_right.all():
-                wrong = int(np.argmin(is_right))
-                raise ValueError(
-                    f"The schedule of {name} must give numbers of at least 0 and below {below:g}, "
-                    f"got {table[wrong, column]:g} for step {position.step + wrong}."
-                )
+            is_fixed = not is_schedule(value)
+            table[:, column] = value if is_fixed else _numbers_of(name, value, position, n, below)
         return table
+
+    def _check_ends(self, begin: Position, n: int) -> None:
+        """Refuse a schedule of the momentum that begins or ends outside of its range.
+
+        Rates that rise too far end in a divergence, which says more.
+        """
+        momentum = self._numbers.get("momentum")
+        if isinstance(momentum, Schedule):
+            for position in (begin, begin.after(n - 1)):
+                _numbers_of("momentum", momentum, position, 1, 1.0)
 
     def _check_figures(self, figures: dict[str, bool]) -> None:
         """Refuse schedules that look at what a fit won't record."""
@@ -175,20 +178,32 @@ class Optimizer:
             wrong = parameters.layer_at(at)
             raise DivergenceError(
                 f"The step would make weights of model.layers[{wrong}] infinite or NaN; "
-                f"they were left as they are. {self._advice()}",
+                f"they were left as they are. {self._advice(rates)}",
                 layer=wrong,
             )
 
-    def _advice(self) -> str:
+    def _extremes(self, rates: np.ndarray | None) -> tuple[float, float]:
+        """Return the largest learning rate, and the largest product of it and the weight decay.
+
+        ``rates`` are those of the last steps, where they have some of their own.
+        """
+        rate, decay = self._typical("learning_rate"), self._typical("weight_decay")
+        if rates is None:
+            return rate, rate * decay
+        with np.errstate(over="ignore"):
+            products = rates[:, 0] * rates[:, 2]
+        return max(rate, float(rates[:, 0].max())), max(rate * decay, float(products.max()))
+
+    def _advice(self, rates: np.ndarray | None = None) -> str:
         """Return what to do about a divergence, as far as these settings tell."""
-        rate = self._typical("learning_rate")
-        product = rate * self._typical("weight_decay")
+        rate, product = self._extremes(rates)
         if product >= 1:
             return (
                 f"learning_rate * weight_decay must be below 1, got {product:g}: the decay takes "
                 f"away more than there is; try a weight_decay below {1 / rate:g}."
             )
-        return f"Try a smaller learning rate than {rate:g}."
+        came = ", to which the schedule came" if rate > self._typical("learning_rate") else ""
+        return f"Try a smaller learning rate than {rate:g}{came}."
 
     def __getstate__(self) -> dict[str, Any]:
         """Return settings and the user's own attributes; states belong to models."""
@@ -208,3 +223,16 @@ class Optimizer:
         shown = [f"{rate!r}" if is_schedule(rate) else f"{rate:g}"]
         shown += [f"{k}={options[k]!r}" for k in defaults if options[k] != defaults[k]]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _numbers_of(name: str, schedule: Any, position: Position, n: int, below: float) -> np.ndarray:
+    """Return what a schedule gives in the next n steps, or complain of a number."""
+    numbers = table_of(schedule, position, n)
+    is_right = (numbers >= 0) & (numbers < below)
+    if not is_right.all():
+        wrong = int(np.argmin(is_right))
+        raise ValueError(
+            f"The schedule of {name} must give numbers of at least 0 and below {below:g}, got "
+            f"{numbers[wrong]:g} for step {position.step + wrong}."
+        )
+    return numbers

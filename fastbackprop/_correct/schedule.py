@@ -136,10 +136,20 @@ class _Own(Schedule):
     function: Callable[[int], float]
 
     def _values(self, steps: np.ndarray, length: int | None) -> np.ndarray:
-        return np.array([float(self.function(int(step))) for step in steps])
+        return np.array([self._number(int(step)) for step in steps])
+
+    def _number(self, step: int) -> float:
+        value: Any = self.function(step)
+        try:
+            return float("no number" if isinstance(value, str) else value)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"A schedule must return a number for each step, got {value!r:.100} for step "
+                f"{step}."
+            ) from None
 
     def _largest(self) -> float:
-        return float(self.function(0))
+        return self._number(0)
 
 
 Scheduled: TypeAlias = float | Schedule | Callable[[int], float]

@@ -198,5 +198,6 @@ def _predict_compare_blame(
     if overflows := [*compare_overflow(model, predicted, cost, d)]:
         return overflows, np.nan, []
     model.backward(d)
-    overflows = [*blame_overflow(model)]
-    return overflows, float(cost), [] if overflows else layers_of(model, np.array(d, model.dtype))
+    if overflows := [*blame_overflow(model)]:
+        return overflows, float(cost), []
+    return [], float(cost), layers_of(model, samples.rows, np.array(d, model.dtype))

@@ -14,7 +14,7 @@ overflow-wrap: anywhere }
 table { border-collapse: collapse; width: 100% } th, td { text-align: left; vertical-align: top;
 padding: .5rem; border-bottom: 1px solid #8886 }
 td { font-variant-numeric: tabular-nums }
-.wide { overflow-x: auto }
+.wide { overflow-x: auto; overflow-wrap: normal } .wide td { white-space: nowrap }
 @media (max-width: 640px) { body > table thead { position: absolute; clip-path: inset(50%) }
 body > table tr { display: block; padding: .75rem 0; border-bottom: 1px solid #8886 }
 body > table td { display: block; padding: .1rem 0; border: 0 }
@@ -131,7 +131,8 @@ class Diagnosis(HtmlPage):
             f'<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>Diagnosis</title>"
             f"<style>{STYLE}</style></head><body><h1>Diagnosis</h1>{self._repr_html_()}"
-            f'<h2>Layers</h2><div class="wide">{self._layers_html()}</div>'
+            f'<h2>Layers</h2><div class="wide" tabindex="0" role="region" '
+            f'aria-label="Layers">{self._layers_html()}</div>'
             f"<p>{self.n_rows:,} of {self.of_rows:,} rows were looked at.</p></body></html>\n"
         )
 

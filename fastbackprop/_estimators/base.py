@@ -18,7 +18,7 @@ from fastbackprop._estimators.inside import Inside
 from fastbackprop._estimators.lbfgs import fit_lbfgs
 from fastbackprop._estimators.losses import LossRule, loss_rule
 from fastbackprop._estimators.network import Design, Network
-from fastbackprop._estimators.parameters import RULES, is_stochastic
+from fastbackprop._estimators.parameters import RULES, is_own_solver, is_stochastic
 from fastbackprop._estimators.stochastic import fit_stochastic
 
 __all__ = ["BaseMLP"]
@@ -39,6 +39,11 @@ class BaseMLP(Inside):
     early_stopping: bool
     n_threads: int | None
     scoring: Any
+    learning_rate: Any
+    callbacks: Any
+    clip_value: float | None
+    clip_norm: float | None
+    time_budget: float | None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = RULES
 
@@ -125,6 +130,8 @@ class BaseMLP(Inside):
         X, targets, n_outputs = self._validate_input(X, y, is_partial, reset=is_first)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        if X.dtype == object:  # frames of polars with text, which may be numbers
+            X = X.astype(np.float64)
         widths = [X.shape[1], *hidden, n_outputs]
         network = None if is_first else self._to_go_on_with(widths)
         self.n_outputs_ = n_outputs
@@ -139,7 +146,7 @@ class BaseMLP(Inside):
             fit_stochastic(self, samples, is_partial, evaluation)
         else:
             network = self._network
-            network.fit_scaling(X if sample_weight is None else X[sample_weight > 0])
+            network.fit_scaling(samples.counted_rows)
             fit_lbfgs(self, samples)
         return self
 
@@ -168,6 +175,8 @@ class BaseMLP(Inside):
             raise ValueError(
                 f"y of eval_set must have shape {shape}, as X has rows, got {targets.shape}."
             )
+        if targets.dtype.kind == "f" and not np.isfinite(targets).all():
+            raise ValueError("y of eval_set must be finite, got NaN or infinity.")
         if not hasattr(self, "validation_curve_"):
             self.validation_curve_: list[float] = []
         samples = Samples(rows, targets.reshape(shape), None)
@@ -176,13 +185,28 @@ class BaseMLP(Inside):
     def _check_solver_fits(self) -> None:
         """Refuse what the chosen solver can't have."""
         if is_stochastic(self.solver):
-            return
-        for name, none in (("dropout", 0), ("normalization", None), ("callbacks", None)):
-            value = getattr(self, name)
-            if np.any(value if value is not None else False):
+            rates = np.ravel(np.array(self.dropout, object))
+            if any(map(callable, rates)) and not is_own_solver(self.solver):
                 raise ValueError(
-                    f"{name} must be {none} with solver lbfgs, which takes all samples at once and "
-                    f"the same function each time, got {value!r}."
+                    f"dropout must be of numbers with solver {self.solver}, got {self.dropout!r}; "
+                    "an optimizer as solver, as fastbackprop.Adam(), takes schedules, too."
+                )
+            return
+        is_none = {
+            "dropout": (0, not np.any(self.dropout)),
+            "normalization": (None, self.normalization is None),
+            "callbacks": (None, not self.callbacks),
+            "learning_rate": ("a name", not callable(self.learning_rate)),
+            "clip_value": (None, self.clip_value is None),
+            "clip_norm": (None, self.clip_norm is None),
+            "time_budget": (None, self.time_budget is None),
+        }
+        for name, (none, is_it) in is_none.items():
+            if not is_it:
+                raise ValueError(
+                    f"{name} must be {none} with solver lbfgs, which takes all samples at once, "
+                    "the same function each time, and finds the length of its steps by itself, got "
+                    f"{getattr(self, name)!r}."
                 )
 
     def _seed_of_masks(self, design: Design) -> int:

@@ -26,6 +26,7 @@ from fastbackprop._estimators.base import BaseMLP
 from fastbackprop._estimators.conversion import sort_outputs
 from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.losses import LossRule, loss_rule, no_constants
+from fastbackprop._estimators.parameters import LOSS
 from fastbackprop._model.sequential import Sequential
 
 __all__ = ["MLPClassifier"]
@@ -108,9 +109,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     scoring : str, callable or None, default=None
         What early_stopping measures instead of ``score``: a scorer's name, or a function of
         (estimator, X, y).
-    dropout : float or list, default=0
+    dropout : float, list, schedule or callable, default=0
         Part of each hidden layer's units that are dropped in training, at least 0 and below 1; or
-        one part for each. Not of lbfgs.
+        one part for each. Not of lbfgs; a schedule only with an optimizer of fastbackprop.
     normalization : {"batch", "layer"} or None, default=None
         BatchNorm or LayerNorm between each hidden layer and its activation. Not of lbfgs.
     scale_inputs : bool, "standard" or "robust", default=False
@@ -171,7 +172,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         **BaseMLP._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "loss": [StrOptions({"log_loss", *OUR_LOSSES}), Loss],
+        "loss": [StrOptions({"log_loss", *OUR_LOSSES}), LOSS],
     }
 
     def __init__(
@@ -352,7 +353,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ) -> tuple[Any, np.ndarray, int]:
         if isinstance(self.class_weight, dict):
             for label, weight in self.class_weight.items():
-                if not 0 <= weight < np.inf:
+                if not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
                     raise ValueError(
                         "class_weight must have finite numbers of at least 0, got "
                         f"{weight!r} for {label!r}."

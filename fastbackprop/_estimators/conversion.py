@@ -1,6 +1,7 @@
 """From scikit-learn's fitted estimators to ours, back, and from a model of one's own."""
 
 import copy
+import warnings
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,9 @@ def attributes_of(estimator: Any) -> dict[str, Any]:
 def fill_theirs(ours: Any, theirs: type) -> Any:
     """Return a fitted estimator of scikit-learn's class with the same weights."""
     check_is_fitted(ours)
-    parameters, known = ours.get_params(deep=False), theirs().get_params(deep=False)
+    # Of our class: a subclass may have a constructor of its own.
+    defaults, known = _class_of(ours)().get_params(deep=False), theirs().get_params(deep=False)
+    parameters = {name: getattr(ours, name) for name in defaults}
     activation = parameters["activation"]
     known_names = ("identity", "logistic", "tanh", "relu")
     if not isinstance(activation, str) or activation not in known_names:
@@ -59,10 +62,6 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
                 f"to_sklearn needs an estimator without {name}, which scikit-learn doesn't know, "
                 f"got {parameters[name]!r}."
             )
-    if is_own_solver(parameters["solver"]):
-        parameters["solver"] = "adam"  # for further fits
-    if callable(parameters["learning_rate"]):
-        parameters["learning_rate"] = "constant"  # likewise
     if "loss" in parameters and not (
         isinstance(parameters["loss"], str)
         and parameters["loss"] in ("squared_error", "poisson", "log_loss")
@@ -70,6 +69,7 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
         raise ValueError(
             f"to_sklearn needs a loss that scikit-learn has, got {parameters['loss']!r}."
         )
+    _forget(parameters, defaults, known)
     other = theirs(**{name: value for name, value in parameters.items() if name in known})
     vars(other).update(attributes_of(ours))
     other.coefs_ = [np.array(x) for x in ours.coefs_]
@@ -77,6 +77,33 @@ def fill_theirs(ours: Any, theirs: type) -> Any:
     other._best_coefs = [x.copy() for x in other.coefs_]
     other._best_intercepts = [x.copy() for x in other.intercepts_]
     return other
+
+
+def _class_of(ours: Any) -> Any:
+    return next(x for x in type(ours).__mro__ if x.__module__ == "fastbackprop.sklearn")
+
+
+def _forget(parameters: dict[str, Any], defaults: dict[str, Any], known: dict[str, Any]) -> None:
+    """Take out what only further fits would need and scikit-learn hasn't, and say so."""
+    lost = {
+        name: value
+        for name, value in parameters.items()
+        if name not in {*known, "dtype", "n_threads"}
+        and (np.any(value) if isinstance(value, list | np.ndarray) else value != defaults[name])
+    }
+    for name, is_lost in (
+        ("solver", is_own_solver(parameters["solver"])),
+        ("learning_rate", callable(parameters["learning_rate"])),
+    ):
+        if is_lost:
+            lost[name], parameters[name] = parameters[name], defaults[name]
+    if lost:
+        values = ", ".join(f"{name}={value!r}" for name, value in lost.items())
+        warnings.warn(
+            f"scikit-learn doesn't know {values}: what to_sklearn returns predicts the same, and "
+            "would be trained further without.",
+            stacklevel=4,
+        )
 
 
 def parameters_of_model(model: Any) -> dict[str, Any]:

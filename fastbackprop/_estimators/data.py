@@ -35,6 +35,13 @@ class Samples:
         return self.rows.shape[0]
 
     @property
+    def counted_rows(self) -> Any:
+        """Rows but for those whose weight is 0."""
+        if self.weights is None or self.weights.all():
+            return self.rows
+        return self.rows[self.weights > 0]
+
+    @property
     def is_sparse(self) -> bool:
         """Whether rows have to be made dense before the kernels can read them."""
         return not isinstance(self.rows, np.ndarray)

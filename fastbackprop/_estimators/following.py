@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
+from fastbackprop._correct.schedule import Schedule
 from fastbackprop._estimators.record import Record
 from fastbackprop._estimators.solver import Solver
 from fastbackprop._model.sequential import Sequential
@@ -77,18 +78,21 @@ class Follower:
         figures = {"loss": True, "validation_loss": record.evaluation is not None}
         figures |= {"validation_score": record.validation is not None, "seconds": True}
         self.history, self._n_steps, self._seconds = History(), 0, 0.0
-        self._fit, self._callbacks = None, None
+        self._fit, self._callbacks, self._curve = None, None, solver.curve
         if copies:
             self._fit = FollowedFit(estimator, solver, self.history)
             self._callbacks = Callbacks(self._fit, copies)
-            self._check(figures)
+        self._check(figures)
+        if copies:
             estimator.callbacks_ = copies
 
     def _check(self, figures: dict[str, bool]) -> None:
         """Refuse what looks at a figure that this fit has not, and say where it comes from."""
-        assert self._callbacks is not None
         try:
-            self._callbacks.check(figures)
+            if self._callbacks is not None:
+                self._callbacks.check(figures)
+            if isinstance(self._curve, Schedule):
+                self._curve._check_figures(figures)
         except ValueError as error:
             raise ValueError(
                 f"{error} Here validation_loss comes from fit(..., eval_set=(X, y)), and "
@@ -135,7 +139,7 @@ class Follower:
 
     def end_epoch(self) -> None:
         """Note the figures of an epoch, and tell the callbacks."""
-        if self._callbacks is None:
+        if self._callbacks is None and self._curve is None:
             return
         estimator, record = self._estimator, self._record
         figures = {"loss": estimator.loss_curve_[-1]}
@@ -144,7 +148,8 @@ class Follower:
         if record.validation is not None:
             figures["validation_score"] = estimator.validation_scores_[-1]
         self.history._note(**figures, seconds=self._seconds)
-        self._callbacks.epoch_end(self.history)
+        if self._callbacks is not None:
+            self._callbacks.epoch_end(self.history)
 
     def diverged(self) -> None:
         """Hear that a step went wrong."""

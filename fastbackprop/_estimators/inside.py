@@ -108,7 +108,8 @@ class Inside(Weights, ABC):
         -------
         estimator
             With the same parameters, as far as scikit-learn has them, attributes and predictions;
-            without the optimizer's state.
+            without the optimizer's state. A UserWarning names parameters of further fits that it
+            does without.
 
         Raises
         ------

@@ -111,7 +111,7 @@ def fit_lbfgs(estimator: Any, samples: Samples) -> None:
     estimator.n_iter_ = min(result.nit, estimator.max_iter)
     if result.status != 0:
         _warn(result, estimator.n_iter_, estimator.max_iter)
-    estimator.loss_ = result.fun
+    estimator.loss_ = np.float64(result.fun)
     set_flat(network, result.x)
 
 

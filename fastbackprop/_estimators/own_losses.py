@@ -41,7 +41,12 @@ class OwnLosses(BaseMLP):
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
         if isinstance(loss, GaussianNLL):
             n_outputs *= 2
-        elif self._several_q(loss) and n_outputs == 1:
+        elif self._several_q(loss):
+            if n_outputs > 1:
+                raise ValueError(
+                    f"y must have one column for loss {loss!r}, which has an output for each q, "
+                    f"got {n_outputs}."
+                )
             n_outputs = len(loss.q)
         return self._in_kernels_form(loss, y, n_outputs), n_outputs
 

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastbackprop._estimators.data import Samples
@@ -43,7 +44,7 @@ class Record:
 
     def note(self, loss: float) -> bool:
         """Note an epoch; return whether training ends with it."""
-        estimator = self._estimator
+        estimator, loss = self._estimator, np.float64(loss)  # as scikit-learn's, with its methods
         estimator.n_iter_ += 1
         estimator.loss_ = loss
         estimator.t_ += self._n

@@ -10,10 +10,10 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from fastbackprop._compare.losses import Loss
 from fastbackprop._estimators.base import BaseMLP
 from fastbackprop._estimators.data import Samples
 from fastbackprop._estimators.own_losses import OUR_LOSSES, THEIR_LOSSES, OwnLosses
+from fastbackprop._estimators.parameters import LOSS
 
 __all__ = ["MLPRegressor"]
 
@@ -93,9 +93,9 @@ class MLPRegressor(RegressorMixin, OwnLosses):
     scoring : str, callable or None, default=None
         What early_stopping measures instead of ``score``: a scorer's name, or a function of
         (estimator, X, y).
-    dropout : float or list, default=0
+    dropout : float, list, schedule or callable, default=0
         Part of each hidden layer's units that are dropped in training, at least 0 and below 1; or
-        one part for each. Not of lbfgs.
+        one part for each. Not of lbfgs; a schedule only with an optimizer of fastbackprop.
     normalization : {"batch", "layer"} or None, default=None
         BatchNorm or LayerNorm between each hidden layer and its activation. Not of lbfgs.
     scale_inputs : bool, "standard" or "robust", default=False
@@ -154,7 +154,7 @@ class MLPRegressor(RegressorMixin, OwnLosses):
     _theirs: ClassVar[type] = Theirs
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({*THEIR_LOSSES, *OUR_LOSSES}), Loss],
+        "loss": [StrOptions({*THEIR_LOSSES, *OUR_LOSSES}), LOSS],
     }
 
     def __init__(

@@ -27,8 +27,8 @@ class Solver:
 
     Parameters
     ----------
-    settings : dict
-        The estimator's parameters.
+    estimator : BaseMLP
+        Whose parameters count.
     size : int
         The network's parameters, with the padding of rows.
     dtype : dtype
@@ -38,32 +38,36 @@ class Solver:
     ----------
     learning_rate : float
         The rate of the next epoch.
+    curve : schedule, callable or None
+        The rates of all steps instead.
     """
 
-    def __init__(self, settings: dict[str, Any], size: int, dtype: np.dtype) -> None:
-        self._initial = settings["learning_rate_init"]
+    def __init__(self, estimator: Any, size: int, dtype: np.dtype) -> None:
+        self._initial = estimator.learning_rate_init
         self.learning_rate = float(self._initial)
-        is_sgd, how = settings["solver"] == "sgd", settings["learning_rate"]
-        self._curve = how if callable(how) else None  # a schedule of the library
-        self._schedule = how if is_sgd and self._curve is None else "constant"
+        is_sgd, how = estimator.solver == "sgd", estimator.learning_rate
+        self.curve = how if callable(how) else None
+        self._schedule = how if is_sgd and self.curve is None else "constant"
         self._fit_step = 0
         self._fit_length: int | None = None
-        self._power_t = settings["power_t"]
+        self._power_t = estimator.power_t
         self._arguments: dict[str, Any] = {
-            "weight_decay": settings["alpha"],
+            "weight_decay": estimator.alpha,
             "decay_biases": False,
             "decay_per_weight": True,
         }
         if is_sgd:
             self._kind = "sgd"
             self._arguments |= {
-                "momentum": settings["momentum"],
-                "nesterov": settings["nesterovs_momentum"],
+                "momentum": estimator.momentum,
+                "nesterov": estimator.nesterovs_momentum,
                 "scaled_velocity": True,
             }
         else:
             self._kind = "adam"
-            self._arguments |= {name: settings[name] for name in ("beta_1", "beta_2", "epsilon")}
+            self._arguments |= {
+                name: getattr(estimator, name) for name in ("beta_1", "beta_2", "epsilon")
+            }
             self._arguments["bare_epsilon"] = True
         self._state = OptimizerState(self.spec(dtype).n_planes, size, dtype)
 
@@ -76,20 +80,19 @@ class Solver:
         """Begin a fit of so many steps; None leaves it open."""
         self._fit_step, self._fit_length = 0, length
 
-    def rates(self, n: int, losses: list[float]) -> np.ndarray | None:
+    def rates(self, n: int, history: History) -> np.ndarray | None:
         """Return what the next n steps have of their own, (n, 3); None without a schedule.
 
-        ``losses`` are those of the fit's epochs, which some schedules look at.
+        The history is that of the fit's epochs, at which some schedules look.
         """
-        if self._curve is None:
+        if self.curve is None:
             return None
         in_fit = None if self._fit_length is None else self._fit_step
-        history = History(loss=losses)
         position = Position(self._state.n_steps, in_fit, self._fit_length, history)
         self._fit_step += n
         momentum = self._arguments.get("momentum", 0.0)
         table = np.tile([0.0, momentum, self._arguments["weight_decay"]], (n, 1))
-        table[:, 0] = table_of(self._curve, position, n)
+        table[:, 0] = table_of(self.curve, position, n)
         is_right = (table[:, 0] >= 0) & (table[:, 0] <= np.finfo(self._state.planes.dtype).max)
         if not is_right.all():
             raise ValueError(

@@ -27,15 +27,14 @@ def fit_stochastic(
     network, values = estimator._network, estimator._network.values
     is_own = is_own_solver(estimator.solver)
     if not (is_partial and _has_solver(estimator)):
-        settings = estimator.get_params(deep=False)
         estimator._optimizer = (
-            OwnSolver(estimator) if is_own else Solver(settings, values.size, values.dtype)
+            OwnSolver(estimator) if is_own else Solver(estimator, values.size, values.dtype)
         )
     validation = None
     stops_early = estimator.early_stopping
     if stops_early:
         samples, validation = _split(estimator, samples)
-    network.fit_scaling(samples.rows)
+    network.fit_scaling(samples.counted_rows)
     record = Record(estimator, len(samples), validation, evaluation, is_partial)
     try:
         if is_own:
@@ -130,7 +129,7 @@ def _iterate(estimator: Any, epochs: Epochs, record: Record, follower: Follower,
     network, solver = estimator._network, estimator._optimizer
     dtype = network.values.dtype
     order, before = np.arange(n), network.store.copy()
-    has_diverged, n_before = False, len(estimator.loss_curve_)
+    has_diverged = False
     for _ in range(estimator.max_iter):
         if estimator.shuffle:
             # In place of sklearn.utils.shuffle, which makes the same order of the same numbers.
@@ -145,7 +144,7 @@ def _iterate(estimator: Any, epochs: Epochs, record: Record, follower: Follower,
                 solver.spec(dtype),
                 solver.buffer,
                 order if estimator.shuffle else None,
-                lambda n_steps: solver.rates(n_steps, estimator.loss_curve_[n_before:]),
+                lambda n_steps: solver.rates(n_steps, follower.history),
                 **follower.options,
             )
         if isinstance(loss, Wrong):

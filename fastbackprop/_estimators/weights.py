@@ -63,7 +63,7 @@ class Weights(BaseEstimator):
         ):
             return network
         if dtype is None:
-            dtype = np.result_type(*self.coefs_, *self.intercepts_)
+            dtype = np.result_type(*map(np.asarray, [*self.coefs_, *self.intercepts_]))
             dtype = dtype if dtype == np.float32 else np.dtype("float64")
         rest = self.__dict__.get("_rest") if network is None else network.rest
         design = self._design(len(self.coefs_))

@@ -29,7 +29,7 @@ def as_dict(e: Any, convert: Callable[[Any], Any]) -> dict[str, Any]:
             name: convert(value)
             for name, value in vars(x).items()
             if name not in ("activation", "slope")
-            and (value is not None or name not in ("center", "scale"))
+            and (value is not None or name not in ("center", "scale", "rate", "through"))
         }
         for x in e.layers
     ]

@@ -113,16 +113,14 @@ def strongest_paths(e: Any, layer: int, i: int | None, j: int, sample: int, most
     n_paths = _n_paths(e, layer, begins_at_z)
     for k in range(last - 1, layer - 1, -1):
         neurons = np.array([j]) if k == layer else np.arange(e.layers[k].weight.shape[1])
-        steps = (
-            e.layers[k + 1].weight[neurons].astype(np.float64)
-            * _derivative(e, k, sample)[neurons, None]
-        )
+        steps = _passed(e, k + 1, neurons) * _derivative(e, k, sample)[neurons, None]
         products, units = _keep_strongest(neurons, steps[:, :, None] * products, units, most)
     before = e.x if layer == 0 else e.layers[layer - 1].a
     a_prev = 1.0 if i is None else float(before[sample, i])
     shape = e.layers[layer].weight.shape
     name = bias_name(shape, layer, j) if i is None else weight_name(shape, layer, i, j)
-    ways = units[0 if layer < last else j].tolist()
+    at = 0 if layer < last else j
+    ways = units[at][~np.isnan(products[at])].tolist()
     paths = [_path(e, layer, way, sample, name, a_prev, begins_at_z) for way in ways]
     total = float(e.layers[layer].delta[sample, j]) * a_prev
     return Chain(f"dC/d{name}", sorted(paths, key=lambda x: -abs(x.product)), n_paths, total)
@@ -130,6 +128,17 @@ def strongest_paths(e: Any, layer: int, i: int | None, j: int, sample: int, most
 
 def _derivative(e: Any, k: int, sample: int) -> np.ndarray:
     return np.asarray(e.layers[k].derivative[sample], np.float64)
+
+
+def _passed(e: Any, k: int, neurons: np.ndarray) -> np.ndarray:
+    """Return what blame is multiplied by on its way from all z of layer k to some of its inputs.
+
+    NaN is no way at all: beside Dense, what a layer does to an input it does to that alone.
+    """
+    if e.layers[k].kind == "Dense":
+        return np.asarray(e.layers[k].weight[neurons], np.float64)
+    columns = np.arange(e.layers[k].weight.shape[1])
+    return np.where(neurons[:, None] == columns, 1.0, np.nan)
 
 
 def softmax_derivative(e: Any, sample: int, outputs: Any, inputs: Any) -> np.ndarray:
@@ -157,7 +166,7 @@ def _n_paths(e: Any, layer: int, begins_at_z: bool) -> int:
     """Count ways from a neuron of a layer to dC/dy_hat, or to dC/dz of the last layer."""
     n = 1
     for x in e.layers[layer + 1 :]:
-        n *= x.weight.shape[1]
+        n *= x.weight.shape[1] if x.kind == "Dense" else 1
     return n * e.y_hat.shape[1] if e.layers[-1].derivative is None and not begins_at_z else n
 
 
@@ -228,8 +237,10 @@ def _path(
     z = ""
     for k, unit in zip(range(last, layer - 1, -1), units, strict=False):
         width = e.layers[k].weight.shape[1]
-        z, a = name_of(f"z{k + 1}", width, unit), name_of(f"a{k + 1}", width, unit)
-        if k < last:
+        is_dense = e.layers[k].kind == "Dense"
+        of_z = f"z{k + 1}" if is_dense else f"a{k}" if k else "x"
+        z, a = name_of(of_z, width, unit), name_of(f"a{k + 1}", width, unit)
+        if k < last and e.layers[k + 1].kind == "Dense":
             above = units[last - k - 1]
             names.append(f"d{name_of(f'z{k + 2}', e.layers[k + 1].weight.shape[1], above)}/d{a}")
             factors.append(float(e.layers[k + 1].weight[unit, above]))

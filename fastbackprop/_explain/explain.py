@@ -18,7 +18,13 @@ from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.chain import shown_number as number
 from fastbackprop._explain.explanation import Explanation
-from fastbackprop._explain.inspection import layers_of, only_to_look, predict_and_compare
+from fastbackprop._explain.inspection import (
+    inspect_layer,
+    layers_of,
+    moment_of,
+    only_to_look,
+    predict_and_compare,
+)
 from fastbackprop._explain.names import columns_of, image_shape_of, names_of
 from fastbackprop._explain.parts import After, LayerExplanation
 from fastbackprop._explain.playable import settings_of
@@ -43,8 +49,7 @@ def explain(
 ) -> Explanation:
     """Explain one step of backpropagation: predict, compare, blame, correct, with every number.
 
-    The page, the picture and the chain of a weight need a model of Dense layers only; the text and
-    the layers of the explanation have the numbers of any.
+    Norms are shown as they are in training, and dropout with the mask of that step.
 
     Parameters
     ----------
@@ -93,8 +98,7 @@ def explain(
     rate = check_real("learning_rate", learning_rate, above=0.0)
     compare = as_loss_or_function(loss)
     samples = data_of(model, x, y, compare)
-    names = feature_names or model.feature_names or columns_of(x)
-    shown = shown_names(model, names, class_names, image_shape)
+    shown = shown_names(model, x, samples, feature_names, class_names, image_shape)
     model_copy, optimizer = copy.deepcopy(model), SGD(rate)
     return explain_step(
         model_copy, samples, compare, optimizer, lambda: optimizer.step(model_copy), **shown
@@ -103,18 +107,24 @@ def explain(
 
 def shown_names(
     model: Sequential,
-    feature_names: Sequence[str] | None,
-    class_names: Sequence[str] | None,
-    image_shape: tuple[int, int] | None,
+    X: Any,
+    samples: Samples,
+    feature_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Check what inputs and outputs are called, and what they look like.
 
-    What isn't said is as the model knows it.
+    What isn't said is as the model knows it, or else as the data has it: the columns of a frame,
+    and labels of text.
     """
     if feature_names is None:
-        feature_names = model.feature_names
-    if class_names is None and model.classes is not None and len(model.classes) == model.n_out:
-        class_names = model.classes.tolist()
+        feature_names = model.feature_names or columns_of(X)
+    if class_names is None:
+        learned = samples.checked.classes
+        classes = learned.labels if model.classes is None and learned else model.classes
+        if classes is not None and len(classes) == model.n_out:
+            class_names = classes.tolist()
     return {
         "feature_names": names_of("feature_names", feature_names, model.n_in, "the model's n_in"),
         "class_names": names_of("class_names", class_names, model.n_out, "the model's n_out"),
@@ -129,26 +139,26 @@ def explain_step(
     optimizer: Optimizer,
     correct: Callable[[], object],
     rate: float | None = None,
-    is_plain: bool = True,
+    beside: str | None = None,
     **shown: Any,
 ) -> Explanation:
     """Predict, compare and blame, look at everything, and let ``correct`` change the weights.
 
-    ``rate`` is that of the step, where it isn't the optimizer's for ever; ``is_plain`` says that
-    the step is the optimizer's alone, which a page may go on with.
+    ``rate`` is that of the step, where it isn't the optimizer's for ever; ``beside`` says what
+    else than the optimizer has a part in the step, for which a page can't go on with it.
     """
-    settings = settings_of(model, compare, optimizer) if is_plain else None
-    n_forwards = model._parameters.n_forwards
+    settings = beside or settings_of(model, compare, optimizer)
+    moment = moment_of(model)
     with only_to_look(model):
         y_hat, cost, d = predict_and_compare(model, samples, compare)
         rate = optimizer.learning_rate if rate is None else rate
         y = samples.target_rows(model.n_out)
         d_x = model.backward(d)
         d_y_hat = np.array(d, model.dtype)
-        layers = layers_of(model, d_y_hat)
+        layers = layers_of(model, samples.rows, d_y_hat)
         costs = _cost_of_each(model, samples, compare)
     correct()
-    with only_to_look(model, n_forwards):
+    with only_to_look(model, moment):
         after = _after(model, samples, compare, cost, cost + _add_steps(model, layers))
     return Explanation(
         title=repr(model),
@@ -220,7 +230,8 @@ def _after(
     is_finite = np.isfinite(y_hat).all()
     new_cost = float(compare(y_hat, samples.targets)[0]) if is_finite else np.inf
     verdict = _verdict(cost, new_cost, predicted_cost)
-    return After(np.array(y_hat), new_cost, predicted_cost, new_cost < cost, verdict)
+    outputs = [inspect_layer(model, k, len(samples))[1] for k in range(len(model.layers))]
+    return After(np.array(y_hat), new_cost, predicted_cost, new_cost < cost, verdict, outputs)
 
 
 def _add_steps(model: Sequential, layers: list[dict[str, Any]]) -> float:

@@ -14,7 +14,7 @@ from fastbackprop._explain.blame import Blamed, candidates, shares_of
 from fastbackprop._explain.chain import Chain, strongest_paths
 from fastbackprop._explain.html_page import HtmlPage
 from fastbackprop._explain.inside import inside
-from fastbackprop._explain.kinds import check_dense
+from fastbackprop._explain.kinds import check_chained
 from fastbackprop._explain.parts import After, LayerExplanation
 
 __all__ = ["Explanation"]
@@ -55,8 +55,8 @@ class Explanation(HtmlPage):
     feature_names, class_names, image_shape : list, list, tuple, each or None
         Names of the inputs and of the outputs, and the shape (rows, columns) of the image that an x
         is: for the page and the picture.
-    settings : dict or None
-        Loss and optimizer as the page computes them; None where it can't.
+    settings : dict or str
+        Loss, optimizer and norms as the page computes with them; or why it can't.
     notes : list of str
         What is scaled, in sentences.
 
@@ -86,7 +86,7 @@ class Explanation(HtmlPage):
         self.feature_names: list[str] | None = values.get("feature_names")
         self.class_names: list[str] | None = values.get("class_names")
         self.image_shape: tuple[int, int] | None = values.get("image_shape")
-        self.settings: dict[str, Any] | None = values.get("settings")
+        self.settings: dict[str, Any] | str = values.get("settings", "nothing is known of it")
         self.notes: list[str] = values.get("notes", [])
         self.layers: list[LayerExplanation] = values["layers"]
         self.after: After = values["after"]
@@ -120,10 +120,11 @@ class Explanation(HtmlPage):
         Raises
         ------
         ValueError
-            If there is no such layer, weight or sample, or the model has other layers than Dense.
+            If there is no such layer, weight or sample, or norms come behind the weight: each of
+            their outputs depends on a whole row or batch.
         """
-        check_dense(self, "chain")
         _check_index("layer", layer, len(self.layers))
+        check_chained(self, layer)
         if self.layers[layer].weight.size == 0:
             raise ValueError(
                 f"layer must be one with weights, got layers[{layer}] {self.layers[layer].kind}."
@@ -203,11 +204,10 @@ class Explanation(HtmlPage):
         ImportError
             If matplotlib is not installed.
         ValueError
-            If by is neither of the two, or the model has other layers than Dense.
+            If by is neither of the two.
         """
         from fastbackprop._explain.plot import draw
 
-        check_dense(self, "plot")
         return draw(inside(self), check_choice("by", by, ("value", "blame")), ax)
 
     def _repr_html_(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastbackprop._explain.as_dict import as_dict, doubles
+from fastbackprop._explain.columns import shown_neurons
 
 __all__ = ["AMOUNTS", "folded", "prepared"]
 
@@ -44,16 +45,22 @@ def folded(
     step_indices = sorted(
         set(np.linspace(0, len(steps) - 1, min(n_steps, len(steps))).round().astype(int).tolist())
     )
-    widths = "-".join(map(str, model["widths"]))
-    words = " ".join(model["activations"])
+    kinds = kinds_of(first)
+    dense = [n for n, kind in zip(model["widths"][1:], kinds, strict=True) if kind == "Dense"]
+    widths = "-".join(map(str, [model["widths"][0], *dense]))
+    words = " ".join(
+        activation if kind in ("Dense", "Activation") else kind
+        for activation, kind in zip(model["activations"], kinds, strict=True)
+    )
     return {
         "title": f"{widths}, {words}, {model['dtype']}, {model['n_parameters']:,} parameters; "
-        f"loss {first['loss']}, learning rate {first['learning_rate']:g}",
+        f"loss {first['loss']}, optimizer {first['optimizer']}",
         "note": _note(
             model["widths"], neurons, first["n_samples"], n_samples, len(steps), len(step_indices)
         ),
         "widths": model["widths"],
         "activations": model["activations"],
+        "kinds": kinds,
         "learning_rate": first["learning_rate"],
         "optimizer": first["optimizer"],
         "plain": first["optimizer"] == f"SGD({first['learning_rate']:g})",
@@ -70,19 +77,25 @@ def _most_blamed(steps: list[dict[str, Any]], most: int) -> list[list[int]]:
     Those at the ends of the weights most to blame come first, then inputs by the blame of their
     weights (a pixel that is 0 has none) and neurons by their own, over all steps.
     """
-    weights = [
-        np.sum([x["blame"]["weights"][k] for x in steps], axis=0)
-        for k in range(len(steps[0]["layers"]))
+    kinds = kinds_of(steps[0])
+    totals = [
+        np.sum([x["blame"]["weights"][0] for x in steps], axis=0).sum(axis=1)
+        if kinds[0] == "Dense"
+        else np.sum([x["blame"]["inputs"] for x in steps], axis=0)
     ]
-    totals = [weights[0].sum(axis=1)]
-    totals += [
-        np.sum([x["blame"]["neurons"][k] for x in steps], axis=0) for k in range(len(weights))
-    ]
+    totals += [np.sum([x["blame"]["neurons"][k] for x in steps], axis=0) for k in range(len(kinds))]
     for place in steps[0]["worst"][: most // 2]:
-        for k, i in ((place["k"] - 1, place["i"]), (place["k"], place["j"])):
-            if i is not None:
-                totals[k][i] = np.inf
-    return [sorted(np.argsort(-x, kind="stable")[:most].tolist()) for x in totals]
+        ends = [(place["k"], place["j"])]
+        if place["i"] is not None and kinds[place["k"] - 1] == "Dense":
+            ends.append((place["k"] - 1, place["i"]))
+        for k, i in ends:
+            totals[k][i] = np.inf
+    return [x.tolist() for x in shown_neurons(totals, kinds, most)]
+
+
+def kinds_of(step: dict[str, Any]) -> list[str]:
+    """Return the kinds of a step's layers."""
+    return [x["kind"] for x in step["layers"]]
 
 
 def _most_costly(steps: list[dict[str, Any]]) -> list[list[int]]:
@@ -149,7 +162,8 @@ def _step(
     layers = []
     for k, layer in enumerate(data["layers"]):
         a_prev = data["x"] if k == 0 else data["layers"][k - 1]["a"]
-        layers.append(_layer(layer, a_prev, data["blame"], k, samples, neurons[k], neurons[k + 1]))
+        share = _layer if layer["kind"] == "Dense" else _straight_layer
+        layers.append(share(layer, a_prev, data["blame"], k, samples, neurons[k], neurons[k + 1]))
     return {
         "index": index,
         "samples": samples.tolist(),
@@ -162,7 +176,13 @@ def _step(
             name: _plain(data["after"][name])
             for name in ("cost", "predicted_cost", "falls", "verdict")
         }
-        | {"y_hat": _plain(data["after"]["y_hat"][samples[:, None], neurons[-1]])},
+        | {"y_hat": _plain(data["after"]["y_hat"][samples[:, None], neurons[-1]])}
+        | {
+            "a": [
+                _plain(a[samples[:, None], some])
+                for a, some in zip(data["after"]["a"], neurons[1:], strict=True)
+            ]
+        },
         "worst": [{**x, "share": _plain(x["share"])} for x in data["worst"]],
         "layers": layers,
     }
@@ -184,18 +204,51 @@ def _layer(
     weight, delta = layer["weight"], layer["delta"][samples]
     other_in = np.setdiff1d(np.arange(weight.shape[0]), inputs)
     other_out = np.setdiff1d(np.arange(weight.shape[1]), outputs)
+    values = _of_neurons(layer, blame, k, samples, outputs)
+    for name in ("weight", "weight_gradient", "weight_step", "weight_after"):
+        values[name] = _plain(layer[name][np.array(inputs)[:, None], outputs])
+    values["blame"] = _plain(blame["weights"][k][np.array(inputs)[:, None], outputs])
+    values["rest_in"] = _plain((a_prev[samples][:, other_in] @ weight[other_in])[:, outputs])
+    values["rest_out"] = _plain((delta[:, other_out] @ weight[:, other_out].T)[:, inputs])
+    return values
+
+
+def _of_neurons(
+    layer: dict[str, Any],
+    blame: dict[str, Any],
+    k: int,
+    samples: np.ndarray,
+    outputs: list[int],
+) -> dict[str, Any]:
+    """Describe the neurons of a layer of any kind, with their biases."""
     values: dict[str, Any] = {
         name: None if layer[name] is None else _plain(layer[name][samples[:, None], outputs])
         for name in ("z", "a", "derivative", "delta")
     }
-    for name in ("weight", "weight_gradient", "weight_step", "weight_after"):
-        values[name] = _plain(layer[name][np.array(inputs)[:, None], outputs])
     for name in ("bias", "bias_gradient", "bias_step", "bias_after"):
         values[name] = None if layer[name] is None else _plain(layer[name][outputs])
-    values["blame"] = _plain(blame["weights"][k][np.array(inputs)[:, None], outputs])
     values["bias_blame"] = None if layer["bias"] is None else _plain(blame["biases"][k][outputs])
-    values["rest_in"] = _plain((a_prev[samples][:, other_in] @ weight[other_in])[:, outputs])
-    values["rest_out"] = _plain((delta[:, other_out] @ weight[:, other_out].T)[:, inputs])
+    return values
+
+
+def _straight_layer(
+    layer: dict[str, Any],
+    a_prev: np.ndarray,
+    blame: dict[str, Any],
+    k: int,
+    samples: np.ndarray,
+    inputs: list[int],
+    outputs: list[int],
+) -> dict[str, Any]:
+    """Describe a layer in which each number has a line of its own: gamma as a list, no weight."""
+    values = _of_neurons(layer, blame, k, samples, outputs)
+    if layer["kind"] == "Dropout":  # its derivative is the mask
+        values["through"], values["derivative"] = values["derivative"], None
+    if "through" in layer:
+        values["through"] = _plain(layer["through"][samples[:, None], outputs])
+        for name in ("weight", "weight_gradient", "weight_step", "weight_after"):
+            values[name.replace("weight", "gamma")] = _plain(layer[name][0, outputs])
+        values["gamma_blame"] = _plain(blame["weights"][k][0, outputs])
     return values
 
 

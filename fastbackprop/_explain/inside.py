@@ -20,4 +20,5 @@ def inside(e: Any) -> Any:
     view = copy.copy(e)
     view.layers, view.x, view.d_x = e.layers[1:], first.a, first.delta
     view.blame = shares_of(view.d_x, view.layers)
+    view.after = e.after._replace(a=e.after.a[1:])
     return view

@@ -12,8 +12,11 @@ from fastbackprop._core.buffers import aligned_zeros, row_length
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.finite import check_weights
 from fastbackprop._explain.samples import Samples
+from fastbackprop._model.dropping import rate_seen
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.dense import Dense
+from fastbackprop._predict.norms import BatchNorm, LayerNorm, Norm
+from fastbackprop._predict.plain import Dropout
 from fastbackprop._predict.scaling import Scaler
 
 __all__ = [
@@ -21,25 +24,33 @@ __all__ = [
     "first_overflow",
     "inspect_layer",
     "layers_of",
+    "moment_of",
     "only_to_look",
     "predict_and_compare",
 ]
 
 
 @contextmanager
-def only_to_look(model: Sequential, n_forwards: int | None = None) -> Iterator[None]:
+def only_to_look(
+    model: Sequential, moment: tuple[int, tuple[int, int]] | None = None
+) -> Iterator[None]:
     """Let all forwards in the block draw the same masks, and leave what the model remembers.
 
-    They are those of the model's next training forward, or of the one that is given.
+    They are those of the model's next training forward, or of that of another ``moment_of``.
     """
     own = model._parameters
-    before = own.running.copy(), own.n_forwards, own.is_pinned
+    before = own.running.copy(), own.is_pinned, moment_of(model)
     own.is_pinned = True
-    own.n_forwards = own.n_forwards if n_forwards is None else n_forwards
+    own.n_forwards, own.place_in_fit = moment_of(model) if moment is None else moment
     try:
         yield
     finally:
-        own.running[:], own.n_forwards, own.is_pinned = before
+        own.running[:], own.is_pinned, (own.n_forwards, own.place_in_fit) = before
+
+
+def moment_of(model: Sequential) -> tuple[int, tuple[int, int]]:
+    """Return what masks and their rates depend on: training forwards, and the place in a fit."""
+    return model._parameters.n_forwards, model._parameters.place_in_fit
 
 
 def inspect_layer(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
@@ -51,9 +62,9 @@ def inspect_layer(model: Sequential, k: int, n: int) -> tuple[np.ndarray, ...]:
     return tuple(x[:, :n_out].copy() for x in arrays)
 
 
-def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
+def layers_of(model: Sequential, rows: np.ndarray, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
     """Return the numbers of every layer as they are between backward and the step."""
-    layers = []
+    layers: list[dict[str, Any]] = []
     own = model._parameters
     weights, gradients = own.views(), own.views(own.gradients)
     for k, layer in enumerate(model.layers):
@@ -71,7 +82,26 @@ def layers_of(model: Sequential, d_y_hat: np.ndarray) -> list[dict[str, Any]]:
         })  # fmt: skip
         if isinstance(layer, Scaler):
             layers[-1] |= {"center": layer.center, "scale": layer.scale}
+        if isinstance(layer, Dropout):
+            layers[-1] |= {"rate": rate_seen(model, layer)}
+        if isinstance(layer, Norm):
+            layers[-1]["through"] = _through(layer, rows if k == 0 else layers[k - 1]["a"])
     return layers
+
+
+def _through(layer: Norm, inputs: np.ndarray) -> np.ndarray:
+    """Return the derivative of each output of a norm in training by its own input."""
+    x = inputs.astype(np.float64)
+    axis = 1 if isinstance(layer, LayerNorm) else 0
+    n = x.shape[axis]
+    if isinstance(layer, BatchNorm) and n == 1:  # it uses its running statistics then
+        mean, variance, part = layer.running_mean, layer.running_variance, 0.0
+    else:
+        mean, variance = x.mean(axis, keepdims=True), x.var(axis, keepdims=True)
+        part = 1 / n
+    scale = 1 / np.sqrt(variance + layer.epsilon)
+    moved = part * (1 + ((x - mean) * scale) ** 2)  # Ioffe and Szegedy 2015, section 3
+    return np.asarray(layer.gamma * scale * (1 - moved))
 
 
 def arrays_of(model: Sequential, k: int, buffer: np.ndarray | None = None) -> list[np.ndarray]:

@@ -7,17 +7,20 @@ from fastbackprop._explain.chain import bias_name, name_of, weight_name
 from fastbackprop._explain.chain import shown_number as number
 from fastbackprop._explain.parts import LayerExplanation
 
-__all__ = ["check_dense", "forward_line", "parameter_name"]
+__all__ = ["check_chained", "forward_line", "parameter_name"]
 
 
-def check_dense(e: Any, what: str) -> None:
-    """Refuse to show layers that a picture of weights between neurons has no place for."""
+NORMS = ("LayerNorm", "BatchNorm")
+
+
+def check_chained(e: Any, first: int) -> None:
+    """Refuse chains through norms: there outputs depend on more than paths of weights."""
     for k, layer in enumerate(e.layers):
-        if layer.kind != "Dense" and layer.scale is None:
+        if k >= first and layer.kind in NORMS:
+            whole = "row" if layer.kind == "LayerNorm" else "batch"
             raise ValueError(
-                f"{what} must be asked of a model of Dense layers only, got layers[{k}] "
-                f"{layer.kind}; print what explain returns, or see its layers, to have their "
-                f"numbers."
+                f"chain must be asked of a layer behind all norms, got layer {first}: layers[{k}] "
+                f"is a {layer.kind}, each of whose outputs depends on the whole {whole}."
             )
 
 

@@ -14,8 +14,6 @@ from fastbackprop._core.arithmetic import in_exact_mode
 from fastbackprop._core.validation import check_real, check_true_false
 from fastbackprop._correct.optimizers import SGD
 from fastbackprop._explain.explain import explain_step, shown_names
-from fastbackprop._explain.kinds import check_dense
-from fastbackprop._explain.names import columns_of
 from fastbackprop._explain.playable import MOST_BYTES
 from fastbackprop._explain.samples import Samples, data_of
 from fastbackprop._model.sequential import Sequential
@@ -40,8 +38,8 @@ def lab(
     """Open a page on which backpropagation can be watched, walked through and played with.
 
     The page shows one step on all samples with the library's numbers, and lets the reader change
-    each of them and train on: then it computes the steps itself, and says so. It has no place for
-    layers other than Dense; of those ``explain`` has the numbers.
+    each of them and train on: then it computes the steps itself, and says so. There nothing is
+    dropped, and batch norms use their running statistics, as in predict.
 
     Parameters
     ----------
@@ -72,7 +70,7 @@ def lab(
     Raises
     ------
     ValueError, TypeError
-        If data or an argument doesn't fit, or the model has other layers than Dense.
+        If data or an argument doesn't fit.
     OSError
         If the page can't be written.
 
@@ -91,13 +89,11 @@ def lab(
     fitting = TABLE[model.layers[-1].activation].loss or "half_squared_error"
     compare = as_loss_or_function(fitting if loss is None else loss)
     samples = _some(data_of(model, X, y, compare, "X"), model)
-    names = feature_names or model.feature_names or columns_of(X)
-    shown = shown_names(model, names, class_names, image_shape)
+    shown = shown_names(model, X, samples, feature_names, class_names, image_shape)
     model_copy, optimizer = copy.deepcopy(model), SGD(rate)
     e = explain_step(
         model_copy, samples, compare, optimizer, lambda: optimizer.step(model_copy), **shown
     )
-    check_dense(e, "lab")
     import tempfile  # both only where they are needed: the import shall be quick
     import webbrowser
 

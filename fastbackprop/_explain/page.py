@@ -11,7 +11,6 @@ from typing import Any
 
 from fastbackprop._explain.fold import AMOUNTS, folded, prepared
 from fastbackprop._explain.inside import inside
-from fastbackprop._explain.kinds import check_dense
 from fastbackprop._explain.names import names_on_page
 from fastbackprop._explain.playable import playable
 
@@ -24,10 +23,12 @@ SCRIPTS = (
     "state",
     "activations",
     "losses",
+    "norms",
     "net",
     "play",
     "numbers",
     "names",
+    "straight",
     "symbols",
     "path",
     "places",
@@ -39,6 +40,7 @@ SCRIPTS = (
     "neuron",
     "weight",
     "pictures",
+    "valley",
     "controls",
     "sliders",
     "training",
@@ -48,23 +50,27 @@ SCRIPTS = (
 
 def render(explanations: Sequence[Any]) -> str:
     """Return the page of the Explanation of a step, or of those of a training."""
-    check_dense(explanations[0], "the page")
+    notes = _notes(explanations[0])
     explanations = [inside(e) for e in explanations]
     steps, first = [prepared(e) for e in explanations], explanations[0]
-    template, play = _template(), playable(first)
-    embedded_play, page = _embedded(play), ""
-    most = max(MOST_CHARACTERS - len(embedded_play), LEAST_CHARACTERS)
+    play, page = playable(first), ""
+    embedded_play = _embedded({"why": play} if isinstance(play, str) else play)
+    # Before what is shown, in which names of the user's own may look like one of our places.
+    template = _template().replace("@PLAY@", embedded_play)
+    most = max(MOST_CHARACTERS, LEAST_CHARACTERS + len(embedded_play))
     for amount in AMOUNTS:
         shown = folded(steps, *amount)
-        shown["note"] = " ".join([*_notes(first), *([shown["note"]] if shown["note"] else [])])
+        shown["note"] = " ".join([*notes, *([shown["note"]] if shown["note"] else [])])
         page = template.replace("@DATA@", _embedded({**shown, **names_on_page(first, shown)}))
         if len(page) <= most:
             break
-    return page.replace("@PLAY@", embedded_play)
+    return page
 
 
 def _notes(e: Any) -> list[str]:
-    """Return what is scaled, and that the page shows it so."""
+    """Return what is scaled, and that the page shows it so and begins behind it."""
+    if e.layers[0].scale is not None:
+        return [*e.notes, "All are shown scaled; layer 1 is model.layers[1]."]
     return [*e.notes, "All are shown scaled."] if e.notes else []
 
 
@@ -75,12 +81,7 @@ def _embedded(data: Any) -> str:
 
 
 def frame(explanations: Sequence[Any]) -> str:
-    """Return the page in a frame, for notebooks: there its styles and scripts meet nobody's.
-
-    Of layers that the page can't show it is the text.
-    """
-    if any(x.kind != "Dense" and x.scale is None for x in explanations[0].layers):
-        return f"<pre>{html.escape(chr(10).join(map(str, explanations)))}</pre>"
+    """Return the page in a frame, for notebooks: there its styles and scripts meet nobody's."""
     page = html.escape(render(explanations), quote=True)
     return (
         f'<iframe srcdoc="{page}" style="width: 100%; height: 800px; border: 0" '

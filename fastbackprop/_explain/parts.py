@@ -33,6 +33,11 @@ class LayerExplanation:
         derivative of Dropout is its mask: 0, or 1 / (1 - rate). Or the kind of a layer that scales.
     center, scale : ndarray of shape (n_in,) or None
         Of a layer that scales inputs: a = (x - center) / scale.
+    rate : float or None
+        Of Dropout, in this step.
+    through : ndarray of shape (n, n_out) or None
+        Of norms: da[i, j]/dx[i, j], each output by the input at the same place; what the input does
+        to the mean and the deviation is in it.
     """
 
     activation: str
@@ -53,13 +58,15 @@ class LayerExplanation:
     kind: str = "Dense"
     center: np.ndarray | None = None
     scale: np.ndarray | None = None
+    rate: float | None = None
+    through: np.ndarray | None = None
 
 
 class After(NamedTuple):
     """What holds after the step.
 
     These are the predictions, the cost as computed and as the gradient predicted it, whether it
-    fell, and that in words.
+    fell, that in words, and the outputs of each layer.
     """
 
     y_hat: np.ndarray
@@ -67,3 +74,4 @@ class After(NamedTuple):
     predicted_cost: float
     falls: bool
     verdict: str
+    a: list[np.ndarray]

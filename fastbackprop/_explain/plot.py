@@ -7,10 +7,12 @@ import numpy as np
 from fastbackprop._explain.blame import percent
 from fastbackprop._explain.chain import name_of
 from fastbackprop._explain.chain import shown_number as number
+from fastbackprop._explain.columns import shown_neurons
 
 __all__ = ["draw"]
 
 MOST = 8  # neurons of a layer
+MOST_LETTERS = 24  # of a name: longer ones would lie on their neighbours
 MOST_LABELS = 12  # weights of a layer: more could not be read
 CIRCLE = 2100  # points squared: all circles are of one size, which means nothing
 PLUS, MINUS, BLAME = "teal", "mediumvioletred", "tab:orange"
@@ -25,17 +27,20 @@ def draw(e: Any, by: str, axes: Any) -> Any:
             "plot needs matplotlib, which is not installed: pip install 'fastbackprop[plot]'."
         ) from None
     shares = [e.blame.inputs, *e.blame.neurons]
-    neurons = [np.sort(np.argsort(-x, kind="stable")[:MOST]) for x in shares]
+    neurons = shown_neurons(shares, [x.kind for x in e.layers], MOST)
     height = max(map(len, neurons))
     if axes is None:
         size = (2.8 * len(neurons) + 0.6, 1.1 * height + 2)
         axes = Figure(size, layout="constrained").add_subplot()
     places = [[(k, (len(x) - 1) / 2 - i) for i in range(len(x))] for k, x in enumerate(neurons)]
     for k in range(len(e.layers)):
-        _draw_weights(axes, e, by, k, places, neurons)
+        if e.layers[k].kind == "Dense":
+            _draw_weights(axes, e, by, k, places, neurons)
+        else:
+            _draw_straight(axes, places[k], places[k + 1])
     for k in range(len(neurons)):
         _draw_neurons(axes, e, by, k, places[k], neurons[k])
-        _name_column(axes, k, len(e.layers), len(shares[k]) - len(neurons[k]), height)
+        _name_column(axes, e, k, len(shares[k]) - len(neurons[k]), height)
     what = "weights" if by == "value" else "shares of the blame, and delta below a"
     title = f"{what}; C = {number(e.cost)}, after the step {number(e.after.cost)}"
     axes.set_title(title, fontsize=11)
@@ -45,9 +50,13 @@ def draw(e: Any, by: str, axes: Any) -> Any:
     return axes
 
 
-def _name_column(axes: Any, k: int, last: int, n_others: int, height: int) -> None:
+def _name_column(axes: Any, e: Any, k: int, n_others: int, height: int) -> None:
     """Write under a column which layer it is, and how many neurons aren't shown."""
+    last = len(e.layers)
     name = "inputs x" if k == 0 else "outputs y_hat" if k == last else f"hidden a{k}"
+    kind = "Dense" if k == 0 else e.layers[k - 1].kind
+    if kind != "Dense":
+        name += f"\n{e.layers[k - 1].activation if kind == 'Activation' else kind}"
     name += f"\nand {n_others:,} more" if n_others else ""
     axes.text(k, -height / 2 - 0.2, name, ha="center", va="top", fontsize=10)
 
@@ -79,6 +88,12 @@ def _draw_weights(axes: Any, e: Any, by: str, k: int, places: Any, neurons: Any)
             )
 
 
+def _draw_straight(axes: Any, before: Any, behind: Any) -> None:
+    """Draw the lines of a layer without weights between neurons: each number has its own."""
+    for (x1, y1), (x2, y2) in zip(before, behind, strict=True):
+        axes.plot([x1, x2], [y1, y2], color="dimgray", linewidth=1, zorder=1)
+
+
 def _draw_neurons(axes: Any, e: Any, by: str, k: int, places: Any, neurons: np.ndarray) -> None:
     """Draw a circle with a, and for blame delta, for each neuron that is shown; k = 0: inputs."""
     sample = int(np.argmax(e.costs))
@@ -93,7 +108,9 @@ def _draw_neurons(axes: Any, e: Any, by: str, k: int, places: Any, neurons: np.n
         axes.text(x, y, text, ha="center", va="center", fontsize=8, zorder=3)
         name = names[j] if names else name_of(letter, a.shape[1], int(j))
         axes.annotate(
-            name, (x, y), (0, -26), textcoords="offset points", ha="center", va="top", fontsize=9,
+            name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…", (x, y), (0, -26),
+            textcoords="offset points", ha="center", va="top", fontsize=9,
+            parse_math=False,  # a name may have a dollar in it
             bbox={"boxstyle": "round,pad=0.05", "facecolor": "white", "edgecolor": "none"},
             zorder=3,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from fastbackprop._explain.chain import (
     weight_name,
 )
 from fastbackprop._explain.chain import shown_number as number
-from fastbackprop._explain.kinds import parameter_name
+from fastbackprop._explain.kinds import NORMS, parameter_name
 from fastbackprop._explain.text_terms import Line, and_more, largest, n_left_out, sum_of, worst
 
 __all__ = ["blame_lines", "correct_lines"]
@@ -39,7 +39,7 @@ def blame_lines(e: Any, s: int) -> list[Line]:
 
 def _has_chains(e: Any) -> bool:
     """Whether there are paths from weight to weight."""
-    return all(layer.kind == "Dense" or layer.scale is not None for layer in e.layers)
+    return all(layer.kind not in NORMS for layer in e.layers)
 
 
 def _gradient(e: Any, k: int, index: tuple[int, ...]) -> Line:

@@ -28,7 +28,9 @@ def predict_lines(e: Any, s: int) -> list[Line]:
 
 
 def _name_of_kind(layer: Any) -> str:
-    """Return what a layer that isn't Dense is: BatchNorm, or its activation."""
+    """Return what a layer that isn't Dense is: its kind, or its activation."""
+    if layer.kind == "Dropout":
+        return f"Dropout, rate {number(layer.rate)}"
     return str(layer.activation if layer.kind == "Activation" else layer.kind)
 
 

@@ -125,6 +125,7 @@ class TrainingWork(Work):
         shares: np.ndarray | None = None,
         n_forwards: int = 0,
         report: np.ndarray | None = None,
+        rights: np.ndarray | None = None,
     ) -> None: ...
     # outcome, cost, n_right, first row of the batch, layer
     def run(
@@ -149,6 +150,7 @@ class PredictionWork(SpanWork):
         crowded: bool = False,
         weights: np.ndarray | None = None,
         shares: np.ndarray | None = None,
+        rights: np.ndarray | None = None,
     ) -> None: ...
     def run(self, call: Callable[[Work], Any] | None = None) -> int: ...
 

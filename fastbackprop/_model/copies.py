@@ -54,7 +54,8 @@ class Copies(Scaled):
         """The layers, which bring their weights with them, and the user's own attributes."""
         moment = self._parameters.hold(self._copied_values())
         own = own_attributes(self, self._internals)
-        masks = self._parameters.seed, self._parameters.n_forwards
+        parameters = self._parameters
+        masks = parameters.seed, parameters.n_forwards, *parameters.place_in_fit
         return {
             "_moment": moment,
             **own,
@@ -67,9 +68,13 @@ class Copies(Scaled):
         """Become a model of the layers in ``state``, checked as ``load`` does."""
         layers = check_layers(state.get("_layers"))
         dtype = check_choice("dtype", state.get("_dtype"), DTYPES)
-        seed, n_forwards = state.get("_masks", (0, 0))
+        seed, n_forwards, *place = state.get("_masks", (0, 0))  # older pickles have no place
         parameters = room_for(layers, dtype, check_integer("seed", seed, 0))
         parameters.n_forwards = check_integer("n_forwards", n_forwards, 0)
+        if place:
+            step, length = place
+            length = check_integer("length of a fit", length, 1)
+            parameters.place_in_fit = check_integer("step of a fit", step, 0), length
         for index, (layer, views, running) in enumerate(
             zip(layers, parameters.views(), parameters.running_views(), strict=True)
         ):
@@ -109,6 +114,7 @@ def copy_of(model: Model, dtype: str) -> Model:
         layers.append(layer_copy)
     parameters = room_for(layers, dtype, own.seed)
     parameters.n_forwards, parameters.is_pinned = own.n_forwards, True
+    parameters.place_in_fit = own.place_in_fit
     for views, arrays in (
         (parameters.views(), own.views(values)),
         ([parameters.running_views()], [own.running_views(values)]),

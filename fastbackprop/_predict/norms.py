@@ -164,7 +164,8 @@ class BatchNorm(Norm):
     with 0 and 1. To predict, to evaluate and for derivatives the running ones are taken, so that a
     row's prediction doesn't depend on other rows. A batch that has one row with a weight is trained
     with the running ones, which stay as they are; so is every batch while ``trainable`` is False,
-    as in Keras.
+    as in Keras. Weights above 0 all count alike in the statistics, which describe the inputs that
+    predictions will see: here weight 2 isn't the row twice, and weights times 10 change nothing.
 
     gamma begins with 1, beta with 0. Ioffe and Szegedy 2015, "Batch normalization"; momentum,
     epsilon and the unbiased running variance are PyTorch's. The width is that of the layer before,

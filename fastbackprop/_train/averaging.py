@@ -6,6 +6,7 @@ import numpy as np
 
 from fastbackprop._core.arithmetic import exact_mode
 from fastbackprop._core.buffers import aligned_empty
+from fastbackprop._core.naming import unusual
 from fastbackprop._core.validation import check_integer, check_like, check_real
 from fastbackprop._train.callback import Callback
 
@@ -134,4 +135,5 @@ class WeightAveraging(Callback):
         return {**self.__dict__, "_average": None}
 
     def __repr__(self) -> str:
-        return f"WeightAveraging({self.decay})"
+        more = unusual({"start_epoch": (self.start_epoch, 1)})
+        return f"WeightAveraging({self.decay}{more})"

@@ -67,8 +67,9 @@ class TrainerBase:
         self._batch_size = check_integer("batch_size", batch_size)
         model._check_loss(self._loss)
         self._optimizer._spec(model.dtype)
+        seed = check_seed(seed)
         # Keyed apart from the weights, which may well be drawn from the same seed.
-        generator = RawWords(np.random.SeedSequence(check_seed(seed), spawn_key=(1,)))
+        generator = RawWords(np.random.SeedSequence(seed, spawn_key=(1,)))
         named = check_classes_of(self._loss, model, classes)
         self._class_weights = ClassWeights(
             class_weight, self._loss, model.n_out, named or model._classes
@@ -83,6 +84,7 @@ class TrainerBase:
         self.history = History()
         self._settings = {
             "batch_size": self._batch_size,
+            "seed": seed,
             "n_threads": n_threads,
             "class_weight": class_weight,
             "clip_value": clip_value,

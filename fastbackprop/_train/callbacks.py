@@ -105,13 +105,6 @@ class Callbacks:
         """Let them complain before training: see Callback."""
         for callback in self._all:
             callback._check(figures)
-        averages = any(isinstance(x, WeightAveraging) for x in self._all)
-        if averages and any(getattr(x, "keep_best", False) for x in self._all):
-            raise ValueError(
-                "keep_best of Checkpoint must be False beside WeightAveraging, got True: what is "
-                "judged is the average, and a checkpoint's model has the weights that training "
-                "goes on with; EarlyStopping keeps the best average."
-            )
 
     def begin(self) -> None:
         """Begin the fit."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbackprop._compare.losses import Targets
+from fastbackprop._compare.losses import Loss, Targets
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.finite import check_weights
 from fastbackprop._core.rows import Rows
@@ -19,7 +19,12 @@ ROWS_AT_ONCE = 4096
 
 
 def advice_after_divergence(
-    optimizer: Optimizer, parameters: Parameters, rows: np.ndarray | Rows, targets: Targets
+    optimizer: Optimizer,
+    parameters: Parameters,
+    rows: np.ndarray | Rows,
+    targets: Targets,
+    loss: Loss,
+    rates: np.ndarray | None,
 ) -> str:
     """Return a sentence that names the probable cause and the remedy.
 
@@ -31,20 +36,25 @@ def advice_after_divergence(
         The weights that are kept.
     rows, targets : ndarray, Targets
         What was trained on.
+    loss : Loss
+        By which.
+    rates : ndarray, optional
+        Of the last steps, where they have some of their own.
     """
     not_finite = _not_finite(parameters, rows, targets)
     if not_finite is not None:
         return not_finite
-    rate, decay = (optimizer._typical(name) for name in ("learning_rate", "weight_decay"))
-    if rate * decay >= 1 or rate >= LARGE_RATE:
-        return optimizer._advice()
+    rate, product = optimizer._extremes(rates)
+    if product >= 1 or rate >= LARGE_RATE:
+        return optimizer._advice(rates)
+    # Counts are what they are: there is no other scale for them.
+    values = None if loss.name == "poisson" else targets.values
     culprits = [
-        culprit
-        for culprit in (_large_inputs(rows), _large_targets(targets.values))
-        if culprit is not None
+        culprit for culprit in (_large_inputs(rows), _large_targets(values)) if culprit is not None
     ]
     if not culprits:
-        return _large_weights(parameters) or optimizer._advice()
+        n_steps = optimizer._state(parameters).n_steps
+        return _large_weights(parameters, n_steps, rate) or optimizer._advice(rates)
     causes = " and ".join(text for _, text in sorted(culprits, reverse=True))
     return (
         f"The probable cause: {causes}. Scale them to a mean of 0 and a deviation of 1, or try a "
@@ -99,12 +109,14 @@ def _large_targets(values: np.ndarray | None) -> tuple[float, str] | None:
     return float(largest.max()), f"y reaches {largest.max():g} (the targets)"
 
 
-def _large_weights(parameters: Parameters) -> str | None:
+def _large_weights(parameters: Parameters, n_steps: int, rate: float) -> str | None:
+    remedy = "begin with smaller ones"
+    if n_steps > 0:
+        remedy = f"begin anew, with a smaller learning rate than {rate:g} or with smaller weights"
     for index, place in enumerate(parameters.places):
         largest = float(np.abs(place.weight(parameters.values)).max(initial=0.0))
         if not largest < LARGE_WEIGHT:
             return (
-                f"The probable cause: the weights of layers[{index}] reach {largest:g}; begin with "
-                f"smaller ones."
+                f"The probable cause: the weights of layers[{index}] reach {largest:g}; {remedy}."
             )
     return None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fastbackprop._compare.monitor import Monitor
+from fastbackprop._core.naming import unusual
 from fastbackprop._core.validation import check_integer, check_real, check_true_false
 from fastbackprop._train.callback import Callback
 
@@ -29,7 +30,8 @@ class Checkpoint(Callback):
     keep_best : bool, default=False
         Whether it is written at ends of epochs only, and only where the validation loss (without
         validation data the loss) is lower than at any end before: the file has the best of these.
-        ``fastbackprop.load`` reads its model.
+        ``fastbackprop.load`` reads its model, whose weights are those that were validated: beside
+        ``WeightAveraging`` the average. ``Trainer.resume`` goes on with those of training.
 
     Raises
     ------
@@ -150,4 +152,11 @@ class Checkpoint(Callback):
         self._best = float(state["best"])
 
     def __repr__(self) -> str:
-        return f"Checkpoint({str(self.path)!r})"
+        more = unusual(
+            {
+                "every_epochs": (self.every_epochs, 1),
+                "every_seconds": (self.every_seconds, None),
+                "keep_best": (self.keep_best, False),
+            }
+        )
+        return f"Checkpoint({str(self.path)!r}{more})"

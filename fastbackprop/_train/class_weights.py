@@ -1,6 +1,7 @@
 """Weights by class, for a trainer."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -103,7 +104,7 @@ class ClassWeights:
             raise ValueError(
                 "class_weight times sample_weight must have a number above 0, got nothing but 0."
             )
-        return targets.weighted(weights)
+        return replace(targets.weighted(weights), sample_weights=targets.weights)
 
     def __repr__(self) -> str:
         return repr(self._weights)

@@ -45,6 +45,17 @@ class TrainingData(NamedTuple):
         return self.targets[slice(self.n_used) if self.order is None else self.order[: self.n_used]]
 
     @property
+    def counted(self) -> float:
+        """What the accuracy of an epoch is divided by, summed in the order of its steps."""
+        if self.targets.sample_weights is None:
+            return float(self.n_used)
+        return self.targets[self._places(0, self.n_used)].counted()
+
+    def _places(self, first: int, last: int) -> Any:
+        """Return where rows [first, last) of the epoch lie."""
+        return slice(first, last) if self.order is None else self.order[first:last]
+
+    @property
     def most_rows(self) -> int | None:
         """How many rows one call of the kernels may have, where they are converted for it."""
         return self.rows.rows_in(GATHERED) if isinstance(self.rows, Rows) else None
@@ -53,7 +64,7 @@ class TrainingData(NamedTuple):
         """Return rows [first, last) of the epoch where they lie, or converted for the kernels."""
         if not isinstance(self.rows, Rows):
             return Part(self.rows, self.targets, self.order, first, last)
-        some = slice(first, last) if self.order is None else self.order[first:last]
+        some = self._places(first, last)
         return Part(self.rows[some], self.targets[some], None, 0, last - first)
 
     def total_of(self, first: int, last: int) -> float:
@@ -61,7 +72,7 @@ class TrainingData(NamedTuple):
         divisor = self.targets.weights if self.targets.shares is None else self.targets.shares
         if divisor is None:
             return float(last - first)
-        some: Any = slice(first, last) if self.order is None else self.order[first:last]
+        some = self._places(first, last)
         return kernels(divisor.dtype).sum_costs(np.ascontiguousarray(divisor[some]), 0.0)
 
     def take(self, rows: np.ndarray) -> "TrainingData":

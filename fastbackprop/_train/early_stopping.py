@@ -6,6 +6,7 @@ import numpy as np
 
 from fastbackprop._compare.monitor import Monitor
 from fastbackprop._core.buffers import aligned_empty
+from fastbackprop._core.naming import unusual
 from fastbackprop._core.validation import check_integer, check_like, check_true_false
 from fastbackprop._train.callback import Callback
 
@@ -203,4 +204,11 @@ class EarlyStopping(Callback):
         return {**self.__dict__, "_best": self._best._replace(room=None)}
 
     def __repr__(self) -> str:
-        return f"EarlyStopping(monitor={self.monitor!r}, patience={self.patience})"
+        more = unusual(
+            {
+                "min_delta": (self.min_delta, 0.0),
+                "mode": (self.mode, "auto"),
+                "restore_best_weights": (self.restore_best_weights, True),
+            }
+        )
+        return f"EarlyStopping(monitor={self.monitor!r}, patience={self.patience}{more})"

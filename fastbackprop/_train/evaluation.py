@@ -28,10 +28,15 @@ def evaluate(
     rows, targets = samples
     if isinstance(loss, OwnLoss):
         y_hat = model._predict_rows(rows.whole())
-        cost, _ = loss(y_hat, targets.values, targets.weights)
+        cost = np.nan  # in training, too, a user's function gets no outputs that aren't finite
+        if np.isfinite(y_hat).all():
+            cost, _ = loss(y_hat, targets.values, targets.weights)
         return {"loss": cost} | measured(measures, loss, *_in_units(model, targets, y_hat))
     spec = loss._spec(model.n_out, model.dtype)
     costs = np.empty(len(rows), model.dtype)
+    rights = (
+        np.empty_like(costs) if loss.is_classification and targets.weights is not None else None
+    )
 
     def comparison(some: slice) -> dict[str, Any]:
         wanted = targets[some]
@@ -42,11 +47,14 @@ def evaluate(
             **wanted.of_samples,
             "loss_spec": spec,
             "costs": costs[some],
+            "rights": None if rights is None else rights[some],
         }
 
-    n_right = model._run_over_rows(rows, n_threads, comparison)
+    n_right: float = model._run_over_rows(rows, n_threads, comparison)
+    if rights is not None:
+        n_right = targets.right(rights, 0.0)
     cost = kernels(model.dtype).sum_costs(costs, 0.0)
-    figures = figures_from(model, loss, cost, n_right, targets)
+    figures = figures_from(model, loss, targets.mean_of(cost), n_right, targets.counted())
     return figures | measure(model, loss, samples, n_threads, measures)
 
 
@@ -75,11 +83,23 @@ def _in_units(model: Sequential, targets: Targets, y_hat: np.ndarray) -> tuple[T
 
 
 def figures_from(
-    model: Sequential, loss: Loss, cost: float, n_right: int, targets: Targets
+    model: Sequential, loss: Loss, mean_cost: float, n_right: float, counted: float
 ) -> dict[str, float]:
-    """Return the figures that sums over all rows make."""
-    figures = {"loss": targets.mean_of(cost)}
+    """Return the figures of all rows: for classification with their accuracy.
+
+    Parameters
+    ----------
+    model, loss : Sequential and Loss
+        Say how many answers a sample has.
+    mean_cost : float
+        The loss.
+    n_right : float
+        Answers that were right, by the weights of their samples.
+    counted : float
+        Samples, or the sum of their weights.
+    """
+    figures = {"loss": mean_cost}
     if loss.is_classification:
         outputs = 1 if loss.activation == "softmax" else model.n_out
-        figures["accuracy"] = quotient(n_right, len(targets) * outputs)
+        figures["accuracy"] = quotient(n_right, counted * outputs) if counted > 0 else 0.0
     return figures

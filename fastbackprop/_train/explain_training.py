@@ -8,10 +8,9 @@ import numpy as np
 from fastbackprop._core.errors import DivergenceError
 from fastbackprop._core.validation import check_integer
 from fastbackprop._correct.schedule import Position, table_of
-from fastbackprop._explain.explain import explain_step
+from fastbackprop._explain.explain import explain_step, shown_names
 from fastbackprop._explain.explanation import Explanation
 from fastbackprop._explain.html_page import HtmlPage
-from fastbackprop._explain.names import columns_of
 from fastbackprop._explain.samples import data_of
 from fastbackprop._train.trainer import Trainer
 
@@ -119,10 +118,12 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
     samples = data_of(trainer.model, X, y, trainer._loss, "X")
     size = min(trainer.batch_size, len(samples))
     trainer.model._learn(samples.checked.classes)
+    shown = shown_names(trainer.model, X, samples)
     explanations: list[Explanation] = []
     start = 0
     for k in range(steps):
         batch = samples.take(slice(start, start + size))
+        trainer.model._parameters.place_in_fit = k, steps
         try:
             explanations.append(
                 explain_step(
@@ -132,9 +133,8 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
                     trainer.optimizer,
                     lambda: trainer._step(batch.rows, batch.checked, (k, steps)),  # noqa: B023
                     rate=_rate_of(trainer, k, steps),
-                    is_plain=not any(trainer._loop.clipping)
-                    and not trainer._class_weights.are_given,
-                    feature_names=trainer.model.feature_names or columns_of(X),
+                    beside=_beside(trainer),
+                    **shown,
                 )
             )
         except (DivergenceError, ValueError):  # the data is fine: numbers have outgrown the dtype
@@ -145,6 +145,13 @@ def explain_training(trainer: Trainer, X: Any, y: Any, *, steps: int = 20) -> Tr
             break
         start = start + size if start + 2 * size <= len(samples) else 0
     return TrainingExplanation(explanations)
+
+
+def _beside(trainer: Any) -> str | None:
+    """Return what has a part in a step beside the optimizer, for the page."""
+    if any(trainer._loop.clipping):
+        return "gradients are clipped"
+    return "classes have weights" if trainer._class_weights.are_given else None
 
 
 def _rate_of(trainer: Trainer, k: int, steps: int) -> float:

@@ -12,7 +12,7 @@ from fastbackprop._core.arrays import feature_names
 from fastbackprop._core.lock import run_then
 from fastbackprop._core.validation import check_integer, check_real
 from fastbackprop._train.base import TrainerBase
-from fastbackprop._train.best import BestWeights
+from fastbackprop._train.best import BestWeights, put_back
 from fastbackprop._train.callback import Callback
 from fastbackprop._train.callbacks import with_those_of_resume
 from fastbackprop._train.data import FitPlan, TrainingData
@@ -75,9 +75,10 @@ class Fits(TrainerBase):
             Number of samples in a step of this fit, instead of the trainer's.
         sample_weight : array-like of shape (n,), optional
             How much each sample counts, at least 0; None is 1 for each. Cost and gradient of a
-            batch are divided by the sum of its weights, so weight 2 is the sample twice and weight
-            0 is none; the loss of an epoch is the weighted mean over all its samples. A batch
-            without weight counts as a step and changes nothing.
+            batch are divided by the sum of its weights, so weight 2 is the sample twice (but once
+            in statistics of ``BatchNorm``) and weight 0 is none; loss and accuracy of an epoch are
+            weighted means over all its samples. A batch without weight counts as a step and changes
+            nothing.
         validation_data : tuple (X, y) or (X, y, weights), optional
             Data that the model is evaluated on after each epoch, and the weights of its samples.
         validation_split : float, default=0
@@ -211,16 +212,17 @@ class Fits(TrainerBase):
             state = TrainingState(parameters, optimizer_state, best, plan.epochs, n_rows)
         else:
             state = pending.begin(parameters, optimizer_state, self.history, plan)
+        before = None if pending is None else state.copy()  # there is no average yet
         outer, stops = (self._plan, self._state), self.stop_training  # of a fit around this one
         self._plan, self._state, self.stop_training = plan, state, False
         self.history = state.history
         try:
             run_then(partial(self._fitting.run, plan, state, pending), callbacks.settle)
-        except KeyboardInterrupt as error:
-            error.add_note(state.what_is_kept(callbacks.kept))
-            raise
-        except Exception:
-            if pending is not None and pending.is_at(state):
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                error.add_note(state.what_is_kept(callbacks.kept))
+            if pending is not None and before is not None and pending.is_at(state):
+                put_back(parameters, optimizer_state.buffer, before)
                 self._pending, self._callbacks = pending, resumed
             raise
         finally:

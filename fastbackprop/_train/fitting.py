@@ -71,22 +71,27 @@ class Fitting:
         else:
             self.generator.__setstate__(state.random_state)
         self._shuffle(plan.data.order)
+        norm_before = state.gradient_norm if state.sums.row >= plan.data.n_used else None
         self._loop.epoch(plan, state)
         seconds = state.seconds
         if state.sums.row < plan.data.n_used:
             return False
         plan.callbacks.before_validation()
-        figures = self._figures(plan, state)
+        figures = self._figures(plan, state, norm_before)
         state.history._note(**figures, seconds=seconds)
         return True
 
-    def _figures(self, plan: FitPlan, state: TrainingState) -> dict[str, float]:
-        """Return what an epoch has measured, and what is measured behind it."""
+    def _figures(self, plan: FitPlan, state: TrainingState, norm: float | None) -> dict[str, float]:
+        """Return what an epoch has measured, and what is measured behind it.
+
+        ``norm`` is that of the last gradient, where its step was done before a resume.
+        """
         model, loss, sums = self._loop.model, self._loop.loss, state.sums
-        figures = figures_from(model, loss, sums.cost, sums.n_right, plan.data.used_targets)
+        mean_cost = plan.data.used_targets.mean_of(sums.cost)
+        figures = figures_from(model, loss, mean_cost, sums.n_right, plan.data.counted)
         if plan.measured is not None or plan.validation is not None:
             figures |= self._measured(plan, state)
-        norm = self._loop.gradient_norm()
+        norm = self._loop.gradient_norm() if norm is None else norm
         figures |= {} if norm is None else {"gradient_norm": norm}
         return figures | self._rate(plan, state)
 

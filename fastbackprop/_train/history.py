@@ -6,6 +6,7 @@ from collections import deque
 from importlib import import_module
 from typing import Any
 
+from fastbackprop._core.hints import did_you_mean
 from fastbackprop._model.beside import write_beside
 
 __all__ = ["OF_STEPS", "History"]
@@ -84,8 +85,12 @@ class History:
         """Say which figures there are, where one isn't."""
         if name.startswith("_"):
             raise AttributeError(name)
-        known = ", ".join(map(repr, self.to_dict())) or "none yet"
-        raise AttributeError(f"figure must be one of the history ({known}), got {name!r}.")
+        figures = self.to_dict()
+        known = ", ".join(map(repr, figures)) or "none yet"
+        raise AttributeError(
+            f"figure must be one of the history ({known}), got {name!r}."
+            f"{did_you_mean(name, figures)}"
+        )
 
     def _note(self, **figures: float) -> None:
         """Append an epoch's figures: all of them, or none where Ctrl-C comes."""

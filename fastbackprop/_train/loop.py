@@ -179,6 +179,7 @@ class Loop:
         settings = self.optimizer._spec(model.dtype)
         model._parameters.n_trainings += 1
         first_row = sums.row
+        last_rates: np.ndarray | None = None  # of the call before
         with model._workspaces.borrowed(size) as workspace:
             for start, end in self._parts(n - first_row, size, one_by_one, data.most_rows):
                 part = first_row + start, first_row + end
@@ -193,8 +194,14 @@ class Loop:
                     workspace, data, part, settings, rates, optimizer_state, sums, undo, is_alone
                 )
                 if outcome != Outcome.FINE:
-                    model._parameters.count_forwards((row - part[0]) // size)
-                    return Wrong(Outcome(outcome), row, layer)
+                    n_fine = (row - part[0]) // size
+                    model._parameters.count_forwards(n_fine)
+                    so_far = [x for x in (last_rates, rates) if x is not None]
+                    if rates is not None:
+                        so_far[-1] = rates[: n_fine + 1]
+                    tried = np.concatenate(so_far) if so_far else None
+                    return Wrong(Outcome(outcome), row, layer, tried)
+                last_rates = rates
                 model._parameters.count_forwards(n_steps)
                 sums = Sums(part[1], cost, n_right)
                 if advance(sums):
@@ -223,6 +230,9 @@ class Loop:
     ) -> Any:
         """Steps over a part of the rows, in one call of the kernels."""
         model, (rows, targets, order, first, last) = self.model, data.part(*part)
+        rights = None
+        if targets.sample_weights is not None and self.loss.is_classification and not is_alone:
+            rights = np.empty(last - first, model.dtype)
         n_rows = min(data.batch_size, last - first)
         n_chunks = kernels(model.dtype).chunks_of_weights(model._network)
         n_threads, crowded = share_of_work(
@@ -231,19 +241,24 @@ class Loop:
         work = kernels(model.dtype).TrainingWork(
             workspace, rows, targets.values, targets.labels, order,
             first, last, data.batch_size, self.loss._spec(model.n_out, model.dtype), settings,
-            optimizer_state.buffer, sums.cost, sums.n_right, n_threads, crowded, undo,
+            optimizer_state.buffer, sums.cost, 0, n_threads, crowded, undo,
             rates, not is_alone, *self.clipping, self.clipping.scratch(model),
-            **targets.of_samples, n_forwards=model._parameters.n_forwards,
+            **targets.of_samples, n_forwards=model._parameters.n_forwards, rights=rights,
         )  # fmt: skip
         outcome, cost, n_right, row, layer = model._lock.write(run, work, n_threads)
-        return outcome, cost, n_right, row - first + part[0], layer
+        where = row - first + part[0], layer
+        if rights is not None and outcome == Outcome.FINE:
+            some: Any = slice(first, last) if order is None else order[first:last]
+            return outcome, cost, targets[some].right(rights, sums.n_right), *where
+        return outcome, cost, sums.n_right + n_right, *where
 
     def _divergence(
         self, data: TrainingData, wrong: Wrong, when: str, kept: str, epoch: int, batch: int
     ) -> DivergenceError:
         advice = advice_after_divergence(
-            self.optimizer, self.model._parameters, data.rows, data.targets
+            self.optimizer, self.model._parameters, data.rows, data.targets, self.loss, wrong.rates
         )
+        advice = advice if wrong.cause is None else wrong.cause
         layer = self.model.layers[wrong.layer]
         return DivergenceError(
             f"{WHAT[wrong.outcome]} in {when}, first in layers[{wrong.layer}] ({layer!r}); "

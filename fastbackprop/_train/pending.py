@@ -87,6 +87,8 @@ class Pending:
         What ``Callbacks.states`` returned.
     stops : bool
         Whether a callback had asked for the end.
+    gradient_norm : float, optional
+        Of the last step, where it was the last of its epoch.
     """
 
     epochs: int
@@ -102,10 +104,11 @@ class Pending:
     data: dict[str, Any]
     callbacks: list[dict[str, Any]]
     stops: bool
+    gradient_norm: float | None = None
 
     def is_at(self, state: TrainingState) -> bool:
         """Whether a fit that went on from here has done no step."""
-        return state.kept is None and (state.epoch, state.sums) == (self.epoch, self.sums)
+        return (state.epoch, state.sums) == (self.epoch, self.sums)
 
     def check(self, plan: FitPlan) -> None:
         """Refuse a fit that is another one."""
@@ -150,4 +153,5 @@ class Pending:
             self.sums,
             history,
             begin=time.perf_counter() - self.seconds,
+            gradient_norm=self.gradient_norm,
         )

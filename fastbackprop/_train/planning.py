@@ -10,7 +10,8 @@ from fastbackprop._compare.samples import Checked
 from fastbackprop._compare.scaling import Scaling
 from fastbackprop._core.rows import Rows
 from fastbackprop._core.validation import check_integer, check_true_false
-from fastbackprop._model.dropping import check_figures_of_dropout
+from fastbackprop._correct.schedule import Position
+from fastbackprop._model.dropping import check_ends_of_dropout, check_figures_of_dropout
 from fastbackprop._train.callbacks import Callbacks, as_callbacks
 from fastbackprop._train.data import FitPlan, TrainingData, check_validation
 from fastbackprop._train.log import EpochLog, as_logger
@@ -18,7 +19,7 @@ from fastbackprop._train.measures import Measure, as_measures, check_targets
 from fastbackprop._train.progress import ProgressBar, wants_bar
 from fastbackprop._train.split import split_rows
 
-__all__ = ["all_callbacks", "figures_recorded", "plan_fit"]
+__all__ = ["all_callbacks", "check_schedules", "figures_recorded", "plan_fit"]
 
 COPIED = 16 * 2**20  # bytes of rows, of which some are copied: larger ones are mapped files, maybe
 
@@ -98,10 +99,20 @@ def plan_fit(
     order = np.empty(len(rows), np.int64) if shuffle else None
     data = TrainingData(rows, weighted, order, min(size, len(rows)), drop_last)
     trainer.optimizer._check_fit(data.batch_size, len(rows))
+    if trainer._pending is None:
+        check_schedules(trainer, epochs * -(-data.n_used // data.batch_size))
     are_known = loss.is_classification and targets.weights is None
     names = {measure.name for measure in measures} - ({"accuracy"} if are_known else set())
     measured = _as_checked(rows, targets) if names else None
     return FitPlan(data, epochs, validation, called, measures, measured, features, scaling, source)
+
+
+def check_schedules(trainer: Any, n_steps: int) -> None:
+    """Refuse, before the first step, schedules that a fit of so many steps would break off at."""
+    model, optimizer = trainer._model, trainer._optimizer
+    n_before = optimizer._state(model._parameters).n_steps
+    optimizer._check_ends(Position(n_before, 0, n_steps), n_steps)
+    check_ends_of_dropout(model, n_steps)
 
 
 def all_callbacks(callbacks: Any, on_epoch_end: Any, progress_bar: Any, log: Any) -> list[Any]:

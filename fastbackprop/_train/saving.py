@@ -11,7 +11,7 @@ from fastbackprop._compare.losses import Loss
 from fastbackprop._compare.own_loss import LossFunction, as_loss_or_function
 from fastbackprop._core.buffers import Parameters, aligned_zeros
 from fastbackprop._core.errors import ModelFileError
-from fastbackprop._core.validation import check_integer, check_true_false
+from fastbackprop._core.validation import check_integer, check_real, check_true_false
 from fastbackprop._correct.describing import callables_in
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._model.builders import model_in_file
@@ -40,13 +40,22 @@ from fastbackprop._train.state import Sums, TrainingState
 
 __all__ = ["Saved", "pack_fit", "pack_pending", "pack_trainer", "read_checkpoint"]
 
+NOW = OF_TRAINER + "now"  # tensors of the optimizer's state, and of weights that aren't the model's
 VERSION = 1  # of what is said of a trainer; FORMAT_VERSION is that of the file
 
 
 def pack_trainer(
-    tensors: Tensors, loop: Loop, fitting: Fitting, settings: dict[str, Any], history: History
+    tensors: Tensors,
+    loop: Loop,
+    fitting: Fitting,
+    settings: dict[str, Any],
+    history: History,
+    weights_now: np.ndarray | None,
 ) -> dict[str, Any]:
-    """Return what a checkpoint says of a trainer, whose arrays are added to the tensors."""
+    """Return what a checkpoint says of a trainer, whose arrays are added to the tensors.
+
+    ``weights_now``: those that training goes on with, where the tensors have others.
+    """
     parameters = loop.model._parameters
     state = loop.optimizer._state(parameters).buffer
     weights = settings["class_weight"]
@@ -57,7 +66,7 @@ def pack_trainer(
         "version": VERSION,
         "loss": describe_loss(loop.loss),
         "optimizer": describe_optimizer(loop.optimizer),
-        "optimizer_state": pack_room(tensors, OF_TRAINER + "now", parameters, None, state),
+        "optimizer_state": pack_room(tensors, NOW, parameters, weights_now, state),
         "settings": settings,
         "diagnoses_left": fitting.diagnoses_left,
         "generator": pack_generator(fitting.generator.__getstate__()),
@@ -66,9 +75,12 @@ def pack_trainer(
     }
 
 
-def pack_fit(tensors: Tensors, plan: FitPlan, state: TrainingState, stops: bool) -> dict[str, Any]:
+def pack_fit(
+    tensors: Tensors, plan: FitPlan, state: TrainingState, stops: bool, loop: Loop
+) -> dict[str, Any]:
     """Return what a checkpoint says of the fit at work."""
     best = state.best
+    is_at_last = state.sums.row >= plan.data.n_used and not state.is_between_epochs
     is_now = best.epoch > 0 and best.is_now()
     pending = Pending(
         plan.epochs,
@@ -84,6 +96,7 @@ def pack_fit(tensors: Tensors, plan: FitPlan, state: TrainingState, stops: bool)
         fingerprints_of(plan),
         plan.callbacks.states(),
         stops,
+        loop.gradient_norm() if is_at_last else None,
     )
     return pack_pending(tensors, state.parameters, pending, best_is_now=is_now)
 
@@ -109,6 +122,7 @@ def pack_pending(
         "data": pending.data,
         "callbacks": pack_value(tensors, OF_TRAINER + "callbacks", pending.callbacks),
         "stops": pending.stops,
+        "gradient_norm": pending.gradient_norm,
         **{
             name: pack_room(tensors, OF_TRAINER + name, parameters, room[:size], room[size:])
             for name, room in rooms.items()
@@ -214,7 +228,10 @@ def _unpacked(
     optimizer = described_optimizer(trainer["optimizer"], schedules)
     state = optimizer._state(parameters).buffer
     unpacking = Unpacking(tensors, parameters)
-    unpacking.room(OF_TRAINER + "now", trainer["optimizer_state"], None, state)
+    other_weights = parameters.store if f"{NOW}.parameters" in tensors else None
+    unpacking.room(NOW, trainer["optimizer_state"], other_weights, state)
+    if not np.isfinite(parameters.store).all():
+        raise ValueError("weights must be finite")
     settings = trainer["settings"]
     if isinstance(settings["class_weight"], list):
         settings = {**settings, "class_weight": dict(settings["class_weight"])}
@@ -240,7 +257,7 @@ def _pending(
     best_epoch = check_integer("best_epoch", fit["best_epoch"], at_least=0)
     start, room = _rooms(fit, unpacking, state, parameters, best_epoch)
     arguments, data = fit["arguments"], fit["data"]
-    validation = data["validation_data"]
+    validation, norm = data["validation_data"], fit.get("gradient_norm")  # older files have none
     pending = Pending(
         check_integer("epochs", fit["epochs"]),
         check_integer("epoch", fit["epoch"]),
@@ -263,6 +280,7 @@ def _pending(
         },
         [_callback(x) for x in unpacking.value(fit["callbacks"])],
         check_true_false("stops", fit["stops"]),
+        None if norm is None else check_real("gradient_norm", norm, at_least=0.0),
     )
     _check_place(pending, history)
     return pending
@@ -309,7 +327,10 @@ def _fingerprint(packed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sums(row: Any, cost: Any, n_right: Any) -> Sums:
-    n_right = check_integer("n_right", n_right, at_least=0)
-    if not math.isfinite(cost) or n_right > 2**53:
+    if isinstance(n_right, float):  # by the weights of samples
+        n_right = check_real("n_right", n_right, at_least=0.0)
+    else:
+        n_right = check_integer("n_right", n_right, at_least=0)
+    if not math.isfinite(cost) or (n_right > 2**53 and isinstance(n_right, int)):
         raise ValueError(f"sums must be finite, got {cost} and {n_right}")
     return Sums(check_integer("row", row, at_least=0), float(cost), n_right)

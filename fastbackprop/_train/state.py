@@ -28,13 +28,13 @@ class Sums(NamedTuple):
         The next row, in the epoch's order: all before it were used.
     cost : float
         The sum of the costs of those rows.
-    n_right : int
-        Samples, or outputs, among them that were right.
+    n_right : int or float
+        Samples, or outputs, among them that were right, each by its weight where they have any.
     """
 
     row: int = 0
     cost: float = 0.0
-    n_right: int = 0
+    n_right: float = 0
 
 
 class Outcome(IntEnum):
@@ -54,11 +54,18 @@ class Wrong(NamedTuple):
         The first row of the batch.
     layer : int
         The index of the layer where it showed first.
+    rates : ndarray, optional
+        Learning rate, momentum and weight decay of the steps up to this one, where they have some
+        of their own.
+    cause : str, optional
+        A sentence, where it is known.
     """
 
     outcome: Outcome
     row: int
     layer: int
+    rates: np.ndarray | None = None
+    cause: str | None = None
 
 
 @dataclass
@@ -93,6 +100,8 @@ class TrainingState:
         The epoch whose weights a callback has put back.
     begin : float
         When the epoch at work began, by the clock of ``time.perf_counter``.
+    gradient_norm : float, optional
+        Of the last step of a fit that goes on, where its epoch has no other left.
     is_at_rest : bool
         Whether all of this is of one moment: at the end of a step or an epoch, where callbacks are
         told of it.
@@ -113,6 +122,7 @@ class TrainingState:
     has_diverged: bool = False
     kept: int | None = None
     begin: float = field(default_factory=time.perf_counter)
+    gradient_norm: float | None = None
     is_at_rest: bool = False
     is_over: bool = False
 

@@ -13,6 +13,7 @@ from fastbackprop._core.naming import layer_in_code
 from fastbackprop._core.validation import check_like
 from fastbackprop._correct.describing import callables_in, describe_schedule
 from fastbackprop._correct.optimizer import Optimizer
+from fastbackprop._model.descriptions import Description
 from fastbackprop._model.files import one_line, write_model_file
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._predict.plain import Dropout
@@ -23,6 +24,7 @@ from fastbackprop._train.fitting import Fitting
 from fastbackprop._train.history import History
 from fastbackprop._train.loop import Loop
 from fastbackprop._train.saving import pack_fit, pack_pending, pack_trainer, read_checkpoint
+from fastbackprop._train.state import validated_weights
 
 __all__ = ["Storing"]
 
@@ -50,7 +52,8 @@ class Storing(TrainerBase):
 
         Called by a callback inside of ``fit``, it holds where that fit is too, in the middle of an
         epoch as well: ``resume`` reads it, and the same call of ``fit`` finishes it, with the same
-        bits as if it had never stopped. ``fastbackprop.load`` reads the model alone.
+        bits as if it had never stopped. ``fastbackprop.load`` reads the model alone, with the
+        weights that validation sees: beside ``WeightAveraging`` the average.
 
         Parameters
         ----------
@@ -90,14 +93,32 @@ class Storing(TrainerBase):
                     f"to be written to a checkpoint, got {layer!r}, a function that only this "
                     f"program knows."
                 )
-        described = self._model._in_file()
+        described, weights = self._described()
         tensors = described.tensors
-        packed = pack_trainer(tensors, self._loop, self._fitting, self._settings, self.history)
+        packed = pack_trainer(
+            tensors, self._loop, self._fitting, self._settings, self.history, weights
+        )
         if self._plan is not None and self._state is not None and not self._state.is_over:
-            packed["fit"] = pack_fit(tensors, self._plan, self._state, self.stop_training)
+            packed["fit"] = pack_fit(
+                tensors, self._plan, self._state, self.stop_training, self._loop
+            )
         elif self._pending is not None:
             packed["fit"] = pack_pending(tensors, self._model._parameters, self._pending)
         write_model_file(path, *described, trainer=packed)
+
+    def _described(self) -> tuple[Description, np.ndarray | None]:
+        """Return what a file says of the model, with the weights that validation sees.
+
+        Where these are an average, those that training goes on with come beside.
+        """
+        state, weights = self._state, None
+        if state is None or state.is_over or state.average is None:
+            return self._model._in_file(), None
+        weights = state.parameters.store.copy()
+        with validated_weights(state):
+            described = self._model._in_file()
+            tensors = {name: array.copy() for name, array in described.tensors.items()}
+        return described._replace(tensors=tensors), weights
 
     @classmethod
     def resume(
@@ -125,7 +146,7 @@ class Storing(TrainerBase):
             by names of settings where that was another one.
         callbacks : iterable of Callback, optional
             Callbacks of the next fit, besides those that it is given: they take over from those of
-            the same class that the fit had, in their order.
+            the same class and settings that the fit had, or else of the same class, in their order.
 
         Returns
         -------
@@ -156,7 +177,8 @@ class Storing(TrainerBase):
         saved = read_checkpoint(path, loss, schedule)
         trainer = cls.__new__(cls)
         try:
-            trainer._set_up(saved.model, saved.loss, saved.optimizer, seed=0, **saved.settings)
+            settings = {"seed": None, **saved.settings}  # which older files don't know
+            trainer._set_up(saved.model, saved.loss, saved.optimizer, **settings)
         except (TypeError, ValueError) as error:
             if loss is not None or schedule is not None:
                 raise

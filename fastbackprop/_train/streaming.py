@@ -20,10 +20,10 @@ from fastbackprop._train.batches import Batches, Run
 from fastbackprop._train.best import BestWeights
 from fastbackprop._train.callbacks import Callbacks
 from fastbackprop._train.data import TrainingData, check_validation
-from fastbackprop._train.evaluation import evaluate
+from fastbackprop._train.evaluation import evaluate, figures_from
 from fastbackprop._train.history import History
 from fastbackprop._train.measures import Measure, as_measures
-from fastbackprop._train.planning import all_callbacks, figures_recorded
+from fastbackprop._train.planning import all_callbacks, check_schedules, figures_recorded
 from fastbackprop._train.state import Sums, TrainingState, validated_weights
 
 __all__ = ["StreamPlan", "fit_stream", "plan_stream"]
@@ -95,9 +95,9 @@ def plan_stream(
     trainer.optimizer._check_figures(figures)
     check_figures_of_dropout(model, figures)
     n_rows = batches.n_rows if isinstance(batches, Batches) else None
-    return StreamPlan(
-        passes, epochs, _length_of(batches), n_rows, validation, measures, called, check_finite
-    )
+    if (length := _length_of(batches)) is not None and length > 0:
+        check_schedules(trainer, epochs * length)
+    return StreamPlan(passes, epochs, length, n_rows, validation, measures, called, check_finite)
 
 
 def _passes_of(batches: Any, epochs: int) -> Callable[[], Iterable[Any]]:
@@ -148,10 +148,9 @@ def fit_stream(trainer: Any, plan: StreamPlan) -> History:
     n_before = optimizer_state.n_steps
     try:
         run_then(partial(_run, trainer, plan, state), callbacks.settle)
-    except KeyboardInterrupt as error:
-        error.add_note(state.what_is_kept(callbacks.kept))
-        raise
-    except Exception:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            error.add_note(state.what_is_kept(callbacks.kept))
         if before[1] is not None and optimizer_state.n_steps == n_before:  # that fit isn't over
             trainer.history, trainer._pending, trainer._callbacks = before
         raise
@@ -192,6 +191,7 @@ class _Epoch:
         self._model, self._loop = trainer._model, trainer._loop
         self.n_steps, self._before = n_steps, n_steps
         self._total = 0.0  # of weights
+        self._counted = 0.0  # the same without those of classes
         self._position = Position()
 
     def run(self) -> bool:
@@ -202,6 +202,7 @@ class _Epoch:
             data = self._data_of(item)
             self._steps(data)
             self._total += data.targets.total
+            self._counted = data.targets.counted(self._counted)
             if self._plan.callbacks.want_end:
                 if self.n_steps - self._before != self._plan.length:
                     return False
@@ -283,11 +284,9 @@ class _Epoch:
     def _figures(self) -> dict[str, float]:
         """Return what the epoch has measured, and what is measured behind it."""
         state, loss, plan = self._state, self._loop.loss, self._plan
-        cost, n_right, n = state.sums.cost, state.sums.n_right, state.sums.row
-        figures = {"loss": quotient(cost, self._total) if self._total > 0 else 0.0}
-        if loss.is_classification:
-            outputs = 1 if loss.activation == "softmax" else self._model.n_out
-            figures["accuracy"] = quotient(n_right, n * outputs)
+        mean_cost = quotient(state.sums.cost, self._total) if self._total > 0 else 0.0
+        n_right = state.sums.n_right
+        figures = figures_from(self._model, loss, mean_cost, n_right, self._counted)
         rate = self._loop.optimizer.learning_rate
         if is_schedule(rate):
             figures["learning_rate"] = float(table_of(rate, self._position, 1)[0])

@@ -1,16 +1,16 @@
 """Trainer: the four steps over many batches, one call of the kernels for many steps."""
 
+import reprlib
 from collections.abc import Iterable
 from typing import Any
 
 from fastbackprop._compare.losses import Loss, Targets
-from fastbackprop._compare.own_loss import LossFunction
+from fastbackprop._compare.own_loss import LossFunction, OwnLoss
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._compare.weights import ClassWeight
 from fastbackprop._core.finite import check_weights
-from fastbackprop._core.validation import (
-    check_real,
-)
+from fastbackprop._core.naming import unusual
+from fastbackprop._core.validation import check_real
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._model.sequential import Sequential
 from fastbackprop._train.data import TrainingData
@@ -198,8 +198,7 @@ class Trainer(Fits, Storing):
             How much the cost of each sample counts, as in ``fit``; ``class_weight`` has no part in
             this.
         metrics : iterable of str and callables, optional
-            What is measured besides, as in ``fit``; with the weights of samples, which accuracy
-            that isn't asked for has not.
+            What is measured besides, as in ``fit``.
         check_finite : bool, default=True
             Whether NaN and infinity are looked for in the data, and values of y
             outside of what the loss allows; labels are always checked.
@@ -210,8 +209,8 @@ class Trainer(Fits, Storing):
         -------
         dict
             ``loss``, the mean cost, and for classification ``accuracy``: the share of
-            samples (with binary cross entropy: of outputs) that were right; and the metrics by
-            name. A loss that outgrows the model's dtype is infinite or NaN.
+            samples (with binary cross entropy: of outputs) that were right, by their weights; and
+            the metrics by name. A loss that outgrows the model's dtype is infinite or NaN.
 
         Raises
         ------
@@ -241,6 +240,11 @@ class Trainer(Fits, Storing):
         return figures
 
     def __repr__(self) -> str:
-        settings = {x: value for x, value in self._settings.items() if value is not None}
-        shown = "".join(f", {x}={value!r}" for x, value in settings.items())
-        return f"Trainer({self._model!r}, loss={self._loss.name!r}, {self._optimizer!r}{shown})"
+        words, labels = repr(self._loss), self._model.classes
+        is_plain = isinstance(self._loss, OwnLoss) or words.endswith("()")
+        loss = repr(self._loss.name) if is_plain else words
+        more = unusual({name: (value, None) for name, value in self._settings.items()})
+        if labels is not None:
+            more += f", classes={reprlib.repr(labels.tolist())}"
+        more += unusual({"diagnose": (self._fitting.diagnoses_left > 0, False)})
+        return f"Trainer({self._model!r}, loss={loss}, {self._optimizer!r}{more})"

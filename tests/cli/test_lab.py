@@ -105,20 +105,12 @@ def test_whole_numbers_are_classes_only_where_they_come_again(run, tmp_path, tar
     assert said.startswith(f"y: {told}.\n")
 
 
-def test_a_model_that_has_no_page(run, tmp_path):
-    for options, kind in (({"dropout": 0.5}, "Dropout"), ({"normalization": "batch"}, "BatchNorm")):
-        fb.mlp([2, 3, 1], seed=0, **options).save(tmp_path / "m.safetensors")
-        (tmp_path / "d.csv").write_text("1,2,3\n4,5,6\n7,8,9\n")
-        code, said, data = run(tmp_path / "m.safetensors", tmp_path / "d.csv")
-        assert (code, data) == (2, None)
-        assert re.search(rf"error: lab must be asked of a model of Dense .* {kind}; print", said)
-
-
-@pytest.mark.parametrize("command", ["lab", "explain"])
-def test_the_help_says_what_a_page_can_show(command, capsys):
-    with pytest.raises(SystemExit):
-        main([command, "--help"])
-    assert "models of Dense layers only" in capsys.readouterr().out
+def test_a_model_with_norms_and_dropout(run, tmp_path):
+    fb.mlp([2, 3, 1], seed=0, dropout=0.5, normalization="batch").save(tmp_path / "m.safetensors")
+    (tmp_path / "d.csv").write_text("1,2,3\n4,5,6\n7,8,9\n")
+    code, _, data = run(tmp_path / "m.safetensors", tmp_path / "d.csv")
+    assert code == 0
+    assert data["kinds"] == ["Dense", "BatchNorm", "Activation", "Dropout", "Dense"]
 
 
 def test_a_model_of_ones_own(run, tmp_path):

@@ -106,11 +106,16 @@ def test_sparse_matrices_are_refused_where_they_are_no_rows_of_inputs():
 
 @pytest.mark.parametrize("text", [["b", "a"] * 3, np.array(["b", "a"] * 3, object)], ids=repr)
 def test_text_labels_get_the_way_out(text):
-    trainer = fb.Trainer(fb.mlp([3, 1], seed=0), "half_squared_error")
-    with pytest.raises(TypeError, match=r"^y must .*numpy\.unique\(labels, return_inverse=True\)"):
+    trainer = fb.Trainer(fb.mlp([3, 2], seed=0), "half_squared_error")
+    with pytest.raises(
+        TypeError, match=r"^y must .*; labels of classes .* such as 'cross_entropy'\.$"
+    ):
         trainer.fit(NUMBERS, text)
+    loss, y_hat = fb.CrossEntropy(), np.full((N, 2), 0.5)
+    with pytest.raises(TypeError, match=r"^y must .*numpy\.unique\(labels, return_inverse=True\)"):
+        loss(y_hat, text)
     classes, y = np.unique(text, return_inverse=True)  # what the sentence says
-    trainer.fit(NUMBERS, y)
+    loss(y_hat, y)
     assert classes.tolist() == ["a", "b"]
 
 
@@ -223,7 +228,9 @@ class TestPandas:
         trainer = fb.Trainer(fb.mlp([3, 1]), "half_squared_error")
         for kind in (object, "string", "category"):
             labels = self.pd.Series(["setosa", "other"] * 3).astype(kind)
-            with pytest.raises(TypeError, match=r"got the text 'setosa' at index 0; turn labels"):
+            with pytest.raises(
+                TypeError, match=r"got the text 'setosa' at index 0; labels of classes"
+            ):
                 trainer.fit(NUMBERS, labels)
 
     def test_frames_without_rows_or_columns_are_no_accident(self):

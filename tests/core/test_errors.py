@@ -398,10 +398,54 @@ def test_names_of_other_libraries_are_understood():
         lambda name: fb.mlp([1, 1, 1], activation=name),
         lambda name: fb.Dense(1, 1, weight_init=name),
         lambda name: trainer.evaluate(GOOD_X, GOOD_Y, metrics=[name]),
+        lambda name: trainer.fit(GOOD_X, GOOD_Y, callbacks=[fb.EarlyStopping(name)]),
     ]
     for name, meant in NAMES_ELSEWHERE.items():
         messages = [complaint(call, name) for call in calls]
         assert any(text.endswith(f"Did you mean {meant!r}?") for text in messages), name
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("val_loss", "validation_loss"),
+        ("val_acc", "validation_accuracy"),
+        ("validation_los", "validation_loss"),
+        ("Train_Loss", "loss"),
+    ],
+)
+def test_figures_of_the_history_are_understood_as_keras_calls_them(name, meant):
+    model = fb.mlp([3, 1], output_activation="sigmoid")
+    rate = fb.schedules.ReduceOnPlateau(0.1, monitor=name, mode="min")
+    fits = [
+        lambda: fb.Trainer(model, "binary_cross_entropy", fb.SGD(rate)).fit(GOOD_X, GOOD_Y),
+        lambda: fb.Trainer(model, "binary_cross_entropy").fit(
+            GOOD_X, GOOD_Y, callbacks=[fb.EarlyStopping(name, mode="min")]
+        ),
+    ]
+    for fit in fits:
+        check_refused(ValueError, f"got {name!r}. Did you mean {meant!r}?", fit)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: fb.SGD(fb.Cosine),
+        lambda: fb.SGD(0.1, momentum=fb.Cosine),
+        lambda: fb.mlp([1, 1, 1], dropout=fb.Cosine),
+        lambda: fb.Warmup(fb.Cosine, 3),
+    ],
+)
+def test_a_class_in_place_of_a_schedule_is_called_one(call):
+    check_refused(TypeError, "fastbackprop.Cosine'>. Did you mean Cosine(...)?", call)
+
+
+@pytest.mark.parametrize("y", [["a", "b"], np.array(["a", "b"], object)])
+def test_labels_behind_a_loss_of_numbers_are_advised_of_losses_of_classes(y):
+    trainer = fb.Trainer(fb.mlp([1, 1]), "half_squared_error")
+    for call in (trainer.fit, trainer.step, trainer.evaluate):
+        words = "; labels of classes go with a loss of classes, such as 'cross_entropy'."
+        check_refused(TypeError, words, lambda call=call: call([[1.0], [2.0]], y))
 
 
 UNFIT = [

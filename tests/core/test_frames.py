@@ -145,6 +145,24 @@ def test_columns_that_are_no_numbers_are_told_by_name():
         regressor().model.predict(frame)
 
 
+@pytest.mark.parametrize("dtype", ["Date", "Datetime", "Duration", "Time"])
+def test_dates_beside_numbers_are_not_numbers_of_nanoseconds(dtype):
+    polars = need("polars")
+    times = polars.Series("when", [20_000] * N).cast(getattr(polars, dtype))
+    frame = polars.DataFrame({"age": COLUMNS["size"]}).with_columns(times)
+    with pytest.raises(TypeError, match=rf"^X must .*, got dtype {dtype}.* in column 'when'\.$"):
+        fb.mlp([2, 1]).predict(frame)
+
+
+def test_numbers_among_objects_are_advised_of_how_to_become_some():
+    frame = need("pandas").DataFrame({**COLUMNS, "flag": COLUMNS["flag"].astype(object)})
+    words = r"got dtype object( in column 'flag')?; pass the numbers in it as X\.astype\(float\)\."
+    for X in (frame, frame.to_numpy()):
+        with pytest.raises(TypeError, match=words):
+            fb.mlp([3, 1]).predict(X)
+        assert fb.mlp([3, 1]).predict(X.astype(float)).shape == (N, 1)
+
+
 def test_what_numpy_cannot_take_is_refused_in_one_sentence():
     torch, xarray = need("torch"), need("xarray")
     for value in (

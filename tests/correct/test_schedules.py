@@ -211,3 +211,43 @@ def test_reprs_and_names():
     assert repr(fb.SGD(fb.Cosine(0.1))) == "SGD(Cosine(initial=0.1, final=0.0, n_steps=None))"
     assert fb.Cosine is schedules.Cosine
     assert fb.schedules is schedules
+
+
+@pytest.mark.parametrize(
+    ("setting", "schedule"),
+    [
+        ("momentum", fb.schedules.Linear(0.5, 1.5)),
+        ("momentum", fb.Warmup(fb.schedules.Constant(1.0), 7)),
+        ("momentum", fb.schedules.Piecewise([0.1, fb.schedules.Exponential(0.5, 2.0, 1)], [5])),
+        ("dropout", fb.schedules.Linear(0.0, 1.2)),
+    ],
+)
+def test_what_would_leave_its_range_in_the_midst_of_a_fit_is_refused_before(setting, schedule):
+    X, y = np.ones((40, 2)), np.ones(40)
+    settings = {} if setting == "dropout" else {setting: schedule}
+    model = fb.mlp([2, 3, 1], dropout=schedule if setting == "dropout" else 0.0, seed=0)
+    sgd = fb.SGD(**{"learning_rate": 1e-9, **settings})
+    trainer = fb.Trainer(model, "half_squared_error", sgd, batch_size=4)
+    before = model.get_parameters()
+    what = r"layers\[1\]" if setting == "dropout" else setting
+    batches = [(X[:4], y[:4])] * 10
+    for fit in (lambda: trainer.fit(X, y, epochs=2), lambda: trainer.fit_batches(batches)):
+        with pytest.raises(ValueError, match=rf"^The schedule of {what} must give .* for step \d+"):
+            fit()
+        np.testing.assert_array_equal(model.get_parameters(), before)
+
+
+def test_functions_are_called_once_for_each_step():
+    """Nobody looks ahead with them, who may draw random numbers or count."""
+    steps = []
+    rate = fb.schedules.Piecewise([lambda step: steps.append(step) or 0.1, 0.01], [4])
+    trainer = fb.Trainer(fb.mlp([1, 1], seed=0), "half_squared_error", fb.SGD(rate), batch_size=2)
+    trainer.fit(np.ones((12, 1)), np.ones(12), shuffle=False)
+    assert steps == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("value", ["x", None, [1.0, 2.0], "0.1"])
+def test_functions_must_return_numbers(value):
+    trainer = fb.Trainer(fb.mlp([1, 1]), "half_squared_error", fb.SGD(lambda step: value))
+    with pytest.raises(TypeError, match=r"^A schedule must return a number for each step, got .*0"):
+        trainer.fit([[1.0]], [1.0])

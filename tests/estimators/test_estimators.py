@@ -401,3 +401,43 @@ def test_filters_written_for_scikit_learn_know_the_warnings():
         warnings.filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")
         MLPClassifier(max_iter=1).fit(X, Y)
         MLPClassifier(solver="lbfgs", max_iter=1).fit(X, Y)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
+def test_losses_are_numbers_of_numpy_as_there(solver):
+    clf = MLPClassifier(solver=solver, max_iter=2, random_state=0).fit(X, Y)
+    numbers = [clf.loss_, *getattr(clf, "loss_curve_", ()), getattr(clf, "best_loss_", clf.loss_)]
+    assert {type(number) for number in numbers} == {np.float64}
+
+
+def test_text_in_frames_of_polars_is_read_as_in_those_of_pandas():
+    polars = pytest.importorskip("polars")
+    columns = {"a": X[:, 0], "b": [str(x) for x in X[:, 1]]}
+    clf = MLPClassifier(max_iter=2, random_state=0).fit(polars.DataFrame(columns), Y)
+    expected = MLPClassifier(max_iter=2, random_state=0).fit(X[:, :2], Y)
+    np.testing.assert_array_equal(clf.coefs_[0], expected.coefs_[0])
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        clf.fit(polars.DataFrame({"a": X[:, 0], "b": ["x"] * len(X)}), Y)
+
+
+def test_coefs_may_be_assigned_as_lists():
+    clf = MLPClassifier(max_iter=2, random_state=0).fit(X, Y)
+    expected = clf.predict_proba(X)
+    clf.coefs_ = [weight.tolist() for weight in clf.coefs_]
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+
+
+class Short(MLPClassifier):
+    def __init__(self, hidden_layer_sizes=(3,), solver="adam"):
+        super().__init__(hidden_layer_sizes, solver=solver, max_iter=2, random_state=0)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam", "nadam"])
+def test_a_subclass_may_have_a_constructor_of_its_own(solver):
+    clf = clone(Short(solver=solver)).fit(X, Y)
+    expected = MLPClassifier((3,), solver=solver, max_iter=2, random_state=0).fit(X, Y)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected.predict_proba(X))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of nadam
+        back = clf.to_sklearn()
+    np.testing.assert_allclose(back.predict_proba(X), expected.predict_proba(X))

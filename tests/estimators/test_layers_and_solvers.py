@@ -203,6 +203,20 @@ def test_losses_of_the_library_for_classes(loss, y, n_outputs, solver):
         ({"dropout": 1.0}, Y, "The 'dropout' parameter of MLPClassifier must be"),
         ({"normalization": "group"}, Y, "The 'normalization' parameter of MLPClassifier must"),
         ({"scale_inputs": "minmax"}, Y, "The 'scale_inputs' parameter of MLPClassifier must"),
+        ({"solver": "lbfgs", "learning_rate": fb.Cosine(0.1)}, Y, "learning_rate must be a name"),
+        ({"solver": "lbfgs", "clip_norm": 1.0}, Y, "clip_norm must be None with solver lbfgs"),
+        ({"solver": "lbfgs", "clip_value": 1.0}, Y, "clip_value must be None with solver lbfgs"),
+        ({"solver": "lbfgs", "time_budget": 0.0}, Y, "time_budget must be None with solver lbfgs"),
+        ({"learning_rate": fb.Cosine}, Y, "The 'learning_rate' .* or a schedule or a function of"),
+        ({"dropout": fb.Cosine(0.5)}, Y, "dropout must be of numbers with solver adam, got Cosine"),
+        ({"dropout": [fb.Cosine(0.5), 0.1]}, Y, "dropout must be of numbers with solver adam"),
+        ({"dropout": fb.Cosine(0.5), "solver": "lbfgs"}, Y, "dropout must be 0 with solver lbfgs"),
+        ({"class_weight": {0: "a"}}, Y, "class_weight must have finite numbers of at least 0, got"),
+        (
+            {"learning_rate": fb.schedules.ReduceOnPlateau(0.1, monitor="validation_loss")},
+            Y,
+            "validation_data .* got neither. Here validation_loss comes from fit",
+        ),
         ({"solver": "newton"}, Y, "The 'solver' parameter of MLPClassifier must be a str among"),
         ({"solver": "rprop"}, Y, "batch_size must be"),
     ],
@@ -212,6 +226,15 @@ def test_what_does_not_fit_is_said_in_a_sentence(parameters, y, words):
         parameters = {**parameters, "batch_size": 10}
     with pytest.raises(ValueError, match=f"^{words}"):
         new(**parameters).fit(X, y)
+
+
+@pytest.mark.parametrize("name", ["solver", "loss", "activation", "learning_rate", "callbacks"])
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("value", ["x", 3, fb.Cosine, fb.Adam, fb.ELU, fb.Dense])
+def test_no_complaint_names_a_private_class(estimator, name, value):
+    with pytest.raises((ValueError, TypeError), match=name) as caught:
+        estimator(**{name: value}).fit(X, Y)
+    assert "fastbackprop._" not in str(caught.value)
 
 
 def test_going_on_with_other_layers_is_refused():
@@ -230,10 +253,12 @@ def test_what_scikit_learn_cannot_hold_is_refused():
     for parameters in ({"normalization": "layer"}, {"scale_inputs": True}):
         with pytest.raises(ValueError, match=r"^to_sklearn needs an estimator without "):
             new(**parameters).fit(X, Y).to_sklearn()
-    fitted = new(solver=fb.AdamW(0.01), dropout=0.2).fit(X, Y)
-    np.testing.assert_allclose(
-        fitted.to_sklearn().predict_proba(X), fitted.predict_proba(X), rtol=1e-9
-    )
+    fitted = new(solver=fb.AdamW(0.01), dropout=0.2, class_weight={0: 2.0}).fit(X, Y)
+    words = r"doesn't know class_weight=\{0: 2.0\}, dropout=0.2, solver=AdamW\(0.01\): what"
+    with pytest.warns(UserWarning, match=words):
+        theirs = fitted.to_sklearn()
+    np.testing.assert_allclose(theirs.predict_proba(X), fitted.predict_proba(X), rtol=1e-9)
+    assert theirs.solver == "adam"
 
 
 def test_models_that_no_estimator_can_be_are_refused():
@@ -308,6 +333,51 @@ def test_plateau_of_the_loss_lowers_the_rate_of_sgd():
     assert curve[1] < 0.99 * curve[0]
 
 
+def test_dropout_follows_a_schedule_with_an_optimizer():
+    settings = {"solver": fb.SGD(0.1), "max_iter": 3}
+    expected = new(dropout=0.1, **settings).fit(X, Y).predict_proba(X)
+    same = new(dropout=lambda step: 0.1, **settings).fit(X, Y)
+    assert np.array_equal(same.predict_proba(X), expected)
+    other = new(dropout=lambda step: 0.1 if step else 0.5, **settings).fit(X, Y)
+    assert not np.array_equal(other.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam", "nadam"])
+@pytest.mark.parametrize("make", [np.asarray, csr_matrix])
+def test_rows_without_weight_have_no_part_in_the_scale_of_inputs(solver, make):
+    parts = {"X": make(np.vstack([X, 1e6 * X])), "y": np.r_[Y, Y], "sample_weight": np.ones(300)}
+    parts["sample_weight"][150:] = 0
+    clf = new(solver=solver, scale_inputs=True).fit(**parts)
+    alone = new(solver=solver, scale_inputs=True).fit(X, Y)
+    layer, expected = (x.model_.layers[0] for x in (clf, alone))
+    np.testing.assert_array_equal(layer.scale, expected.scale)
+
+
+def test_targets_of_other_samples_must_be_finite():
+    reg = MLPRegressor(max_iter=1)
+    with pytest.raises(ValueError, match=r"^y of eval_set must be finite, got NaN or infinity\.$"):
+        reg.fit(X, Y, eval_set=(X, np.where(Y, np.nan, Y)))
+
+
+def test_a_rate_follows_the_loss_of_other_samples():
+    """The loss of three rows that are all wrong rises: each epoch halves the rate."""
+    rate = fb.schedules.ReduceOnPlateau(0.1, 0.5, patience=1, monitor="validation_loss")
+    settings = {"solver": "sgd", "max_iter": 12, "batch_size": len(X), "momentum": 0.0}
+    wrong = X[[0, 50, 100]], [2, 0, 1]
+    clf = new(learning_rate=rate, **settings).fit(X, Y, eval_set=wrong)
+    curve, rates, n_waited = clf.validation_curve_, [], 0
+    best, value = np.inf, 0.1
+    for figure in curve:
+        rates.append(value)
+        n_waited = 0 if figure < best else n_waited + 1
+        best = min(best, figure)
+        if n_waited >= 1:
+            value, n_waited = value / 2, 0
+    assert len(set(rates)) > 2
+    twin = new(learning_rate=lambda step: rates[step], **settings).fit(X, Y)
+    assert np.array_equal(twin.coefs_[0], clf.coefs_[0])
+
+
 def test_schedules_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="learning_rate must be 'constant' beside an optimizer"):
         new(solver=fb.SGD(0.1), learning_rate=fb.Cosine(0.1)).fit(X, Y)
@@ -317,7 +387,8 @@ def test_schedules_that_do_not_fit_are_refused():
 
 def test_scikit_learn_gets_a_rate_that_it_knows_and_can_fit():
     fitted = new(learning_rate=fb.Cosine(0.01)).fit(X, Y)
-    other = fitted.to_sklearn()
+    with pytest.warns(UserWarning, match=r"doesn't know learning_rate=Cosine\(.*\): what"):
+        other = fitted.to_sklearn()
     assert np.allclose(other.predict_proba(X), fitted.predict_proba(X), rtol=1e-9)
     assert other.fit(X, Y).learning_rate == "constant"
 

@@ -78,3 +78,9 @@ def test_losses_for_classes_are_refused():
         MLPRegressor("cross_entropy").fit(X, Y)
     with pytest.raises(ValueError, match="loss must be one for regression, got CrossEntropy"):
         MLPRegressor(fb.CrossEntropy()).fit(X, Y)
+
+
+def test_quantiles_of_several_targets_are_refused():
+    reg = MLPRegressor(loss=fb.Quantile([0.1, 0.9]), max_iter=1)
+    with pytest.raises(ValueError, match=r"^y must have one column for loss Quantile.*, got 3\.$"):
+        reg.fit(np.ones((4, 2)), np.ones((4, 3)))

@@ -711,14 +711,50 @@ def test_a_schedule_goes_over_the_explained_steps():
 
 
 @pytest.mark.parametrize(
-    "options", [{"clip_norm": 0.01}, {"clip_value": 0.01}, {"class_weight": {0: 2.0}}]
+    ("options", "why"),
+    [
+        ({"clip_norm": 0.01}, "gradients are clipped"),
+        ({"clip_value": 0.01}, "gradients are clipped"),
+        ({"class_weight": {0: 2.0}}, "classes have weights"),
+    ],
 )
-def test_a_page_does_not_go_on_with_steps_that_are_not_the_optimizers_alone(options):
+def test_a_page_does_not_go_on_with_steps_that_are_not_the_optimizers_alone(options, why):
     def settings(**options):
         model = fb.mlp([2, 4, 1], output_activation="sigmoid", seed=0)
         trainer = fb.Trainer(model, "binary_cross_entropy", fb.SGD(0.1), **options)
         e = fb.explain_training(trainer, [[0, 1], [1, 1]], [0, 1], steps=2)
         return [step.settings for step in e.steps]
 
-    assert None not in settings()
-    assert settings(**options) == [None, None]
+    assert [x["loss"]["name"] for x in settings()] == ["binary_cross_entropy"] * 2
+    assert settings(**options) == [why, why]
+
+
+def test_a_plot_writes_names_as_they_are_and_shortens_those_that_are_too_long():
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    names = [r"$\frac{$", "price ($) in US$", "n" * 60]
+    model = fb.mlp([3, 2, 1], seed=0)
+    e = fb.explain(model, [1, 2, 3], 1, "half_squared_error", feature_names=names)
+    axes = e.plot()
+    axes.figure.canvas.draw()
+    texts = [x.get_text() for x in axes.texts]
+    assert [*names[:2], "n" * 23 + "…"] == [x for x in texts if x[0] in "$n" or "US" in x]
+
+
+@pytest.mark.parametrize("library", ["pandas", "numpy"])
+def test_names_may_come_in_an_array_or_index_and_classes_from_labels(library):
+    np_or_pd = pytest.importorskip(library, reason=f"{library} is not installed")
+    names = (np_or_pd.Index if library == "pandas" else np_or_pd.array)(["age", "height"])
+    model = fb.mlp([2, 3, 3], output_activation="softmax", seed=0)
+    X, y = [[1, 2], [2, 1], [0, 1]], ["dog", "cat", "cow"]
+    e = fb.explain(model, X, y, "cross_entropy", feature_names=names)
+    assert e.feature_names == ["age", "height"]
+    assert e.class_names == ["cat", "cow", "dog"]
+    assert model.classes is None
+    training = fb.explain_training(
+        fb.Trainer(copy.deepcopy(model), "cross_entropy", seed=0), X, y, steps=1
+    )
+    assert training[0].class_names == e.class_names
+    e = fb.explain(model, X, [2, 0, 1], "cross_entropy")
+    assert e.class_names is None
+    with pytest.raises(ValueError, match="feature_names must have 2 names"):
+        fb.explain(model, X, y, "cross_entropy", feature_names=[])

@@ -82,20 +82,70 @@ def test_the_text_names_every_layer(normalization):
     assert "after the step" in one
 
 
-def test_what_shows_weights_between_neurons_refuses_other_layers_by_one_sentence(tmp_path):
-    e = fb.explain(net(), X, LABELS, "cross_entropy")
-    for call in (lambda: e.chain(0, 0, 0), e.plot, lambda: e.to_html(tmp_path / "p.html")):
-        with pytest.raises(ValueError, match=r"of Dense layers only, got layers\[1\] BatchNorm"):
-            call()
-    for what, call in (
-        ("the page", lambda: e.to_html(tmp_path / "p.html")),
-        ("lab", lambda: fb.lab(net(), X, LABELS, path=tmp_path / "p.html", open_browser=False)),
+@pytest.mark.parametrize("last", ["dense", "activation"])
+def test_chains_go_through_dropout_and_activations(last):
+    """All paths of a weight add up to its gradient; each goes straight through such layers."""
+    layers = [fb.Dense(4, 5, "tanh"), fb.Dropout(0.4), fb.Dense(5, 4), fb.Activation("gelu")]
+    layers += {
+        "dense": [fb.Dense(4, 3, "softmax")],
+        "activation": [fb.Dense(4, 3), fb.Activation("softmax")],
+    }[last]
+    model = fb.Sequential(layers, seed=0, dtype="float64")
+    e = fb.explain(model, X, LABELS, "cross_entropy")
+    n_paths = {0: 12, 2: 3, 4: 1}
+    for k, n in n_paths.items():
+        shape = model.layers[k].weight.shape
+        parts = np.zeros(shape)
+        for s in range(len(X)):
+            for i, j in np.ndindex(shape):
+                chain = e.chain(k, i, j, sample=s, most=1000)
+                assert chain.n_paths == len(chain.paths)
+                begins_at_output = chain.paths[0].names[1].startswith("dy_hat[")
+                assert chain.n_paths == n * (3 if begins_at_output else 1)  # through softmax
+                total = sum(path.product for path in chain.paths)
+                assert abs(total - chain.total) < 1e-12 * max(1, abs(chain.total))
+                parts[i, j] += total
+        np.testing.assert_allclose(parts, e.layers[k].weight_gradient, atol=1e-12)
+    names = e.chain(0, 0, 0, sample=0, most=1).paths[0].names
+    assert any(name.startswith("da2[") and "/da1[" in name for name in names)  # the mask
+    assert any(name.startswith("da4[") and "/da3[" in name for name in names)  # gelu's slope
+
+
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+def test_norms_have_no_chains_but_say_how_an_output_moves_with_its_input(normalization):
+    model = fb.mlp([4, 6, 3], normalization=normalization, seed=0, dtype="float64")
+    model.layers[1].gamma = RNG.normal(size=6)
+    e = fb.explain(model, X, RNG.normal(size=(12, 3)), "mean_squared_error")
+    kind = type(model.layers[1]).__name__
+    with pytest.raises(
+        ValueError, match=rf"behind all norms, got layer 0: layers\[1\] is a {kind}"
     ):
-        with pytest.raises(ValueError, match=rf"^{what} must be asked of a model of Dense layers"):
-            call()
-    assert not (tmp_path / "p.html").exists()
-    assert e._repr_html_().startswith("<pre>Sequential(")
-    assert e.to_dict()["layers"][1]["kind"] == "BatchNorm"
+        e.chain(0, 0, 0)
+    chain = e.chain(3, 2, 1, sample=5)  # no path of it meets the norm
+    assert chain.total == pytest.approx(e.layers[2].a[5, 2] * e.layers[3].delta[5, 1])
+    axis = 0 if normalization == "batch" else 1
+
+    def norm(x):
+        x = x - x.mean(axis, keepdims=True)
+        return x / np.sqrt((x**2).mean(axis, keepdims=True) + 1e-5) * model.layers[1].gamma
+
+    a, h = e.layers[0].a, 1e-5
+    for s, j in np.ndindex(a.shape):
+        moved = np.zeros_like(a)
+        moved[s, j] = h
+        slope = (norm(a + moved) - norm(a - moved))[s, j] / (2 * h)
+        assert e.layers[1].through[s, j] == pytest.approx(slope, rel=1e-6, abs=1e-8)
+    one = fb.explain(model, X[0], np.zeros(3), "mean_squared_error").layers[1]
+    if normalization == "batch":  # of one row: by the running statistics
+        np.testing.assert_allclose(one.through, [model.layers[1].gamma / np.sqrt(1 + 1e-5)])
+
+
+def test_the_picture_has_a_column_for_each_layer():
+    pytest.importorskip("matplotlib", reason="matplotlib isn't installed")
+    axes = fb.explain(net(), X, LABELS, "cross_entropy").plot()
+    said = [x.get_text() for x in axes.texts]
+    for name in ("hidden a2\nBatchNorm", "hidden a3\nrelu", "hidden a4\nDropout"):
+        assert name in said
 
 
 def test_explained_training_has_the_bits_of_steps():

@@ -24,6 +24,14 @@ def explained(
     return fb.explain(model, rng.normal(size=(n, widths[0])), y, loss=loss, learning_rate=rate)
 
 
+def with_layers(normalization):
+    rng = np.random.default_rng(0)
+    norm = {"batch": [fb.BatchNorm()], "layer": [fb.LayerNorm()], None: []}[normalization]
+    layers = [fb.Dense(3, 5), *norm, fb.Activation("tanh"), fb.Dropout(0.4)]
+    model = fb.Sequential([*layers, fb.Dense(5, 2, "softmax")], seed=0)
+    return fb.explain(model, rng.normal(size=(6, 3)), [0, 1, 1, 0, 1, 0], loss="cross_entropy")
+
+
 CAR = fb.Sequential(
     [fb.Dense(1, 1, bias=False, weight_init=3.0), fb.Dense(1, 1, bias=False, weight_init=4.0)]
 )
@@ -36,6 +44,9 @@ PAGES = {
     "wide": lambda: explained(
         [20, 124, 12, 10], n=20, hidden="relu", last="softmax", loss="cross_entropy"
     ),
+    "dropout": lambda: with_layers(None),
+    "batch norm": lambda: with_layers("batch"),
+    "layer norm": lambda: with_layers("layer"),
 }
 
 
@@ -177,7 +188,11 @@ def ids(browser, kind):
 def test_every_neuron_and_weight_opens_with_the_numbers_of_the_library(opened, browser, name):
     data = opened(name)
     shown = json.loads(browser.execute_script("return JSON.stringify(D.shown)"))
-    n_weights = sum(len(a) * len(b) for a, b in pairwise(shown))
+    kinds = [layer["kind"] for layer in data["layers"]]
+    n_weights = sum(
+        len(a) * len(b) for (a, b), kind in zip(pairwise(shown), kinds, strict=True)
+        if kind == "Dense"
+    )  # fmt: skip
     assert len(ids(browser, "n")) == sum(map(len, shown))
     assert len(ids(browser, "w")) == n_weights
     seen = set()
@@ -187,8 +202,14 @@ def test_every_neuron_and_weight_opens_with_the_numbers_of_the_library(opened, b
     sample = browser.execute_script("return S()")
     for k in range(len(data["layers"])):
         for j in shown[k + 1]:
-            assert {f"layers/{k}/{what}/{sample}/{j}" for what in ("z", "a", "delta")} <= seen
-            for i in shown[k]:
+            values = ("z", "a", "delta") if kinds[k] in ("Dense", "Activation") else ("a", "delta")
+            assert {f"layers/{k}/{what}/{sample}/{j}" for what in values} <= seen
+            if kinds[k] == "Dropout":
+                assert f"layers/{k}/derivative/{sample}/{j}" in seen
+            if kinds[k].endswith("Norm"):
+                assert {f"blame/weights/{k}/0/{j}", f"layers/{k}/weight_gradient/0/{j}"} <= seen
+                assert {f"layers/{k}/weight/0/{j}", f"layers/{k}/weight_after/0/{j}"} <= seen
+            for i in shown[k] if kinds[k] == "Dense" else ():
                 assert {
                     f"layers/{k}/{what}/{i}/{j}"
                     for what in ("weight", "weight_gradient", "weight_after")
@@ -207,7 +228,7 @@ def numbers_of(browser, where):
     return [tuple(x) for x in found]
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [name for name in PAGES if not name.endswith("norm")])
 def test_each_weight_shows_its_strongest_path_to_the_cost(opened, browser, name):
     data = opened(name)
     e, sample = PAGES[name](), browser.execute_script("return S()")
@@ -221,7 +242,9 @@ def test_each_weight_shows_its_strongest_path_to_the_cost(opened, browser, name)
         k, n, m = map(int, place[1:].split("."))
         i, j = shown[k - 1][n], shown[k][m]
         lines = [x.text for x in browser.find_elements("css selector", "#detail .formula")]
-        n_paths = int(np.prod(widths[k + 1 :]))
+        kinds = [layer["kind"] for layer in data["layers"]]
+        ways = [w for w, x in zip(widths[1:], kinds, strict=True) if x == "Dense"]
+        n_paths = int(np.prod(ways[sum(x == "Dense" for x in kinds[:k]) :]))
         is_whole = [len(x) for x in shown[k + 1 :]] == widths[k + 1 :]
         if n_paths > 1:
             how = "" if is_whole else " that is shown"
@@ -337,8 +360,14 @@ def test_labels_say_the_weight_its_blame_its_step_and_lie_on_nothing(opened, bro
         )
         what = {0: "weight", last - 1: "weight_gradient", last: "weight_after"}[position]
         for place, text in labels:
-            k, n, m = map(int, place[1:].split("."))
-            value = data["layers"][k - 1][what][shown[k - 1][n]][shown[k][m]]
+            k, n, *m = map(int, place[1:].split("."))
+            layer = data["layers"][k - 1]
+            if not m:  # of a line on which a number goes straight through
+                through = layer["derivative" if layer["kind"] == "Dropout" else "through"]
+                sample = browser.execute_script("return S()")
+                assert float(text[2:]) == pytest.approx(through[sample][shown[k][n]], rel=6e-4)
+                continue
+            value = layer[what][shown[k - 1][n]][shown[k][m[0]]]
             said = re.split(" = | → ", text)[-1]
             assert float(said) == pytest.approx(value, rel=6e-4), text
         assert not browser.execute_script(COLLISIONS)
@@ -538,7 +567,7 @@ def test_the_outputs_that_matter_and_those_most_to_blame_are_named(opened, brows
     worst = browser.execute_script(
         "return [...document.querySelectorAll('#worst li')].map(x => x.textContent)"
     )
-    assert [x.split("  share ")[0] for x in worst] == [x.name for x in PAGES["wide"]().top(6)]
+    assert [x.split("  ")[0] for x in worst] == [x.name for x in PAGES["wide"]().top(6)]
 
 
 def test_labels_of_a_loss_of_ones_own_are_no_error(opened, browser, monkeypatch):

@@ -1,11 +1,13 @@
 """What the page computes by itself: the library's arithmetic, and what the reader moves."""
 
+import copy
 import json
+import re
 
 import numpy as np
 import pytest
 from browser import start_browser
-from loss_cases import NAMES, last_activation, n_targets, targets_of
+from loss_cases import NAMES, last_activation, targets_of
 from privates import ACTIVATIONS, LOSSES, TABLE, loss_table
 
 import fastbackprop as fb
@@ -13,14 +15,12 @@ import fastbackprop as fb
 N_NETS, N_STEPS = 200, 100
 TABLE_OF_LOSSES = loss_table.TABLE
 HIDDEN = [name for name in ACTIVATIONS if name != "softmax"]
+KINDS = (None, "activation", "dropout", "batch", "layer")
 OPTIMIZERS = {
-    "sgd": (lambda rate: fb.SGD(rate), {"momentum": 0.0}),
-    "momentum": (lambda rate: fb.SGD(rate / 5, momentum=0.8), {"momentum": 0.8}),
-    "nesterov": (
-        lambda rate: fb.SGD(rate / 5, momentum=0.8, nesterov=True, weight_decay=0.01),
-        {"momentum": 0.8, "nesterov": True, "weight_decay": 0.01},
-    ),
-    "adam": (lambda rate: fb.Adam(rate / 5), {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}),
+    "sgd": fb.SGD,
+    "momentum": lambda rate: fb.SGD(rate / 5, momentum=0.8),
+    "nesterov": lambda rate: fb.SGD(rate / 5, momentum=0.8, nesterov=True, weight_decay=0.01),
+    "adam": lambda rate: fb.Adam(rate / 5),
 }
 
 
@@ -30,64 +30,121 @@ def browser():
         yield started
 
 
+def activation_of(name, rng):
+    """By name, or with another parameter than the usual one."""
+    own = {"leaky_relu": fb.LeakyReLU, "elu": fb.ELU}
+    return own[name](float(rng.uniform(0.05, 0.8))) if name in own else name
+
+
+def loss_with_parameters(name, seed, rng, n_out):
+    """Every other loss of each kind with other parameters than the usual ones."""
+    if seed // len(NAMES) % 2:
+        return LOSSES[name]()
+    if name == "huber":
+        return fb.Huber(delta=0.4)
+    if name == "quantile":
+        return fb.Quantile(sorted(rng.uniform(0.1, 0.9, n_out).tolist()))
+    if name == "focal_cross_entropy":
+        return fb.FocalCrossEntropy(gamma=1.5)
+    if name == "cross_entropy":
+        return fb.CrossEntropy(label_smoothing=0.1)
+    if name == "binary_cross_entropy":
+        return fb.BinaryCrossEntropy(label_smoothing=0.2, sum_outputs=True)
+    return LOSSES[name]()
+
+
+def between(kind, name, rng):
+    """What follows a Dense: (its activation, the layers behind it)."""
+    activation = activation_of(name, rng)
+    if kind == "activation":
+        return "identity", [fb.Activation(activation)]
+    if kind == "dropout":
+        return activation, [fb.Dropout(0.3)]
+    if kind in ("batch", "layer"):
+        norm = fb.BatchNorm(epsilon=0.01) if kind == "batch" else fb.LayerNorm(epsilon=0.02)
+        return "identity", [norm, fb.Activation(activation), fb.Dropout(0.2)]
+    return activation, []
+
+
 def random_net(seed):
     """A net in float64 with its data, loss and optimizer: over the seeds, every one of each."""
     rng = np.random.default_rng(seed)
-    loss = NAMES[seed % len(NAMES)]
-    n_out = 4 if loss == "gaussian_nll" else int(rng.integers(2, 5))
+    name = NAMES[seed % len(NAMES)]
+    n_out = 4 if name == "gaussian_nll" else int(rng.integers(2, 5))
     widths = [int(rng.integers(1, 5)), *rng.integers(2, 6, int(rng.integers(1, 3))).tolist(), n_out]
     hidden = [HIDDEN[(seed + k) % len(HIDDEN)] for k in range(len(widths) - 2)]
     # exp of exp grows beyond all numbers at any rate that learns.
     hidden = [x if x != "exp" or k == 0 else "tanh" for k, x in enumerate(hidden)]
-    last = last_activation(loss)
-    if last == "identity" and loss.endswith("squared_error"):
+    last = last_activation(name)
+    if last == "identity" and name.endswith("squared_error"):
         last = [*HIDDEN, "softmax"][(seed // len(NAMES)) % (len(HIDDEN) + 1)]
-    names = [*hidden, last]
-    layers = [
-        fb.Dense(widths[k], widths[k + 1], names[k], bias=bool((seed + k) % 4))
-        for k in range(len(names))
-    ]
+    layers = []
+    for k, activation in enumerate([*hidden, last]):
+        is_last = k == len(hidden)
+        kind = None if is_last else KINDS[(seed + k) % len(KINDS)]
+        own, behind = (activation, []) if is_last else between(kind, activation, rng)
+        layers += [fb.Dense(widths[k], widths[k + 1], own, bias=bool((seed + k) % 4)), *behind]
+    if seed % 7 == 0:
+        layers.insert(0, fb.LayerNorm() if widths[0] > 1 else fb.Dropout(0.1))
     model = fb.Sequential(layers, seed=seed, dtype="float64")
     for layer in model.layers:
-        layer.weight = 0.5 * layer.weight
+        if isinstance(layer, fb.Dense):
+            layer.weight = 0.5 * layer.weight
+        elif isinstance(layer, fb.BatchNorm | fb.LayerNorm):
+            layer.gamma, layer.beta = 1 + 0.3 * rng.normal(size=(2, layer.n_out))
+        if isinstance(layer, fb.BatchNorm):
+            layer.running_mean = 0.2 * rng.normal(size=layer.n_out)
+            layer.running_variance = rng.uniform(0.5, 2, layer.n_out)
     n = int(rng.integers(1, 9))
-    X, y = rng.normal(size=(n, widths[0])), targets_of(loss, rng, n, n_out)
+    loss = loss_with_parameters(name, seed, rng, n_out)
+    X, y = rng.normal(size=(n, widths[0])), targets_of(name, rng, n, n_out)
+    if name == "quantile" and isinstance(loss.q, tuple):
+        y = rng.normal(size=n)
     return model, X, y, loss, list(OPTIMIZERS)[seed // 3 % len(OPTIMIZERS)]
 
 
-def trained(seed):
-    """What the page is given, and what the library's weights are at the end."""
+def steps_of_the_library(model, X, y, loss, optimizer):
+    """Costs of so many steps: by hand where dropout and norms are to be as in predict."""
+    infers = any(isinstance(x, fb.Dropout | fb.BatchNorm) for x in model.layers)
+    if not infers:
+        trainer = fb.Trainer(model, loss, optimizer, batch_size=len(X), seed=0)
+        return [trainer.step(X, y) for _ in range(N_STEPS)]
+    costs = []
+    for _ in range(N_STEPS):
+        cost, d_y_hat = loss(model.forward(X, training=False), y)
+        model.backward(d_y_hat)
+        optimizer.step(model)
+        costs.append(cost)
+    return costs
+
+
+def trained(seed, path):
+    """What the page is given, the library's costs, and its weights at the end."""
     model, X, y, loss, kind = random_net(seed)
-    make, settings = OPTIMIZERS[kind]
-    optimizer = make(0.02)
-    net = {
-        "widths": [model.n_in, *(x.n_out for x in model.layers)],
-        "activations": [x.activation for x in model.layers],
-        "slopes": [TABLE[x.activation].default for x in model.layers],
-        "weights": [x.weight.ravel().tolist() for x in model.layers],
-        "biases": [None if x.bias is None else x.bias.tolist() for x in model.layers],
-        "loss": loss,
-        "optimizer": {
-            "kind": "adam" if kind == "adam" else "sgd",
-            "learning_rate": optimizer.learning_rate,
-            **settings,
-        },
-        "n": len(X),
-        "n_targets": n_targets(loss, model.n_out),
-        "x": X.ravel().tolist(),
-        "y": np.asarray(y, float).ravel().tolist(),
-    }
-    trainer = fb.Trainer(model, loss, optimizer, batch_size=len(X), seed=0)
-    costs = [trainer.step(X, y) for _ in range(N_STEPS)]
-    tensors = [x for layer in model.layers for x in (layer.weight, layer.bias) if x is not None]
-    return net, costs, tensors
+    optimizer = OPTIMIZERS[kind](0.02)
+    trainer = fb.Trainer(copy.deepcopy(model), loss, copy.deepcopy(optimizer), batch_size=len(X))
+    fb.explain_training(trainer, X, y).to_html(path)
+    data, play = (
+        json.loads(re.search(rf'id="{name}".*?>(.*?)</script>', path.read_text())[1])
+        for name in ("data", "play-data")
+    )
+    costs = steps_of_the_library(model, X, y, loss, optimizer)
+    tensors = []
+    for layer in model.layers:
+        is_norm = isinstance(layer, fb.BatchNorm | fb.LayerNorm)
+        pair = (layer.gamma, layer.beta) if is_norm else (
+            getattr(layer, "weight", None), getattr(layer, "bias", None)
+        )  # fmt: skip
+        tensors += [x for x in pair if x is not None]
+    return {**data, "play": play}, costs, tensors
 
 
+# The page's own way from what it is given to its net, with what another page was given.
 TRAIN = """
-const {net: given, steps} = arguments[0], array = (x) => x && Float64Array.from(x);
-const net = {...given, weights: given.weights.map(array), biases: given.biases.map(array),
-  loss: lossOf(given.loss, given.widths.at(-1))};
-const batch = {n: given.n, nTargets: given.n_targets, x: array(given.x), y: array(given.y)};
+const {given, steps} = arguments[0], before = {...D};
+Object.assign(D, given);
+const net = librarysNet(), batch = librarysBatch();
+Object.assign(D, before);
 const costs = [], state = {};
 for (let s = 0; s < steps; s++) {
   const done = whole(net, batch);
@@ -95,7 +152,7 @@ for (let s = 0; s < steps; s++) {
   correct(net, done.layers, state);
 }
 const tensors = [];
-net.weights.forEach((w, k) => { tensors.push([...w]);
+net.weights.forEach((w, k) => { if (w.length) tensors.push([...w]);
   if (net.biases[k]) tensors.push([...net.biases[k]]); });
 return [costs, tensors];
 """
@@ -112,19 +169,24 @@ def page(browser, tmp_path_factory):
     return e
 
 
-def test_the_seeds_meet_every_activation_loss_and_optimizer():
+def test_the_seeds_meet_every_activation_layer_loss_and_optimizer():
     nets = [random_net(seed) for seed in range(N_NETS)]
     assert {layer.activation for net in nets for layer in net[0].layers} == set(ACTIVATIONS)
-    assert {net[3] for net in nets} == set(LOSSES)
+    assert {type(layer) for net in nets for layer in net[0].layers} == {
+        fb.Dense, fb.Activation, fb.Dropout, fb.LayerNorm, fb.BatchNorm,
+    }  # fmt: skip
+    assert {net[3].name for net in nets} == set(LOSSES)
     assert {net[4] for net in nets} == set(OPTIMIZERS)
 
 
 @pytest.mark.parametrize("first", range(0, N_NETS, 50))
-def test_the_page_trains_as_the_library_does(browser, page, first):
+def test_the_page_trains_as_the_library_does(browser, page, tmp_path, first):
+    """With dropout and batch norms as in predict, which is what the page computes."""
     for seed in range(first, first + 50):
-        net, costs, tensors = trained(seed)
-        own_costs, own_tensors = browser.execute_script(TRAIN, {"net": net, "steps": N_STEPS})
-        what = (seed, net["loss"], net["activations"], net["optimizer"])
+        given, costs, tensors = trained(seed, tmp_path / "page.html")
+        own_costs, own_tensors = browser.execute_script(TRAIN, {"given": given, "steps": N_STEPS})
+        what = (seed, given["loss"], given["kinds"], given["activations"], given["optimizer"])
+        assert len(own_tensors) == len(tensors), what
         for own, tensor in zip(own_tensors, tensors, strict=True):
             error = np.abs(np.array(own) - tensor.ravel()).max()
             assert error <= 1e-10 * np.abs(tensor).max(), (error, *what)
@@ -281,3 +343,36 @@ def test_the_surface_is_what_the_net_answers(fresh):
     fresh.execute_script("for (let n = 0; n < 200; n++) trainStep(); refresh();")
     after = fresh.execute_script("return document.getElementById('surface').toDataURL()")
     assert before != after
+
+
+def test_a_training_that_has_diverged_says_so(fresh):
+    """No NaN, no error from the script, at any place of the walk; and there is a way back."""
+    fresh.execute_script(
+        "change((P) => { P.net.activations[0] = 'identity'; P.net.optimizer.learning_rate = 1e3; })"
+    )
+    for _ in range(40):
+        fresh.find_element("id", "step").click()
+    assert fresh.execute_script("return step().cost") is None
+    assert "too large" in fresh.find_element("id", "feel").text
+    for place in range(fresh.execute_script("return last") + 1):
+        fresh.execute_script(
+            "choose(arguments[0] % 2 ? {kind: 'neuron', k: 1, i: 0} "
+            ": {kind: 'weight', k: 1, i: 0, j: 0}); go(arguments[0])",
+            place,
+        )
+        assert "NaN" not in fresh.find_element("tag name", "body").text
+    fresh.find_element("id", "reset").click()
+    assert fresh.execute_script("return step().cost") > 0
+
+
+def test_the_valley_is_the_cost_along_the_step(fresh, page):
+    costs = fresh.execute_script(
+        "change((P) => { P.net.optimizer.learning_rate = 0.1; }); return valleyCosts(4)"
+    )
+    model = fb.mlp([2, 3, 1], activation="tanh", seed=0)
+    for t, cost in costs:
+        moved = fb.explain(
+            model, page.x, page.y, loss="half_squared_error", learning_rate=max(1e-9, 0.1 * t)
+        )
+        assert cost == pytest.approx(moved.after.cost, rel=1e-5)
+    assert fresh.find_element("id", "valley").is_displayed()

@@ -79,12 +79,20 @@ def test_its_dict_has_center_and_scale():
     assert "center" not in layers[1]
 
 
+def test_the_page_counts_layers_behind_the_scaling_everywhere():
+    model, (X, y) = network(), data(20)
+    model.layers[1].trainable = False
+    e = fb.explain(model, X, y, "half_squared_error")
+    assert "not played with" in (page := e._repr_html_())
+    assert "layer 1 (layers[1]) is frozen" in page
+
+
 def test_the_page_begins_behind_the_scaling_and_says_so(tmp_path):
     model, (X, y) = network(), data(20)
     path = fb.lab(model, X, y, path=tmp_path / "p.html", open_browser=False)
     page = path.read_text(encoding="utf-8")
     assert "Inputs are scaled first, by Standardize: (x - center) / scale." in page
-    assert "All are shown scaled." in page
+    assert "All are shown scaled; layer 1 is model.layers[1]." in page
     assert '"widths":[2,4,1]' in page
     Z = ((X - model.layers[0].center) / model.layers[0].scale).astype(np.float32)
     other = fb.lab(

@@ -122,12 +122,15 @@ def test_the_worked_example_is_told_in_its_numbers(browser, pages):
     assert "-6 × 6 = -36" in told[4]
     assert "-6 × 4 × 2 = -48" in told[5]
     assert "w1 3 → 3.48, w2 4 → 4.36" in told[6]
-    assert "now 30.35" in told[6]
-    assert labels[4]["w2.0.0"] == "-6 × 6 = -36"
-    assert labels[5] == {"w2.0.0": "-6 × 6 = -36", "w1.0.0": "-6 × 4 × 2 = -48"}
-    assert labels[6] == {"w1.0.0": "3 → 3.48", "w2.0.0": "4 → 4.36"}
-    texts = [x.text for x in browser.find_elements("css selector", "[data-says='n2.0'] text")]
-    assert texts[:2] == ["24", "→ 30.35"]
+    assert "y_hat was 24, is now 30.35, should be 30" in told[6]
+    assert "C was 18, is now 0.05972: it falls" in told[6]
+    assert told[6].endswith("Its slope alone foretold -18, but on the way the slope changes.")
+    assert labels[4]["w2.0.0"] == "w2: -6 × 6 = -36"
+    assert labels[5] == {"w2.0.0": "w2: -6 × 6 = -36", "w1.0.0": "-6 × 4 × 2 = -48"}
+    assert labels[6] == {"w1.0.0": "w1: 3 → 3.48", "w2.0.0": "w2: 4 → 4.36"}
+    for neuron, numbers in (("n1.0", ["6", "→ 6.96"]), ("n2.0", ["24", "→ 30.35"])):
+        texts = browser.find_elements("css selector", f"[data-says='{neuron}'] text")
+        assert [x.text for x in texts][:2] == numbers
 
 
 def test_each_factor_has_one_color_on_line_formula_and_sentence(browser, pages):
@@ -136,7 +139,7 @@ def test_each_factor_has_one_color_on_line_formula_and_sentence(browser, pages):
     formula = browser.find_elements("css selector", "#detail [data-chain] .factor")
     assert [x.text for x in formula] == ["-6", "1", "4", "1", "2"]
     sentence = browser.find_elements("css selector", "#sentence .factor")
-    assert [x.text for x in sentence] == ["-6", "4", "2"]
+    assert [x.text for x in sentence] == ["-6", "4", "2", "2", "4", "-6"]
     by_text = {x.text: x.value_of_css_property("color") for x in formula}
     for x in sentence:
         assert x.value_of_css_property("color") == by_text[x.text]
@@ -176,11 +179,15 @@ def test_its_place_is_kept_in_the_address(browser, pages):
         4, 3, {"kind": "weight", "k": 1, "i": 2, "j": 1},
     ]  # fmt: skip
     assert browser.find_element("id", "head").text == "weight w1[2, 1]: weight to a1[1]"
-    for nonsense in ("#walk=99&at=w7.0.0", "#walk=x&sample=-3&at=n0.9", "#at=w1.0.0"):
+    for nonsense in (
+        "#walk=99&at=w7.0.0", "#walk=x&sample=-3&at=n0.9", "#at=w1.0.0", "#walk=1.5",
+        "#walk=2&sample=0.7&time=0.5",
+    ):  # fmt: skip
         open_page(browser, pages, "pets", nonsense)
-        assert browser.execute_script("return [walk >= 0, walk <= last, chosen]") == [
-            True, True, None,
-        ]  # fmt: skip
+        assert browser.execute_script(
+            "return [walk, sample, time].every(Number.isInteger) && walk >= 0 && walk <= last"
+        )
+        assert browser.execute_script("return chosen") is None
     assert [x["message"] for x in browser.get_log("browser")] == []
 
 
@@ -350,17 +357,45 @@ def test_the_largest_page_is_small_enough_to_be_mailed(tmp_path):
     assert "default-src 'none'" in text
 
 
-def test_what_the_page_cannot_compute_is_shown_and_not_played(tmp_path):
+def test_what_the_page_cannot_compute_is_shown_and_not_played(browser, tmp_path):
     def own(y_hat, y):
         return float(((y_hat - y) ** 2).mean()), 2 * (y_hat - y) / y_hat.size
 
     model = fb.mlp([2, 3, 1], seed=0)
-    for loss in (own, fb.HalfSquaredError(mask_missing=True)):
-        path = fb.lab(model, [[0, 1]], [[1.0]], loss, path=tmp_path / "p.html", open_browser=False)
-        assert 'id="play-data" type="application/json">null</script>' in path.read_text()
-    e = fb.explain_training(fb.Trainer(model, "half_squared_error", fb.Lion()), [[0, 1]], [1])
-    e.to_html(tmp_path / "t.html")
-    assert 'type="application/json">null</script>' in (tmp_path / "t.html").read_text()
+
+    def reason(path):
+        return json.loads(re.search(r'id="play-data".*?>(.*?)</script>', path.read_text())[1])
+
+    page, X, y = tmp_path / "p.html", [[0, 1]], [[1.0]]
+    for loss, why in (
+        (own, "the loss is a function of your own"),
+        (fb.HalfSquaredError(mask_missing=True), "targets may be missing"),
+    ):
+        fb.lab(model, X, y, loss, path=page, open_browser=False)
+        assert reason(page) == {"why": why}
+    open_page(browser, tmp_path, "p")
+    assert not browser.find_element("id", "lab").is_displayed()
+    assert browser.find_element("id", "why").text == (
+        "This net can be looked at here, not played with: targets may be missing."
+    )
+    frozen = fb.mlp([2, 3, 1], seed=0)
+    frozen.layers[1].trainable = False
+    fb.lab(frozen, X, y, path=page, open_browser=False)
+    assert reason(page) == {"why": "layer 2 (layers[1]) is frozen"}
+    for optimizer, why in (
+        (fb.Lion(), "the optimizer is Lion"),
+        (fb.Adam(amsgrad=True), "the optimizer is Adam with amsgrad"),
+        (fb.SGD(fb.Cosine(0.1)), "the optimizer's learning_rate has a schedule"),
+    ):
+        trainer = fb.Trainer(model, "half_squared_error", optimizer)
+        fb.explain_training(trainer, X, y).to_html(page)
+        assert reason(page) == {"why": why}
+    trainer = fb.Trainer(model, "half_squared_error", clip_norm=1.0)
+    fb.explain_training(trainer, X, y).to_html(page)
+    assert reason(page) == {"why": "gradients are clipped"}
+    wide = fb.mlp([400, 400, 1], seed=0)
+    fb.lab(wide, np.ones((2, 400)), [1, 0], path=page, open_browser=False)
+    assert reason(page) == {"why": "weights and samples have more than 260 kB"}
 
 
 @pytest.mark.parametrize(

@@ -377,12 +377,44 @@ def test_fit_batches_leaves_checkpoints_with_nothing_pending(tmp_path):
     assert everything(again) == everything(trainer)
 
 
-def test_the_best_beside_an_average_is_refused(tmp_path):
-    """The average would be judged, and other weights be written."""
+@pytest.mark.parametrize("decay", [0.9, None])
+def test_the_best_beside_an_average_is_the_average_that_was_judged(decay, tmp_path):
+    """And training goes on with the weights as they were, to the bit."""
+
+    def new_callbacks(name):
+        return [
+            fb.WeightAveraging(decay, start_epoch=2),
+            fb.Checkpoint(tmp_path / name, keep_best=True),
+        ]
+
+    trainer = fb.Trainer(
+        fb.mlp([3, 8, 2], normalization="batch", dropout=0.3, seed=0), "half_squared_error",
+        fb.Adam(0.1), seed=0, batch_size=10,
+    )  # fmt: skip
+    X, y = np.random.default_rng(0).normal(size=(2, 45, 3))
+    data = {"validation_data": (X[30:], y[30:, :2]), "epochs": 6}
+    whole = trainer.fit(X[:30], y[:30, :2], callbacks=new_callbacks("c"), **data)
+    best = int(np.argmin(whole.validation_loss))
+    judged = fb.load(tmp_path / "c")
+    loss = fb.Trainer(judged, "half_squared_error").evaluate(*data["validation_data"])["loss"]
+    assert loss == whole.validation_loss[best]
+
+    again = fb.Trainer.resume(tmp_path / "c")
+    assert len(again.history) == best + 1 < 6  # or nothing would be left to do
+    assert (again.model.get_parameters() != judged.get_parameters()).any()
+    again.save_checkpoint(tmp_path / "between")  # a fit that waits; no average is at work
+    for other in (again, fb.Trainer.resume(tmp_path / "between")):
+        history = other.fit(X[:30], y[:30, :2], callbacks=new_callbacks("d"), **data)
+        assert history.validation_loss == whole.validation_loss
+        assert other.model.get_parameters().tobytes() == trainer.model.get_parameters().tobytes()
+
+
+def test_weights_of_training_beside_an_average_must_be_finite(tmp_path):
     trainer = fb.Trainer(fb.mlp([1, 1], seed=0), "half_squared_error", "adam", seed=0)
-    callbacks = [fb.WeightAveraging(0.9), fb.Checkpoint(tmp_path / "c", keep_best=True)]
-    with pytest.raises(ValueError, match=r"^keep_best of Checkpoint must be False beside Weight"):
-        trainer.fit([[0.0], [1.0]], [0.0, 1.0], epochs=2, callbacks=callbacks)
-    assert not (tmp_path / "c").exists()
-    callbacks[1] = fb.Checkpoint(tmp_path / "c")
+    callbacks = [fb.WeightAveraging(0.9), fb.Checkpoint(tmp_path / "c")]
     trainer.fit([[0.0], [1.0]], [0.0, 1.0], epochs=2, callbacks=callbacks)
+    tensors, model, described = read_checkpoint_file(tmp_path / "c")
+    tensors["trainer.now.parameters"][0] = np.inf
+    write_model_file(tmp_path / "c", tensors, model, trainer=described)
+    with pytest.raises(fb.ModelFileError, match=r"is damaged: .*weights must be finite"):
+        fb.Trainer.resume(tmp_path / "c")

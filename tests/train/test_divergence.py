@@ -244,3 +244,84 @@ def test_a_first_epoch_of_one_step_that_spoils_the_weights_is_not_the_best(rate,
     assert weights(trainer) == start
     if momentum:
         assert not state_of(trainer.optimizer, model).buffer.any()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_loss_of_ones_own_sees_no_outputs_that_are_not_finite(seed):
+    """Those of some seeds have weights after the first epoch that overflow on other batches."""
+
+    def loss(y_hat, y):
+        assert np.isfinite(y_hat).all()
+        return fb.HalfSquaredError()(y_hat, y)
+
+    rates = fb.SGD(lambda step: 0.001 * 10**step)
+    trainer = fb.Trainer(fb.mlp([6, 11, 1], seed=0), loss, rates, batch_size=8, seed=seed)
+    with pytest.raises(fb.DivergenceError):
+        trainer.fit(X, REAL, epochs=30)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        (
+            {"learning_rate": lambda step: 0.001 * 10**step},
+            r"rate than 10+, to which the schedule came\.$",
+        ),
+        (
+            {"learning_rate": 0.3, "weight_decay": fb.schedules.Linear(0.0, 1e3)},
+            r"learning_rate \* weight_decay must be below 1, got .*; try a weight_decay below 3.33",
+        ),
+        ({"learning_rate": fb.schedules.Linear(9.0, 0.1)}, r"rate than 9\.$"),
+    ],
+)
+def test_the_advice_knows_to_what_schedules_have_come(settings, advice, own):
+    half = fb.HalfSquaredError()
+    loss = (lambda y_hat, y: half(y_hat, y)) if own else half
+    trainer = fb.Trainer(fb.mlp([6, 11, 1], seed=0), loss, fb.SGD(**settings), batch_size=8, seed=0)
+    with pytest.raises(fb.DivergenceError, match=advice):
+        trainer.fit(X, REAL, epochs=30)
+
+
+def test_counts_are_not_to_be_scaled():
+    model = fb.mlp([6, 1], output_activation="exp", seed=0)
+    trainer = fb.Trainer(model, "poisson", fb.SGD(5.0))
+    with pytest.raises(
+        fb.DivergenceError, match=r"weights .*\. Try a smaller learning rate than 5"
+    ):
+        trainer.fit(X, np.round(1000 * X[:, 0] ** 2), epochs=20)
+
+
+def test_weights_that_steps_have_made_large_are_the_rates_fault():
+    trainer = fb.Trainer(fb.mlp([6, 11, 1], seed=0), "half_squared_error", fb.SGD(3.0))
+
+    def train():
+        for _ in range(30):
+            trainer.step(X, REAL)
+
+    with pytest.raises(fb.DivergenceError, match=r"anew, with a smaller learning rate than 3 or"):
+        train()
+    model = fb.mlp([6, 11, 1], seed=0)
+    model.layers[0].weight *= 1e25
+    with pytest.raises(fb.DivergenceError, match=r"reach .*; begin with smaller ones"):
+        fb.Trainer(model, "half_squared_error", fb.SGD(0.1)).fit(X, REAL)
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [((np.nan, 0.0), "a cost of nan"), ((1.0, -np.inf), "a gradient of -inf")],
+)
+def test_a_loss_of_ones_own_that_makes_no_numbers_is_named(pair, said):
+    def loss(y_hat, y):
+        return pair[0], np.full_like(y_hat, pair[1])
+
+    trainer = fb.Trainer(fb.mlp([6, 1], seed=0), loss, fb.SGD(0.1))
+    with pytest.raises(
+        fb.DivergenceError, match=rf"The cause: the loss gave {said} for outputs of"
+    ):
+        trainer.fit(X, REAL)
+
+
+def test_a_loss_of_ones_own_must_take_two_arguments():
+    with pytest.raises(TypeError, match=r"^loss must take two arguments, \(y_hat, y\), got"):
+        fb.Trainer(fb.mlp([6, 1]), lambda y_hat: 1.0)

@@ -1,5 +1,6 @@
 """A schedule for the rate of dropout: of steps, in fits and by hand, in files and checkpoints."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -142,3 +143,35 @@ def test_a_plateau_lowers_the_rate():
     trainer.fit(X, Y, epochs=3, validation_data=(X, Y))
     with pytest.raises(ValueError, match=r"validation_loss"):
         new_trainer(rate).fit(X, Y)
+
+
+def test_who_only_looks_sees_the_rate_of_the_fit():
+    """Of its first step, and then of the last one: there is no other length to go by."""
+    rate = fb.schedules.Linear(0.2, 0.7)
+    trainer = new_trainer(rate, diagnose=True)  # the fit looks, too
+    loss = {"loss": "binary_cross_entropy"}
+    for expected in (0.2, 0.7 - 0.5 / 8):
+        for model in (trainer.model, copy.deepcopy(trainer.model)):
+            e = fb.explain(model, X[:4], Y[:4], **loss)
+            assert e.layers[1].rate == pytest.approx(expected)
+            kept = e.layers[1].derivative[e.layers[1].derivative > 0]
+            np.testing.assert_allclose(kept, 1 / (1 - expected), rtol=1e-6)
+            assert f"Dropout, rate {expected:.4g}" in str(e)
+            assert fb.gradient_check(model, X[:4], Y[:4], **loss)
+            fb.diagnose(model, X, Y, **loss)
+        trainer.fit(X, Y, epochs=2)
+    with pytest.raises(ValueError, match=r"^n_steps of Linear must be given outside of fit"):
+        trainer.model.forward(X)
+
+
+def test_explained_steps_are_the_length():
+    trainer = new_trainer(fb.Cosine(0.8))
+    e = fb.explain_training(trainer, X, Y, steps=4)
+    rates = [e[k].layers[1].rate for k in range(4)]
+    np.testing.assert_allclose(rates, [fb.Cosine(0.8, n_steps=4)(k) for k in range(4)])
+    for k in range(4):  # before a step and after it the mask is the same
+        kept = e[k].layers[1].derivative.max()
+        assert kept == pytest.approx(1 / (1 - rates[k]), rel=1e-6)
+    twin = new_trainer(fb.Cosine(0.8, n_steps=4))
+    fb.explain_training(twin, X, Y, steps=4)
+    np.testing.assert_array_equal(trainer.model.get_parameters(), twin.model.get_parameters())

@@ -339,16 +339,20 @@ def test_the_way_of_a_name_is_known():
         assert stopping.best_epoch == (2 if name == "r2_score" else 1)
 
 
-def test_two_of_them_go_on_in_any_order(tmp_path):
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"monitor": "validation_accuracy", "patience": 3, "mode": "max"},
+        {"patience": 4, "min_delta": 0.05, "restore_best_weights": False},
+    ],
+)
+def test_two_of_them_go_on_in_any_order(other, tmp_path):
     """Each takes the state of the one that had its settings."""
     X = np.random.default_rng(0).normal(size=(60, 3))
     y = (X[:, 0] > 0).astype(int)
 
     def new_callbacks():
-        return [
-            fb.EarlyStopping(patience=4),
-            fb.EarlyStopping("validation_accuracy", patience=3, mode="max"),
-        ]
+        return [fb.EarlyStopping(patience=4), fb.EarlyStopping(**other)]
 
     def fit(trainer, callbacks):
         return trainer.fit(X, y, epochs=40, validation_split=0.3, callbacks=callbacks)

@@ -471,6 +471,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 
 @needs_fork
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of jax, if a test had it
 def test_a_child_forked_at_the_end_of_an_epoch_goes_on_with_the_fit_and_may_train_anew():
     trainer, codes, has_ended = new_trainer(), [], False
     expected = new_trainer()
@@ -499,6 +500,7 @@ def test_a_child_forked_at_the_end_of_an_epoch_goes_on_with_the_fit_and_may_trai
 
 @needs_fork
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of jax, if a test had it
 def test_a_child_forked_while_another_thread_trains_may_train_and_save(tmp_path):
     trainer, rows = new_trainer(), np.tile(X, (2000, 1))
     enough = threading.Event()

@@ -410,3 +410,51 @@ def test_a_model_that_is_not_finite_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="must have finite weights"):
         trainer.save_checkpoint(tmp_path / "c")
     assert (tmp_path / "c").read_bytes() == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_what_stops_a_resumed_fit_before_its_first_step_changes_nothing(error, tmp_path):
+    """Neither the average nor the best weights come into the model, and the fit waits still."""
+    path = tmp_path / "c"
+
+    class Saves(fb.Callback):
+        def on_epoch_end(self, trainer, history):
+            if len(history) == 3 and not path.exists():
+                trainer.save_checkpoint(path)
+
+    class Stops(fb.Callback):
+        is_at_work = False
+
+        def on_epoch_end(self, trainer, history):
+            if self.is_at_work:
+                raise error
+
+    def fit(trainer, stops):
+        callbacks = [Saves(), stops, fb.WeightAveraging(0.9), fb.EarlyStopping("loss")]
+        trainer.fit(X, Y, epochs=5, callbacks=callbacks)
+        return everything(trainer)
+
+    whole = fit(new_trainer(), Stops())
+    trainer, stops = fb.Trainer.resume(path), Stops()
+    before = everything(trainer)
+    stops.is_at_work = True  # it has still to hear of the third epoch
+    with pytest.raises(error):
+        fit(trainer, stops)
+    assert everything(trainer) == before
+    assert fit(trainer, Stops()) == whole
+
+
+def test_the_gradient_norm_of_an_epoch_whose_steps_are_all_done(tmp_path):
+    """It is that of the last step, which a resumed fit doesn't do again."""
+
+    class Saves(fb.Callback):
+        def on_batch_end(self, trainer, step, loss):
+            if step == 14:  # the last one of the second epoch
+                trainer.save_checkpoint(tmp_path / "c")
+
+    whole = new_trainer(clip_norm=0.5)
+    whole.fit(X, Y, epochs=4, callbacks=[Saves()])
+    again = fb.Trainer.resume(tmp_path / "c")
+    again.fit(X, Y, epochs=4)
+    assert everything(again) == everything(whole)
+    assert len(set(again.history.gradient_norm)) == 4

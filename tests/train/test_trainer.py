@@ -342,3 +342,24 @@ def test_one_sample_takes_its_label_alone_or_in_a_list(label):
         trainer = fb.Trainer(fb.mlp([2, 3], output_activation="softmax", seed=0), "cross_entropy")
         costs.append(trainer.step([0.5, 0.25], y))
     assert costs[0] == costs[1]
+
+
+def test_a_repr_has_what_is_not_the_default():
+    model = fb.mlp([3, 1], output_activation="sigmoid", seed=0)
+    trainer = fb.Trainer(
+        model, fb.BinaryCrossEntropy(label_smoothing=0.1), seed=3, n_threads=2, clip_norm=1.0,
+        clip_value=0.5, class_weight={"b": 2.0}, classes=["a", "b"], batch_size=8, diagnose=True,
+    )  # fmt: skip
+    assert repr(trainer) == (
+        f"Trainer({model!r}, loss=BinaryCrossEntropy(label_smoothing=0.1), SGD(0.01), "
+        "batch_size=8, seed=3, n_threads=2, class_weight={'b': 2.0}, clip_value=0.5, "
+        "clip_norm=1.0, classes=['a', 'b'], diagnose=True)"
+    )
+    plain = fb.Trainer(fb.mlp([3, 1], seed=0), "half_squared_error")
+    assert repr(plain).endswith("loss='half_squared_error', SGD(0.01), batch_size=32)")
+
+
+def test_a_resumed_trainer_shows_its_seed(tmp_path):
+    trainer = fb.Trainer(fb.mlp([3, 1], seed=0), fb.Huber(0.5), seed=2**70)
+    trainer.save_checkpoint(tmp_path / "c")
+    assert repr(fb.Trainer.resume(tmp_path / "c")) == repr(trainer)

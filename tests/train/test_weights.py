@@ -244,3 +244,21 @@ def test_wrong_class_weights_are_refused_at_once():
         regressor(class_weight="balanced")
     with pytest.raises(ValueError, match="times sample_weight must have a number above 0"):
         classifier(class_weight={0: 0}).fit(X, LABELS, sample_weight=LABELS == 0)
+
+
+def test_statistics_of_batch_norm_count_rows_with_a_weight_alike():
+    """Whatever it is: they are about the inputs; cost and gradients have the weights."""
+    X = np.random.default_rng(0).normal(size=(8, 2))
+    y, w = X[:, 0] * 2, np.array([0, 1, 2, 3, 0, 0.5, 1, 4])
+    means, weights = [], []
+    for sample_weight in (w, 10 * w, (w > 0).astype(float)):
+        layers = [fb.BatchNorm(), fb.Dense(2, 1)]
+        model = fb.Sequential(layers, seed=0, dtype="float64")
+        fb.Trainer(model, "half_squared_error").step(X, y, sample_weight=sample_weight)
+        means.append(model.layers[0].running_mean.copy())
+        weights.append(model.get_parameters())
+    np.testing.assert_allclose(means[0], 0.1 * X[w > 0].mean(axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(means[0], means[1])
+    np.testing.assert_array_equal(means[0], means[2])
+    np.testing.assert_allclose(weights[0], weights[1], rtol=1e-12)
+    assert (weights[0] != weights[2]).any()

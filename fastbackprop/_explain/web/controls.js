@@ -8,10 +8,13 @@ function choose(what) {
     behavior: calm() ? "auto" : "smooth" });
 }
 function letGo() {                            // Esc
+  const isInside = ["own", "detail"].some((id) => $(id).contains(document.activeElement));
+  const id = isInside && idOf(chosen);
   stop(); halt(); chosen = walked = null;
   $("head").textContent = "Choose a neuron or a weight";
   $("detail").replaceChildren(); $("own").replaceChildren();
   draw(); keep();
+  if (isInside) $("drawing").querySelector(`[data-id="${id}"]`)?.focus({ preventScroll: true });
 }
 function show() {
   $("walk").value = walk;
@@ -23,7 +26,16 @@ function show() {
     $("when").replaceChildren(`step ${step().index}, C = `, number(step().cost, "cost"));
   draw(); tell(); errorPicture(); keep();
 }
-function go(p, duration = 900) { walk = Math.min(Math.max(p, 0), last); show(); travel(duration); }
+function go(p, duration = 900) {
+  walk = Math.min(Math.max(p, 0), last); show(); follow(); travel(duration);
+}
+function follow() {                           // where a deep net is wider than the screen
+  const box = $("drawing"), { X } = placesIn(box.clientWidth);
+  if (walk === last || box.scrollWidth <= box.clientWidth) return;
+  const k = walk <= L + 1 ? forwardLayer(walk) : backLayer(walk);
+  box.scrollTo({ left: (X(Math.max(k - 1, 0)) + X(k)) / 2 - box.clientWidth / 2,
+    behavior: calm() ? "auto" : "smooth" });
+}
 function stop() {
   clearInterval(playing); playing = null;
   $("play").setAttribute("aria-pressed", "false"); $("play").textContent = "play";
@@ -50,6 +62,8 @@ $("lines").addEventListener("change", draw);
 function moved() { worst(); show(); detail(); pictures(); training(); }
 function changed() {                          // the numbers are others now
   $("played").hidden = !P;
+  $("title").hidden = !!P;
+  $("infers").hidden = !D.kinds.some((x) => x === "Dropout" || x === "BatchNorm");
   document.body.classList.toggle("is-played", !!P);
   samples();
   moved(); knobs();

@@ -20,7 +20,9 @@ function draw() {
   const svg = element("svg", { width, height, viewBox: `0 0 ${width} ${height}`,
     role: "group", "aria-label": "network" });
   const lines = [];
-  for (let k = 1; k <= L; k++) lines.push(drawWeights(svg, k, places, path));
+  for (let k = 1; k <= L; k++)
+    lines.push((isDense(k) ? drawWeights : drawStraight)(svg, k, places, path));
+  drawCaptions(svg, places);
   for (let k = 0; k <= L; k++) {
     D.shown[k].forEach((_, i) => drawNeuron(svg, k, i, places, path));
     if (hidden(k)) {
@@ -28,7 +30,8 @@ function draw() {
       element("text", { x, y: height - 6, class: "more" }, svg).textContent = more(hidden(k));
     }
   }
-  for (let k = 1; k <= L; k++) drawLabels(svg, k, places, path, lines[k - 1]);
+  const taken = boxesOf(places);
+  for (let k = 1; k <= L; k++) drawLabels(svg, k, places, path, lines, taken);
   if (places.side) drawTargets(svg, places);
   box.replaceChildren(svg);
   const again = focused && svg.querySelector(`[data-id="${focused}"]`);
@@ -62,7 +65,7 @@ function drawWeight(svg, what, w, size, places, path) {
   const fades = path.length && onPath < 0 && !same(chosen, what);
   const g = element("g", {
     class: `weight ${color} ${directionOfWeights(k)} ${same(chosen, what) ? "chosen" : ""} `
-      + `${onPath >= 0 ? `f${onPath % 6}` : ""} ${fades ? "faded" : ""}`,
+      + `${onPath >= 0 ? `f${path[onPath].n}` : ""} ${fades ? "faded" : ""}`,
     role: "button", tabindex: -1, "data-id": id, "data-value": String(w),
     "aria-label": `weight ${nameW(k, i, j)} ${short(w)}, `
       + `share of the blame ${percent(layer(k).blame[i][j])}` }, svg);
@@ -83,7 +86,7 @@ function drawNeuron(svg, k, i, { X, Y, radius, font, room }, path) {
   const name = `${k ? "neuron" : "input"} ${own}${title === own ? "" : ` ${title}`}`;
   const g = element("g", {
     class: `neuron ${directionOfNeurons(k)} ${same(chosen, what) ? "chosen" : ""} `
-      + `${onPath >= 0 ? `f${onPath % 6}` : ""}`,
+      + `${onPath >= 0 ? `f${path[onPath].n}` : ""}`,
     role: "button", tabindex: 0, "data-id": `n${k}.${i}`,
     "aria-label": name + (isKnown ? ` = ${short(a)}` : "")
       + (isBlamed ? `, delta = ${short(delta)}` : "") }, svg);
@@ -97,25 +100,33 @@ function drawNeuron(svg, k, i, { X, Y, radius, font, room }, path) {
     element("text", { x: X(k), y: Y(k, i) + y, "font-size": size, ...(kind && { class: kind }) },
       said).textContent = text;
   write(isBlamed ? font * .3 : font * .55, isKnown ? shorter(a) : "");
-  const again = k === L && walk === last ? step().after.y_hat[sample][i] : undefined;
-  if (isBlamed) write(font * 1.35, again === undefined ? shorter(delta) : `→ ${shorter(again)}`,
-    again === undefined ? "delta" : "stepped");
+  if (isBlamed) write(font * 1.35,
+    walk === last ? `→ ${shorter(step().after.a[k - 1][sample][i])}` : shorter(delta),
+    walk === last ? "stepped" : "delta");
   if (fitsInside(title, radius)) write(-radius * .36, title, "name", 14);
   else {                                      // beside the lines, which all lie on the other side
-    const most = room(k);
-    write(radius + 17, title.length > most ? `${title.slice(0, most - 1)}…` : title,
-      k ? "name start" : "name end", 14);
+    write(radius + 17, shortened(title, room(k)), k ? "name start" : "name end", 14);
   }
 }
+// y_hat as the picture has it: of before the step, and in its last place of after it.
+const answersNow = () => (walk === last ? step().after : step()).y_hat[sample];
 function drawTargets(svg, { X, Y, radius, font }) {   // y beside y_hat, the error as a bar between
-  if (walk <= L || !step().y.length) return;
-  const errors = D.shown[L].map((_, m) => step().y_hat[sample][m] - step().y[sample][m]);
-  const largest = Math.max(1e-30, ...errors.map(Math.abs)), x = X(L) + radius + 10;
-  errors.forEach((e, m) => {
-    const y = Y(L, m), width = 70 * Math.abs(e) / largest;
+  const answers = answersNow();
+  if (walk <= L || !step().y.length || answers.includes(null)) return;
+  const targets = step().y[sample];
+  const sizes = [...answers, ...targets].map(Math.abs), x = X(L) + radius + 10;
+  const largest = Math.max(1e-30, ...sizes);     // so that a bar is as long as the error is serious
+  targets.forEach((target, m) => {
+    const y = Y(L, m), e = answers[m] - target;
+    if (target === null) {
+      element("text", { x, y: y + 5, class: "target", "font-size": 14 }, svg)
+        .textContent = "y missing";
+      return;
+    }
+    const width = Math.max(1.5, Math.min(70, 70 * Math.abs(e) / largest));
     element("rect", { x, y: y + 4, width, height: 8, class: "error" }, svg);
     element("text", { x, y: y - 4, class: "target", "font-size": Math.min(font, 18) }, svg)
-      .textContent = `y = ${shorter(step().y[sample][m])}`;
+      .textContent = `y = ${shorter(target)}`;
     element("text", { x, y: y + 28, class: "target delta", "font-size": 14 }, svg)
       .textContent = `${e < 0 ? "" : "+"}${shorter(e)}`;
   });

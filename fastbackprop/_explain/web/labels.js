@@ -16,22 +16,23 @@ function endsOf(k, i, j, { X, Y, radius }) {  // from circle to circle
   const length = Math.hypot(x2 - x1, y2 - y1), [u, v] = [(x2 - x1) / length, (y2 - y1) / length];
   return { x1: x1 + radius * u, y1: y1 + radius * v, x2: x2 - radius * u, y2: y2 - radius * v };
 }
-function boxesOf(k, places) {                 // of the circles at both ends, with their names
-  return [k - 1, k].flatMap((h) => D.shown[h].map((_, i) => ({
+function boxesOf(places) {                    // of all circles, with their names
+  return D.shown.flatMap((neurons, h) => neurons.map((_, i) => ({
     x: places.X(h) - places.radius - 3, y: places.Y(h, i) - places.radius - 3,
     w: 2 * places.radius + 6,
     h: 2 * places.radius + (fitsInside(titleOf(h, i), places.radius) ? 6 : 26) })));
 }
-function placeLabel(ends, text, lines, taken, size) {
-  const w = text.length * size * .56 + 6, h = size + 4;
+const within = (x, low, high) => Math.max(low, Math.min(x, high));
+function placeLabel(ends, w, lines, taken, size, distances, width) {   // w: of its text
+  const h = size + 4;
+  if (w > width) return null;
   const dx = ends.x2 - ends.x1, dy = ends.y2 - ends.y1, length = Math.hypot(dx, dy);
   const [u, v] = [-dy / length, dx / length];
   const away = Math.abs(u) * w / 2 + Math.abs(v) * h / 2 + 4;
-  // On a single line there is room above the circles, too.
-  const distances = lines.length === 1 ? [-1, 1, -4, 4] : [-1, 1];
   for (const t of [.5, .35, .65, .25, .75, .15, .85, .42, .58, .3, .7, .2, .8])
     for (const side of distances) {
-      const x = ends.x1 + t * dx + side * u * away, y = ends.y1 + t * dy + side * v * away;
+      const x = within(ends.x1 + t * dx + side * u * away, w / 2, width - w / 2);
+      const y = ends.y1 + t * dy + side * v * away;
       const box = { x: x - w / 2, y: y - h / 2, w, h };
       if (!taken.some((other) => overlaps(box, other)) && !lines.some((l) => meets(box, l)))
         return { x, y: y + size * .35, box };
@@ -42,6 +43,8 @@ const isAsked = (k, { i, j, onPath }) => onPath >= 0 || same(chosen, { kind: "we
 // What the labels of a layer say, those first that must be seen: [{id, i, j, parts}].
 function labelsOf(k, path) {
   const labels = [];
+  if (!isDense(k)) return D.shown[k].map((_, i) =>
+    ({ id: `s${k}.${i}`, i, j: i, onPath: -1, ...saidStraight(k, i) })).filter((x) => x.text);
   D.shown[k - 1].forEach((_, i) => D.shown[k].forEach((_, j) => {
     const id = `w${k}.${i}.${j}`, onPath = path.findIndex((x) => x.on === id);
     labels.push({ id, i, j, onPath, ...saidOf(k, i, j) });
@@ -53,32 +56,45 @@ function saidOf(k, i, j) {                    // the weight; its blame, once it 
   const { weight: W, weight_gradient: G, weight_after: V } = layer(k);
   const size = Math.abs(W[i][j]);
   if (walk === last) return { size, text: isChain ? `${short(W[i][j])} → ${short(V[i][j])}`
-    : short(V[i][j]), value: V[i][j], kind: "stepped" };
+    : short(V[i][j]), value: V[i][j], kind: "stepped", name: isChain && `${nameW(k, i, j)}: ` };
   if (walk > L + 1 && backLayer(walk) <= k) {
     if (!isChain) return { size: Math.abs(G[i][j]), text: short(G[i][j]), kind: "blamed" };
     const path = essential(pathOf({ k, i, j }));
     const numbers = path.map((x) => short(x.value[0]));
     return { size, text: `${numbers.join(" × ")} = ${short(G[i][j])}`, kind: "blamed",
+      name: `${nameW(k, i, j)}: `,
       factors: path, result: short(G[i][j]) };
   }
   return { size, text: isChain ? `${nameW(k, i, j)} = ${short(W[i][j])}` : short(W[i][j]) };
 }
-function drawLabels(svg, k, places, path, lines) {
-  const taken = boxesOf(k, places), size = Math.min(places.font, isChain ? 17 : 14);
+function drawLabels(svg, k, places, path, lines, taken) {   // lines of all layers, taken by all
+  const n_lines = lines[k - 1].length, all = lines.flat(), { width } = places;
+  // On a single line there is room above the circles, too.
+  const distances = n_lines === 1 ? [-1, 1, -4, 4] : [-1, 1];
+  const size = Math.min(places.font, isChain ? 17 : 14);
   for (const label of labelsOf(k, path)) {
-    if (lines.length > MOST_LABELS && !isAsked(k, label)) continue;
+    if (n_lines > MOST_LABELS && !isAsked(k, label)) continue;
     const ends = endsOf(k, label.i, label.j, places);
-    const place = placeLabel(ends, label.text, lines, taken, size);
+    const wide = (text) => widthOf(text, size, label.kind ? 600 : 400) + 3;
+    let place = label.name
+      && placeLabel(ends, wide(label.name + label.text), all, taken, size, [-1, 1], width);
+    if (!place) label.name = null;
+    place ||= placeLabel(ends, wide(label.text), all, taken, size, distances, width);
+    if (!place && label.factors) {            // then its result alone: the sentence has them all
+      place = placeLabel(ends, wide(label.result), all, taken, size, distances, width);
+      Object.assign(label, { factors: null, text: label.result });
+    }
     if (!place) continue;
     taken.push(place.box);
-    const color = label.onPath >= 0 ? `f${label.onPath % 6}` : "";
+    const color = label.onPath >= 0 ? `f${path[label.onPath].n}` : "";
     const e = element("text", { x: place.x, y: place.y, "font-size": size, "data-of": label.id,
       class: `on-line ${label.kind ?? ""} ${color}` }, svg);
+    if (label.name) element("tspan", {}, e).textContent = label.name;
     if (label.factors) label.factors.forEach((x, n) => {
       if (n) element("tspan", {}, e).textContent = " × ";
-      element("tspan", { class: `f${x.n % 6}` }, e).textContent = short(x.value[0]);
+      element("tspan", { class: `f${x.n}` }, e).textContent = short(x.value[0]);
     });
     if (label.factors) element("tspan", {}, e).textContent = ` = ${label.result}`;
-    else e.textContent = label.text;
+    else element("tspan", {}, e).textContent = label.text;
   }
 }

@@ -4,11 +4,13 @@ const real = (k, i) => D.shown[k][i];         // index in the model of the i-th 
 const layer = (k) => step().layers[k - 1];
 const nameA = (k, i) =>
   k === 0 ? indexed("x", D.widths[0], real(0, i)) : indexed("a" + k, D.widths[k], real(k, i));
-const nameZ = (k, j) => indexed("z" + k, D.widths[k], real(k, j));
+const nameZ = (k, j) =>                       // of an activation by itself it is what comes in
+  isDense(k) ? indexed("z" + k, D.widths[k], real(k, j)) : nameA(k - 1, j);
 const nameDelta = (k, j) => indexed("delta" + k, D.widths[k], real(k, j));
 const nameW = (k, i, j) =>
   D.widths[k] * D.widths[k - 1] === 1 ? "w" + k : `w${k}[${real(k - 1, i)}, ${real(k, j)}]`;
-const nameB = (k, j) => indexed("b" + k, D.widths[k], real(k, j));
+const letterB = (k) => (isNorm(k) ? "beta" : "b") + k;
+const nameB = (k, j) => indexed(letterB(k), D.widths[k], real(k, j));
 const S = () => step().samples[sample];       // index in the batch
 const valueA = (k, i) => k === 0
   ? [step().x[sample][i], `x/${S()}/${real(0, i)}`]
@@ -19,6 +21,7 @@ const weightOf = (what, k, i, j) =>
   [layer(k)[what][i][j], `layers/${k - 1}/${what}/${real(k - 1, i)}/${real(k, j)}`];
 const biasOf = (what, k, j) =>
   [layer(k)[what][j], `layers/${k - 1}/${what}/${real(k, j)}`];
+const idOf = ({ kind, k, i, j }) => kind === "weight" ? `w${k}.${i}.${j}` : `n${k}.${i}`;
 const hidden = (k) => D.widths[k] - D.shown[k].length;
 const more = (n) => `and ${n.toLocaleString("en")} more`;
 const outputName = (m) => indexed("y_hat", D.widths[L], real(L, m));

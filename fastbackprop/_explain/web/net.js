@@ -1,6 +1,7 @@
 // A step of training in float64: predict, compare, blame, correct, as the library defines them.
-// A net is {widths, activations, slopes, weights, biases, loss, optimizer}, its weights flat, row
-// by row; a batch is {n, x, y, nTargets}.
+// A net is {widths, kinds, activations, slopes, weights, biases, norms, loss, optimizer}, its weights
+// flat, row by row (of norms gamma); a batch is {n, x, y, nTargets}. Norms and dropout are as they
+// predict: nothing is dropped, and batch norms take what they remember.
 function lossOf(name, n, given = {}) {        // what a loss is told beside a, z and y
   return { name, n, p: given.parameter ?? DEFAULTS[name], on: 1 - (given.smoothing ?? 0),
     off: (given.smoothing ?? 0) / (name === "cross_entropy" ? n : 2), sums: given.sums ?? false };
@@ -15,19 +16,24 @@ function forward(net, batch) {                // z and a of each layer
   const layers = [];
   let a = batch.x;
   for (let k = 0; k < net.weights.length; k++) {
-    const [nIn, nOut] = [net.widths[k], net.widths[k + 1]], W = net.weights[k];
-    const z = new Float64Array(batch.n * nOut);
-    for (let r = 0; r < batch.n; r++) {
-      const to = r * nOut;
-      if (net.biases[k]) z.set(net.biases[k], to);
-      for (let i = 0; i < nIn; i++) {
-        const x = a[r * nIn + i];
-        if (x) for (let j = 0; j < nOut; j++) z[to + j] += x * W[i * nOut + j];
-      }
-    }
+    const z = net.kinds[k] === "Dense" ? productForward(net, k, a, batch)
+      : net.norms[k] ? normForward(net, k, a, batch) : a;
     layers.push({ z, a: a = activated(net, k, z) });
   }
   return layers;
+}
+function productForward(net, k, a, batch) {
+  const [nIn, nOut] = [net.widths[k], net.widths[k + 1]], W = net.weights[k];
+  const z = new Float64Array(batch.n * nOut);
+  for (let r = 0; r < batch.n; r++) {
+    const to = r * nOut;
+    if (net.biases[k]) z.set(net.biases[k], to);
+    for (let i = 0; i < nIn; i++) {
+      const x = a[r * nIn + i];
+      if (x) for (let j = 0; j < nOut; j++) z[to + j] += x * W[i * nOut + j];
+    }
+  }
+  return z;
 }
 function activated(net, k, z) {
   const n = net.widths[k + 1], act = ACTIVATIONS[net.activations[k]][0];
@@ -58,28 +64,38 @@ function compare(net, batch, { z, a }) {
 }
 function backward(net, batch, layers, delta) {      // adds delta and gradients; returns dC/dx
   for (let k = layers.length - 1; k >= 0; k--) {
-    const [nIn, nOut] = [net.widths[k], net.widths[k + 1]], W = net.weights[k];
-    const before = k ? layers[k - 1] : { a: batch.x, z: null };
-    const dW = new Float64Array(nIn * nOut), below = new Float64Array(batch.n * nIn);
-    const db = net.biases[k] && new Float64Array(nOut);
-    const slope = k ? ACTIVATIONS[net.activations[k - 1]][1] : null;
-    for (let r = 0; r < batch.n; r++) {
-      const from = r * nOut;
-      for (let i = 0; i < nIn; i++) {
-        const x = before.a[r * nIn + i];
-        let sum = 0;
-        for (let j = 0; j < nOut; j++) {
-          dW[i * nOut + j] += x * delta[from + j]; sum += W[i * nOut + j] * delta[from + j];
-        }
-        below[r * nIn + i] = slope ? sum * slope(before.z[r * nIn + i], net.slopes[k - 1]) : sum;
-      }
-      if (k && !slope) softmaxBack(before.a, below, r * nIn, nIn);
-      if (db) for (let j = 0; j < nOut; j++) db[j] += delta[from + j];
-    }
+    const a = k ? layers[k - 1].a : batch.x;
+    const { dW, db, below } = net.kinds[k] === "Dense" ? productBackward(net, k, a, batch, delta)
+      : net.norms[k] ? normBackward(net, k, a, batch, delta)
+        : { dW: net.weights[k], db: null, below: delta.slice() };
     Object.assign(layers[k], { delta, dW, db });
+    if (k) derive(net, k - 1, layers[k - 1], below);
     delta = below;
   }
   return delta;
+}
+function productBackward(net, k, a, batch, delta) {  // dC/dW, dC/db, and dC/da of what came in
+  const [nIn, nOut] = [net.widths[k], net.widths[k + 1]], W = net.weights[k];
+  const dW = new Float64Array(nIn * nOut), below = new Float64Array(batch.n * nIn);
+  const db = net.biases[k] && new Float64Array(nOut);
+  for (let r = 0; r < batch.n; r++) {
+    const from = r * nOut;
+    for (let i = 0; i < nIn; i++) {
+      const x = a[r * nIn + i];
+      let sum = 0;
+      for (let j = 0; j < nOut; j++) {
+        dW[i * nOut + j] += x * delta[from + j]; sum += W[i * nOut + j] * delta[from + j];
+      }
+      below[r * nIn + i] = sum;
+    }
+    if (db) for (let j = 0; j < nOut; j++) db[j] += delta[from + j];
+  }
+  return { dW, db, below };
+}
+function derive(net, k, { z, a }, d) {        // dC/dz of layer k in place of dC/da
+  const slope = ACTIVATIONS[net.activations[k]][1], n = net.widths[k + 1];
+  if (slope) for (let q = 0; q < d.length; q++) d[q] *= slope(z[q], net.slopes[k]);
+  else for (let from = 0; from < d.length; from += n) softmaxBack(a, d, from, n);
 }
 function softmaxBack(a, d, from, n) {         // dC/dz of a row behind softmax, of dC/da
   let mixed = 0;

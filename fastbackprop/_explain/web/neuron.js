@@ -11,9 +11,20 @@ function term(list, what, ...parts) {
   b.append(...written(parts));
   b.addEventListener("click", () => choose(what));
 }
+function keepFocus(box, rebuild) {            // on what stands in the same place afterwards
+  const pressable = () => [...box.querySelectorAll("button, input, select")];
+  const n = pressable().indexOf(document.activeElement);
+  rebuild();
+  if (n >= 0 && document.activeElement === document.body)
+    pressable()[n]?.focus({ preventScroll: true });
+}
 function detail() {
-  const box = $("detail");
   if (!chosen) return;
+  if (detail.of === chosen) keepFocus($("chosen"), fillDetail); else fillDetail();
+  detail.of = chosen;
+}
+function fillDetail() {
+  const box = $("detail");
   if (!knobOf.held) $("own").replaceChildren();    // what the reader holds stays
   box.replaceChildren();
   (chosen.kind === "neuron" ? neuron : weight)(box, chosen);
@@ -29,18 +40,21 @@ function neuron(box, { k, i }) {
       [P.batch.x, S() * D.widths[0] + real(0, i)]);
     return;
   }
-  sumOf(box, k, i);
+  if (kindOf(k) === "Dropout" || isNorm(k)) { straight(box, k, i); return outputOf(box, k, i); }
+  if (isDense(k)) sumOf(box, k, i); else line(box, `${nameZ(k, i)} = `, valueOf("z", k, i));
   const act = actOf(k);
   const formula = act === "identity" ? nameZ(k, i) : `${act}(${nameZ(k, i)})`;
   line(box, `${nameA(k, i)} = ${formula} = `, valueOf("a", k, i));
   if (layer(k).derivative) line(box, `${act}'(${nameZ(k, i)}) = `, valueOf("derivative", k, i));
   line(box, `${nameDelta(k, i)} = dC/d${nameZ(k, i)} = `, valueOf("delta", k, i));
-  if (k === L) {
-    line(box, ...outputs(i));
-    if (step().y.length) knobOf(indexed("y", D.widths[L], real(L, i)), step().y[sample][i],
-      (P) => [P.batch.y, S() * D.widths[L] + real(L, i)]);
-  }
+  outputOf(box, k, i);
   if (layer(k).bias) bias(box, k, i);
+}
+function outputOf(box, k, i) {
+  if (k < L) return;
+  line(box, ...outputs(i));
+  if (step().y.length) knobOf(indexed("y", D.widths[L], real(L, i)), step().y[sample][i],
+    (P) => [P.batch.y, S() * D.widths[L] + real(L, i)]);
 }
 function sumOf(box, k, i) {                   // z of a neuron, the largest terms first
   const { weight: W, bias, rest_in } = layer(k), list = document.createElement("ul");
@@ -69,17 +83,19 @@ function worst() {
   const list = $("worst");
   list.replaceChildren();
   for (const { share: part, k, i, j } of step().worst) {   // of all, also those folded away
-    const isBias = i === null, from = isBias ? null : D.shown[k - 1].indexOf(i);
+    const isBias = i === null, isGamma = !isBias && isNorm(k);
+    const from = isBias || isGamma ? null : D.shown[k - 1].indexOf(i);
     const to = D.shown[k].indexOf(j);
-    const name = isBias ? indexed("b" + k, D.widths[k], j)
+    const name = isBias || isGamma
+      ? indexed(isGamma ? "gamma" + k : letterB(k), D.widths[k], j)
       : D.widths[k] * D.widths[k - 1] === 1 ? "w" + k : `w${k}[${i}, ${j}]`;
     const value = share(part,
       isBias ? `blame/biases/${k - 1}/${j}` : `blame/weights/${k - 1}/${i}/${j}`);
-    const what = isBias ? { kind: "neuron", k, i: to } : { kind: "weight", k, i: from, j: to };
-    if (to >= 0 && from !== -1) term(list, what, `${name}  share `, value);
+    const what = from === null ? { kind: "neuron", k, i: to } : { kind: "weight", k, i: from, j: to };
+    if (to >= 0 && from !== -1) term(list, what, `${name}  `, value);
     else {
       list.appendChild(document.createElement("li"))
-        .append(`${name}  share `, value);
+        .append(`${name}  `, value);
     }
   }
 }

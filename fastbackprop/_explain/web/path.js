@@ -12,23 +12,27 @@ function factorsGiveDelta(m) {
 function pathFrom(k, j) {                     // from dC/dy_hat to dz/d(what it is of) of a neuron
   let paths = D.shown[L].map((_, m) => factorsGiveDelta(m)
     ? [{ name: `dC/d${outputName(m)}`, value: valueD(m), on: `y${L}.${m}` },
-      { name: `d${outputName(m)}/d${nameZ(L, m)}`, value: valueOf("derivative", L, m),
-        on: `n${L}.${m}` }]
+      ...slopeAt(L, m, outputName(m))]
     : [{ name: `dC/d${nameZ(L, m)}`, value: valueOf("delta", L, m), on: `n${L}.${m}` }]);
   const size = (path) => Math.abs(path.reduce((product, x) => product * x.value[0], 1));
   for (let h = L - 1; h >= k; h--) paths = D.shown[h].map((_, n) =>
-    paths.map((path, m) => [...path,
+    (isDense(h + 1) ? paths.map((path, m) => [...path,
       { name: `d${nameZ(h + 1, m)}/d${nameA(h, n)}`, value: weightOf("weight", h + 1, n, m),
-        on: `w${h + 1}.${n}.${m}` },
-      { name: `d${nameA(h, n)}/d${nameZ(h, n)}`, value: valueOf("derivative", h, n),
-        on: `n${h}.${n}` }])
+        on: `w${h + 1}.${n}.${m}` }])
+      : [[...paths[n], ...straightAt(h + 1, n)]])
+      .map((path) => [...path, ...slopeAt(h, n, nameA(h, n))])
       .reduce((a, b) => size(b) > size(a) ? b : a));
   return paths[j];
 }
+const slopeAt = (k, n, name) => isDense(k) || kindOf(k) === "Activation"
+  ? [{ name: `d${name}/d${nameZ(k, n)}`, value: valueOf("derivative", k, n), on: `n${k}.${n}` }]
+  : [];
+const straightAt = (k, n) => kindOf(k) === "Activation" ? []
+  : [{ name: `d${nameA(k, n)}/d${nameA(k - 1, n)}`, value: throughOf(k, n), on: `n${k}.${n}` }];
 function pathOf({ k, i, j }) {                // of a weight: the last factor is what came in
   const name = `d${nameZ(k, j)}/d${nameW(k, i, j)}`;
   return [...pathFrom(k, j), { name, value: valueA(k - 1, i), on: `n${k - 1}.${i}` }]
-    .map((x, n) => ({ ...x, n }));            // n is its colour, wherever it stands
+    .map((x, n, all) => ({ ...x, n: n === all.length - 1 ? 5 : n % 5 }));   // n: its colour
 }
 // A factor of 1, of an activation that changes nothing, is left out where there is little room.
 const essential = (path) =>

@@ -109,14 +109,20 @@ function points(canvas, batch, [[x0, x1], [y0, y1]]) {
   }
 }
 // ---- one input -------------------------------------------------------------------------------
+function frameOf(values) {
+  const all = values.filter(Number.isFinite), low = Math.min(...all), high = Math.max(...all);
+  const air = .25 * (high - low) || 1;
+  return [low - air, high + air];
+}
 function fitted() {
   const { net, batch } = current(), [low, high] = rangeOf(batch.x, 0, 1), n = CURVE_POINTS;
   const x = Float64Array.from({ length: n }, (_, q) => low + q / (n - 1) * (high - low));
   const all = forward(net, { n, x }).at(-1).a, width = D.widths[L];
   const a = Array.from(x, (_, q) => all[q * width]);
   const y = Array.from({ length: batch.n }, (_, r) => batch.y[r * batch.nTargets]);
-  const values = [...a, ...y].filter(Number.isFinite);
-  const [bottom, top] = [Math.min(...values), Math.max(...values)], span = top - bottom || 1;
+  // The frame is that of the library's numbers, so that what moves is the line.
+  fitted.frame ??= frameOf([...a, ...y]);
+  const [bottom, top] = fitted.frame, span = top - bottom;
   $("pictures-note").textContent = `To the right the input ${inputTitle(0)}, upwards the answer: `
     + "the line is what the net answers, the circles are what it should.";
   const canvas = canvasOf("fitted", 300, "the answer y_hat over x", $("pictures"));
@@ -129,6 +135,12 @@ function fitted() {
   pen.beginPath(); a.forEach((v, q) => pen.lineTo(X(x[q]), Y(v))); pen.stroke();
   pen.strokeStyle = style.getPropertyValue("--backward"); pen.lineWidth = 2;
   y.forEach((v, r) => { pen.beginPath(); pen.arc(X(batch.x[r]), Y(v), 4, 0, 7); pen.stroke(); });
+  pen.font = "14px system-ui, sans-serif"; pen.fillStyle = style.getPropertyValue("--soft");
+  const few = (v) => short(Number(v.toPrecision(2)));
+  pen.textAlign = "start";
+  pen.fillText(`y_hat ${few(top)}`, 4, 16); pen.fillText(few(bottom), 4, size - 24);
+  pen.fillText(`${inputTitle(0)} ${few(low)}`, 4, size - 6);
+  pen.textAlign = "end"; pen.fillText(few(high), size - 4, size - 6); pen.textAlign = "start";
 }
 // ---- images ----------------------------------------------------------------------------------
 function image() {

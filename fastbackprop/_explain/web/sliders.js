@@ -21,7 +21,7 @@ function knobOf(name, value, place) {    // place(P): the array and the index of
     input.value = Number(range.value).toPrecision(4); set(range.value);
   });
   range.addEventListener("change", () => detail());
-  input.addEventListener("input", () => set(input.value));
+  input.addEventListener("input", () => { range.value = input.value; set(input.value); });
 }
 function choice(name, options, value, set) {
   const label = document.createElement("label"), select = document.createElement("select");
@@ -53,7 +53,8 @@ function lossesThatFit() {                    // of the targets that there are
   const fits = { cross_entropy: sums && inside, focal_cross_entropy: sums && inside,
     binary_cross_entropy: inside, poisson: y.every((v) => v >= 0), hinge: yes,
     gaussian_nll: false };
-  return Object.keys(LOSSES).filter((name) => fits[name] ?? true);
+  // A norm at the end can't have the activation that some losses need.
+  return Object.keys(LOSSES).filter((name) => (fits[name] ?? true) && !(FUSED[name] && isNorm(L)));
 }
 function setLoss(P, name) {                   // and the last activation that it needs
   P.net.loss = lossOf(name, D.widths[L], name === D.play.loss.name ? D.play.loss : {});
@@ -82,7 +83,9 @@ function rateKnob(net) {
   range.addEventListener("input", () => {
     const x = Number((10 ** range.value).toPrecision(2)); input.value = x; set(x);
   });
-  input.addEventListener("input", () => set(Number(input.value)));
+  input.addEventListener("input", () => {
+    range.value = Math.log10(input.value); set(Number(input.value));
+  });
   label.append("learning rate ", range, input);
   return label;
 }
@@ -91,11 +94,13 @@ function knobs() {
   const net = P ? P.net
     : { loss: D.play.loss, activations: D.activations, optimizer: D.play.optimizer };
   const names = Object.keys(ACTIVATIONS);
-  $("knobs").replaceChildren(rateKnob(net),
+  keepFocus($("knobs"), () => $("knobs").replaceChildren(rateKnob(net),
     choice("optimizer", ["SGD", "SGD with momentum", "Adam"], optimizerKind(net.optimizer),
       setOptimizer),
-    ...D.activations.map((_, n) => choice(L > 1 ? `activation of layer ${n + 1}` : "activation",
-      names.filter((x) => x !== "softmax" || D.widths[n + 1] > 1), net.activations[n],
+    ...D.activations.flatMap((_, n) => isNorm(n + 1) || kindOf(n + 1) === "Dropout" ? []
+      : choice(L > 1 ? `activation of layer ${n + 1}` : "activation",
+      names.filter((x) => x !== "softmax" || n + 1 === L && (D.widths[L] > 1
+        || D.activations[n] === x)), net.activations[n],
       (P, name) => setActivation(P, n + 1, name))),
-    choice("loss", lossesThatFit(), net.loss.name, setLoss));
+    choice("loss", lossesThatFit(), net.loss.name, setLoss)));
 }

@@ -5,16 +5,15 @@ function keep() {
   const place = new URLSearchParams({ walk });
   if (time) place.set("time", time);
   if (sample) place.set("sample", sample);
-  if (chosen) place.set("at", chosen.kind === "weight" ? `w${chosen.k}.${chosen.i}.${chosen.j}`
-    : `n${chosen.k}.${chosen.i}`);
+  if (chosen) place.set("at", idOf(chosen));
   try { history.replaceState(null, "", `#${place}`); } catch { /* a frame has no address */ }
 }
 function recall() {                           // returns whether the address had a place
   const place = new URLSearchParams(location.hash.slice(1));
   if (!place.has("walk")) return false;
-  const within = (name, most) => Math.min(Math.max(Number(place.get(name)) || 0, 0), most);
-  walk = within("walk", last); time = within("time", D.steps.length - 1);
-  sample = within("sample", step().samples.length - 1);
+  const placeOf = (name, most) => within(Math.round(Number(place.get(name))) || 0, 0, most);
+  walk = placeOf("walk", last); time = placeOf("time", D.steps.length - 1);
+  sample = placeOf("sample", step().samples.length - 1);
   $("time").value = time;
   const [, kind, k, i, j] = /^([nw])(\d+)\.(\d+)(?:\.(\d+))?$/.exec(place.get("at") ?? "") ?? [];
   if (kind === "n" && D.shown[k]?.[i] !== undefined) chosen = { kind: "neuron", k: +k, i: +i };
@@ -40,12 +39,12 @@ document.addEventListener("keydown", (e) => {
   else if (e.key === " " && !/BUTTON|SUMMARY/.test(tagName) && e.target.role !== "button"
     && !e.defaultPrevented) { e.preventDefault(); playPause(); }
 });
-$("title").textContent = D.title;
+$("title").textContent = `The library's model: ${D.title}`;
 $("folded").textContent = D.note;
 $("sample-label").hidden = D.n_samples === 1;
 $("time-label").style.display = D.steps.length > 1 ? "" : "none";
 const cameBack = recall();
-changed();
+changed(); follow();
 keep.ready = true;
 $("letters").open = innerWidth > 860 && !chosen;      // where there is nothing else yet
 addEventListener("resize", () => { draw(); errorPicture(); curve(); });

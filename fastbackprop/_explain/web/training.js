@@ -27,19 +27,22 @@ function feel() {                             // what the learning rate does to 
   const s = step(), rate = `A learning rate of ${short(learningRate())}`, after = s.after.cost;
   const foretold = s.cost - s.after.predicted_cost;
   const got = after === null ? -Infinity : s.cost - after;
-  $("feel").textContent = foretold <= 0 ? "There is nothing to correct."
-    : got < 0
-      ? `${rate} is too large here: the step jumps across the valley, and the cost rises.`
-      : got < .5 * foretold
-        ? `${rate} is long: the cost falls less than the slope foretold, since the valley bends.`
-        : foretold < 1e-3 * s.cost
-          ? `${rate} is small: one step takes less than a thousandth of the cost away.`
-          : `${rate} suits: the cost falls about as the slope foretold.`;
+  $("feel").textContent = s.cost === null
+    ? "The learning rate was too large: each step jumped further than the last, until numbers grew "
+      + "beyond all bounds. Go back to the library's numbers, and take a smaller one."
+    : !(foretold > 0) ? "There is nothing to correct."
+      : got < 0
+        ? `${rate} is too large here: the step jumps across the valley, and the cost rises.`
+        : got < .5 * foretold
+          ? `${rate} is long: the cost falls less than half as far as the slope foretold, since it bends.`
+          : foretold < 1e-2 * s.cost
+            ? `${rate} is small: one step takes less than a hundredth of the cost away.`
+            : `${rate} suits: the cost falls nearly as far as the slope foretold.`;
 }
 function training() {
   $("progress").textContent = P
     ? `${P.steps} step${P.steps === 1 ? "" : "s"}, C = ${short(step().cost)}` : "";
-  curve(); feel();
+  curve(); feel(); valley();
 }
 let running = null;
 function halt() {
@@ -59,7 +62,16 @@ function run() {
   };
   running = requestAnimationFrame(frame);
 }
-$("step").addEventListener("click", () => { halt(); trainStep(); refresh(); });
-$("run").addEventListener("click", run);
-$("reset").addEventListener("click", () => { halt(); reset(); });
-$("lab").hidden = !D.play;
+function comparing(act) {                     // what training moves must be there to be seen
+  if (D.play && walk <= L) { stop(); walk = L + 1; }
+  act();
+}
+$("step").addEventListener("click", () => comparing(() => { halt(); trainStep(); refresh(); }));
+$("run").addEventListener("click", () => comparing(run));
+$("reset").addEventListener("click", () => {
+  halt(); reset();
+  $("step").focus({ preventScroll: true });   // what was pressed is hidden now
+});
+$("lab").hidden = $("pictures-section").hidden = !D.play;
+$("why").hidden = !D.why;
+if (D.why) $("why").textContent = `This net can be looked at here, not played with: ${D.why}.`;

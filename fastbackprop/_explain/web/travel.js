@@ -21,11 +21,23 @@ function travel(duration) {
   };
   travel.frame = requestAnimationFrame(move);
 }
+function straightTravellers(k, way, places) {
+  return D.shown[k].map((_, i) => {
+    const ends = endsOf(k, i, i, places), { delta } = layer(k);
+    const below = k > 1 ? layer(k - 1).delta[sample][i] : step().d_x[sample][i];
+    const [before, after] = way === "forward" ? [valueA(k - 1, i)[0], valueA(k, i)[0]]
+      : [delta[sample][i], below];
+    return { size: Math.abs(after), kind: way, before: short(before), after: short(after),
+      ends: way === "forward" ? ends
+        : { x1: ends.x2, y1: ends.y2, x2: ends.x1, y2: ends.y1 } };
+  });
+}
 function travellersOf(places) {
   const all = [];
   for (let k = 1; k <= L; k++) {
     const way = directionOfWeights(k), W = layer(k).weight;
     if (!way) continue;
+    if (!isDense(k)) { all.push(...straightTravellers(k, way, places)); continue; }
     D.shown[k - 1].forEach((_, i) => D.shown[k].forEach((_, j) => {
       const w = W[i][j];
       const comes = way === "forward" ? valueA(k - 1, i)[0] : layer(k).delta[sample][j];

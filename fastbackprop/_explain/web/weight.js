@@ -18,16 +18,18 @@ function weight(box, { k, i, j }) {
 }
 function chainOf(box, w, k, i, j) {           // the strongest path, and a_prev delta
   const factors = pathOf({ k, i, j });
-  const n = D.widths.slice(k + 1).reduce((a, b) => a * b, 1);
+  const n = D.widths.slice(k + 1).reduce((a, b, h) => isDense(k + 1 + h) ? a * b : a, 1);
+  const hasNorms = D.kinds.some((_, h) => h >= k && isNorm(h + 1));
   if (n > 1) {
     const shown = D.shown.some((_, h) => h > k && hidden(h)) ? " that is shown" : "";
     line(box, `Of ${n.toLocaleString("en")} paths to the cost the strongest${shown}:`);
   }
   const between = (parts) => parts.flatMap((x, q) => q ? [" * ", x] : [x]);
-  line(box, n > 1 ? "" : `dC/d${w} = `, ...between(factors.map((x) => colored(x.n, x.name))));
+  line(box, n > 1 || hasNorms ? "" : `dC/d${w} = `, ...between(factors.map((x) => colored(x.n, x.name))));
   line(box, "= ", ...between(factors.map(factor))).dataset.chain = "1";
   walkButton(box, factors);
-  line(box, `${n > 1 ? "All together: " : ""}dC/d${w} = `
+  if (hasNorms) line(box, "(Through the means and deviations of norms it acts besides.)");
+  line(box, `${n > 1 || hasNorms ? "All together: " : ""}dC/d${w} = `
     + `${nameA(k - 1, i)} * ${nameDelta(k, j)}`);
   line(box, "= ", valueA(k - 1, i), " * ", valueOf("delta", k, j));
 }
@@ -63,8 +65,22 @@ function deltaOf(box, k, j) {                 // where delta of a neuron comes f
       [step().y[sample][j], `y/${S()}/${o}`], `)${over} = `, valueOf("delta", k, j));
   } else line(box, `${nameDelta(k, j)} = dC/d${nameZ(k, j)} = `, valueOf("delta", k, j));
 }
+function deltaStraight(box, k, j) {           // from a layer on whose lines numbers go straight
+  const delta = valueOf("delta", k + 1, j);
+  if (isNorm(k + 1)) {
+    line(box, `${nameDelta(k, j)} = what comes back of delta${k + 1} through the norm = `,
+      valueOf("delta", k, j));
+    return;
+  }
+  const has = kindOf(k + 1) === "Dropout";
+  line(box, `${nameDelta(k, j)} = ${actOf(k)}'(${nameZ(k, j)}) * ${has ? "mask * " : ""}`
+    + nameDelta(k + 1, j));
+  line(box, "= ", valueOf("derivative", k, j), " * ",
+    ...(has ? [throughOf(k + 1, j), " * "] : []), delta);
+}
 function deltaFromAbove(box, k, j) {
   const next = layer(k + 1), act = actOf(k);
+  if (!isDense(k + 1)) return deltaStraight(box, k, j);
   const size = (m) => Math.abs(next.weight[j][m] * next.delta[sample][m]);
   const terms = D.shown[k + 1].map((_, m) => m).sort((a, b) => size(b) - size(a));
   line(box, `${nameDelta(k, j)} = ${act}'(${nameZ(k, j)}) * sum of w${k + 1} delta${k + 1}`);

@@ -126,6 +126,9 @@ cdef void layer_backward(
     """Back through one op, and through the activation of the layer below."""
     cdef Py_ssize_t i, n = last - first
     cdef const real* delta = layer.delta + first * layer.row
+    if layer.op == PRODUCT and layer.turned > 0:
+        turned_backward(layer, first, last, kind, alpha, a_prev, delta_prev)
+        return
     if layer.op == PRODUCT:
         dense_backward(layer, delta, kind, alpha, a_prev, delta_prev, n)
         return

@@ -73,6 +73,29 @@ cdef void compare_rows(
         i += 1
     if loss.weights != NULL:
         weigh_rows(loss, batch, order, first)
+    if loss.rights != NULL:
+        note_right(loss, batch, order, first)
+
+
+cdef void note_right(
+    const Loss* loss, const Batch* batch,
+    const int64_t* order, Py_ssize_t first,      # the batch's rows among the targets
+) noexcept nogil:
+    """How many answers of each row were right: where weights make some count more than others."""
+    cdef real* rights = loss.rights + (first - loss.first_right)
+    cdef const real* y = NULL
+    cdef Py_ssize_t i, j, place, label
+    for i in range(batch.n):
+        place = place_of(order, first, i)
+        y = loss.targets + place * loss.n_targets if loss.labels == NULL else NULL
+        if is_yes_or_no(loss.kind):
+            rights[i] = <real>count_right(batch.z + i * batch.row, y, batch.n_out)
+            continue
+        label = loss.labels[place] if loss.labels != NULL else 0
+        for j in range(1, batch.n_out if loss.labels == NULL else 0):
+            if y[j] > y[label]:
+                label = j
+        rights[i] = <real>is_first_largest(batch.a + i * batch.row, label, batch.n_out)
 
 
 cdef void compare_rows_r(

@@ -21,7 +21,7 @@ cdef bint limit_columns(const Layer* layer, Py_ssize_t first, Py_ssize_t last) n
         for i in range(layer.n_in):
             x = v_mul(v_load(layer.weight + i * layer.row + j), factor)
             v_store(layer.weight + i * layer.row + j, x)
-            if layer.transposed != NULL:
+            if layer.transposed != NULL and layer.turned == 0:
                 for k in range(j, min(j + LANES, layer.n_out)):
                     layer.transposed[k * layer.row_in + i] = layer.weight[i * layer.row + k]
     return v_all_finite(noted)

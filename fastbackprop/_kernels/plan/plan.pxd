@@ -70,6 +70,9 @@ cdef struct Layer:               # an op, and the activation that is done with i
     int64_t first_forward        # DROPOUT: that the first of them is for
     real* mask                   # DROPOUT: (capacity, row)
     real* transposed             # W^T, packed for blame: (n_out, row_in)
+    # For few rows instead of W^T their deltas: see blame/turned.pxi.
+    Py_ssize_t turned            # rows that go back together; 0: W^T is packed
+    Py_ssize_t turned_row
 
 cdef enum PhaseKind:
     PACK                         # W^T of all layers, before the first step
@@ -122,6 +125,8 @@ cdef struct Loss:
     const int64_t* labels        # (n,)
     const real* weights          # (n,): a sample's factor in cost and gradient; or NULL
     const real* shares           # (n,): what it adds to the divisor, if not its weight; or NULL
+    real* rights                 # gets how many answers of a sample were right, in the order of
+    Py_ssize_t first_right       # ... rows, from this one on; or NULL
 
 cdef enum UpdateKind:            # the order of UPDATES in spec.pxi
     SGD_UPDATE, ADAM_UPDATE, NADAM_UPDATE, RMSPROP_UPDATE, ADAGRAD_UPDATE, LION_UPDATE

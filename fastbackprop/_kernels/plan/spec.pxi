@@ -59,7 +59,7 @@ cdef class LossSpec:
 
 cdef Loss loss_on(
     LossSpec spec, const real[:, ::1] targets, const int64_t[::1] labels, const real[::1] weights,
-    const real[::1] shares,
+    const real[::1] shares, real[::1] rights=None, Py_ssize_t first_right=0,
 ) noexcept:
     """The spec's struct, with what a call compares with."""
     cdef Loss loss = spec.loss
@@ -67,6 +67,8 @@ cdef Loss loss_on(
     loss.labels = &labels[0] if labels is not None and labels.shape[0] > 0 else NULL
     loss.weights = &weights[0] if weights is not None and weights.shape[0] > 0 else NULL
     loss.shares = &shares[0] if shares is not None and shares.shape[0] > 0 else NULL
+    loss.rights = &rights[0] if rights is not None and rights.shape[0] > 0 else NULL
+    loss.first_right = first_right
     return loss
 
 

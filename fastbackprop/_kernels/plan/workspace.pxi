@@ -9,6 +9,10 @@ cdef void spoil(real[::1] scratch) noexcept:
         scratch[i] = NAN
 
 
+cdef inline int64_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
+    return (n + size - 1) // size
+
+
 cdef inline bint is_copied(const Layer* first) noexcept nogil:
     """Whether rows of the data can't be read where they lie.
 

@@ -27,8 +27,8 @@ cdef void pack_transposed(const Layer* layer, Py_ssize_t first, Py_ssize_t last)
 
 
 cdef void pack_all(const Plan* plan) noexcept nogil:
-    """W^T of every layer that has room for it."""
+    """W^T of every layer that has room for it, and needs it: see prepare_blame."""
     cdef Py_ssize_t k
     for k in range(plan.n_layers):
-        if plan.layers[k].transposed != NULL:
+        if plan.layers[k].transposed != NULL and plan.layers[k].turned == 0:
             pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)

@@ -2,12 +2,27 @@
 # Both are made of the tiles that train, and of rows that don't need each other: chunks of samples.
 
 cdef enum:
-    DERIVATIVE_ROWS = 16         # of the workspace in a chunk, or one sample's
+    FEW_ROWS = 16                # of the workspace in a chunk, or one sample's: a tile or two
+    MANY_ROWS = 64               # where nobody else waits for a chunk
+    MOST_ROWS = 256              # where W is far away, and each chunk reads all of it
 
 
-cdef void begin_inference(Plan* plan) noexcept nogil:
-    """What derivatives of the model as it predicts need before any row."""
+cdef Py_ssize_t samples_of_chunk(
+    const Plan* plan, Py_ssize_t n,              # samples
+    Py_ssize_t each,                             # rows of the workspace that belong to one
+    int n_threads,
+) noexcept nogil:
+    """How many samples go forward and back together."""
+    cdef Py_ssize_t rows = MOST_ROWS if plan.n_parameters >= FAR else MANY_ROWS
+    if n_threads > 1:                            # some chunks for each
+        rows = max(<Py_ssize_t>FEW_ROWS, min(rows, n * each // (4 * n_threads)))
+    return max(<Py_ssize_t>1, rows // each)
+
+
+cdef void begin_inference(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
+    """What derivatives of the model as it predicts need before any of n rows; 0 packs all W^T."""
     cdef Mode caller = begin_mode()
+    prepare_blame(plan, n, rows_per_chunk)
     begin_batch(plan, 0, False, 0, NULL, NULL, 0)
     take_running(plan)
     pack_all(plan)
@@ -83,6 +98,7 @@ cdef class OutputDerivativesWork(SpanWork):
     ):
         cdef OutputDerivatives* job = &self.job
         cdef Py_ssize_t each = combinations.shape[0], n = X.shape[0]
+        cdef Py_ssize_t size = samples_of_chunk(&workspace.plan, n, each, n_threads)
         fbp_assert(n * each <= workspace.plan.capacity and workspace.plan.d_x != NULL)
         fbp_assert(out.shape[0] == n and out.shape[1] == each)
         self.kept = workspace, X, combinations, out
@@ -91,11 +107,12 @@ cdef class OutputDerivativesWork(SpanWork):
         job.combinations = start_of_2d(combinations)
         if n > 0:
             job.out, job.out_row = &out[0, 0, 0], out.strides[0] // <Py_ssize_t>sizeof(real)
-        if not is_packed:
-            with nogil:
-                begin_inference(&workspace.plan)
-        self.open(&job.span, 0, n, max(1, DERIVATIVE_ROWS // each), output_derivatives_work,
-                  n_threads, crowded)
+        with nogil:
+            if is_packed:
+                prepare_more(&workspace.plan, n * each, size * each)
+            else:
+                begin_inference(&workspace.plan, n * each, size * each)
+        self.open(&job.span, 0, n, size, output_derivatives_work, n_threads, crowded)
 
 
 cdef struct SampleGradients:
@@ -162,6 +179,7 @@ cdef class SampleGradientsWork(SpanWork):
     ):
         cdef SampleGradients* job = &self.job
         cdef Py_ssize_t k, n_layers = workspace.plan.n_layers
+        cdef Py_ssize_t size = samples_of_chunk(&workspace.plan, X.shape[0], 1, n_threads)
         cdef real[:, :, ::1] weight
         cdef real[:, ::1] bias
         fbp_assert(0 < X.shape[0] <= workspace.plan.capacity)
@@ -178,9 +196,8 @@ cdef class SampleGradientsWork(SpanWork):
                 bias = out[k][1]
                 job.out[n_layers + k] = &bias[0, 0]
         with nogil:
-            begin_inference(&workspace.plan)
-        self.open(&job.span, 0, X.shape[0], DERIVATIVE_ROWS, sample_gradients_work, n_threads,
-                  crowded)
+            begin_inference(&workspace.plan, X.shape[0], size)
+        self.open(&job.span, 0, X.shape[0], size, sample_gradients_work, n_threads, crowded)
 
 
 cdef inline void outer_product(

@@ -361,8 +361,8 @@ cdef class HessianWork(SpanWork):
         end_mode(caller)
         if first == 0 and not of_weights:
             with nogil:
-                begin_inference(&workspace.plan)
-                begin_inference(&direction.plan)
+                begin_inference(&workspace.plan, 0, 1)
+                begin_inference(&direction.plan, 0, 1)
         if of_weights:
             self.open(&job.span, first, last, 1, hessian_weights_work, n_threads, crowded)
         else:

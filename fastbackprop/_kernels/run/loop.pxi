@@ -45,10 +45,6 @@ cdef struct Training:                            # steps over the rows [first, l
     Py_ssize_t rows_per_chunk                    # of the batch; of weights: rows_of_chunk
 
 
-cdef inline int64_t pieces(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
-    return (n + size - 1) // size
-
-
 cdef Py_ssize_t first_layer_not_finite(const Plan* plan, Py_ssize_t n) noexcept nogil:
     """Where a forward pass went wrong first; the last layer if only the cost did."""
     cdef Py_ssize_t i, j, k
@@ -175,7 +171,7 @@ cdef bint update_chunk(
                               min(last, rows_of_weights(layer)))
     else:
         finite = layer_correct(layer, job.progress.n, &job.update, NULL, first, last)
-    if k > job.plan.lowest and layer.op == PRODUCT and has_next(job):
+    if k > job.plan.lowest and layer.op == PRODUCT and layer.turned == 0 and has_next(job):
         pack_transposed(layer, first, last)
     return finite
 

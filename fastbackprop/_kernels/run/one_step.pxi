@@ -39,7 +39,7 @@ cdef void forward_batch(
 
 
 cdef void backward_batch(
-    const Plan* plan, const real* d_out, Py_ssize_t n, bint is_d_z,  # IN (n, n_out)
+    Plan* plan, const real* d_out, Py_ssize_t n, bint is_d_z,  # IN (n, n_out)
     real* gradients,                             # OUT: laid out as the parameters
 ) noexcept nogil:
     """Blame for the batch of the last forward; dC/dx stays, too."""
@@ -53,6 +53,7 @@ cdef void backward_batch(
         memcpy(last.delta + i * last.row, d_out + i * last.n_out, last.n_out * sizeof(real))
     if not is_d_z:
         derive_last(last, 0, n)
+    prepare_blame(plan, n, max(n, <Py_ssize_t>1))
     pack_all(plan)
     backward_all(plan, n)
     for k in range(plan.n_layers):
@@ -91,7 +92,7 @@ def backward(
     ``d_out`` is dC/dy_hat, or dC/dz of the last layer with ``is_d_z``.
     """
     cdef Py_ssize_t i, n = d_out.shape[0]
-    cdef const Plan* plan = &workspace.plan
+    cdef Plan* plan = &workspace.plan
     cdef const Layer* first = plan.layers
     cdef const real* d_y_hat = start_of_2d(d_out)
     fbp_assert(gradients.shape[0] == workspace.network.parameters.shape[0])

@@ -93,7 +93,7 @@ cdef void weights_work(Training* job, const Phase* here, int64_t chunk) noexcept
             note_wrong_layer(job, k)
     elif here.kind == GRADIENT:
         gradient_chunk(job, k, first, last)
-    elif k > plan.lowest and plan.layers[k].op == PRODUCT:
+    elif k > plan.lowest and plan.layers[k].op == PRODUCT and plan.layers[k].turned == 0:
         pack_transposed(&plan.layers[k], first, last)
 
 
@@ -158,6 +158,7 @@ cdef void train_alone(Training* job) noexcept nogil:
     cdef int64_t chunk
     cdef const Phase* here = job.phases
     job.rows_per_chunk = job.batch_size
+    prepare_blame(job.plan, job.batch_size, job.rows_per_chunk)
     while True:
         for chunk in range(chunks_of(job, here, job.progress.n)):
             phase_work(job, here, chunk)

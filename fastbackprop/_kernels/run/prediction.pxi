@@ -54,19 +54,20 @@ cdef class PredictionWork(SpanWork):
         self, Network network, const real[:, ::1] X, real[:, ::1] out, real[::1] scratch,
         const real[:, ::1] targets=None, const int64_t[::1] labels=None, LossSpec loss_spec=None,
         real[::1] costs=None, int n_threads=1, bint crowded=False,
-        const real[::1] weights=None, const real[::1] shares=None,
+        const real[::1] weights=None, const real[::1] shares=None, real[::1] rights=None,
     ):
         cdef Prediction* job = &self.job
         fbp_assert(scratch.shape[0] >= n_threads * 3 * PREDICT_ROWS * network.widest)
         if IS_DEBUG:
             spoil(scratch)
-        self.kept = network, X, out, scratch, targets, labels, costs, loss_spec, weights
+        self.kept = network, X, out, scratch, targets, labels, costs, loss_spec, weights, rights
         job.plan, job.x = &network.plan, start_of_2d(X)
         job.widest, job.scratch = network.widest, &scratch[0]
         job.loss, job.n_right = NULL, 0
         if loss_spec is not None:
             fbp_assert(costs.shape[0] == X.shape[0])
-            self.loss = loss_on(loss_spec, targets, labels, weights, shares)
+            fbp_assert(rights is None or rights.shape[0] == X.shape[0])
+            self.loss = loss_on(loss_spec, targets, labels, weights, shares, rights)
             job.loss = &self.loss
             job.costs = &costs[0] if costs.shape[0] > 0 else NULL
         else:

@@ -18,11 +18,11 @@ cdef out_of_line make_means(Figures* figures) noexcept nogil:
 
 
 cdef inline void note_figures(
-    Figures* figures, double cost, double total, Py_ssize_t n_right, Py_ssize_t n_answers,
+    Figures* figures, double cost, double total, double n_right, double n_answers,
 ) noexcept nogil:
     """Means of these sums."""
-    figures.loss, figures.accuracy = cost, <double>n_right
-    figures.total, figures.n_answers = total, <double>n_answers
+    figures.loss, figures.accuracy = cost, n_right
+    figures.total, figures.n_answers = total, n_answers
     make_means(figures)
 
 

@@ -92,13 +92,14 @@ cdef class QuickDerivatives(Quick):
         cdef OutputDerivatives job
         cdef Py_ssize_t chunk
         cdef Mode caller
-        begin_inference(&self.workspace.plan)
+        cdef Py_ssize_t size = samples_of_chunk(&self.workspace.plan, rows.n, each, 1)
+        begin_inference(&self.workspace.plan, rows.n * each, size * each)
         job.plan, job.each = &self.workspace.plan, each
         job.rows.x, job.rows.order = rows.x, NULL
         job.combinations = combinations
         job.out, job.out_row = out, each * self.workspace.plan.layers.n_in
         job.span.first, job.span.last = 0, rows.n
-        job.span.size = max(<Py_ssize_t>1, DERIVATIVE_ROWS // each)
+        job.span.size = size
         caller = begin_mode()
         for chunk in range(span_chunks(&job, 0)):
             output_derivatives_work(&job, 0, chunk, 0)

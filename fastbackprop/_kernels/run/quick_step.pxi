@@ -120,6 +120,7 @@ cdef class QuickEvaluation(Quick):
     cdef QuickTargets targets
     cdef Room scratch
     cdef Room costs
+    cdef Room rights
     cdef Py_ssize_t answers
     cdef Figures figures         # of the last call
 
@@ -130,6 +131,7 @@ cdef class QuickEvaluation(Quick):
         self.targets, self.answers = targets, answers
         self.scratch = Room(3 * PREDICT_ROWS * network.widest)
         self.costs = Room(PREDICT_ROWS + BLOCK)
+        self.rights = Room(PREDICT_ROWS)
 
     def suits(self, Py_ssize_t n, /):
         """Whether n rows can be quick, as far as this knows."""
@@ -169,7 +171,23 @@ cdef class QuickEvaluation(Quick):
         predict_rows(&self.network.plan, rows.x, rows.n, self.scratch.start, PREDICT_ROWS,
                      self.network.widest, &batch)
         batch.costs = self.costs.start
+        self.targets.loss.rights = NULL
+        if self.answers and self.targets.loss.weights != NULL:
+            self.targets.loss.rights = self.rights.start
         compare_rows(&self.targets.loss, &batch, NULL, 0, &n_right)
-        note_figures(&self.figures, sum_of_costs(batch.costs, rows.n, 0), total, n_right,
-                     rows.n * self.answers)
+        self.note(sum_of_costs(batch.costs, rows.n, 0), total, n_right, rows.n)
         end_mode(caller)
+
+    cdef void note(
+        self, double cost, double total, Py_ssize_t n_right, Py_ssize_t n,
+    ) noexcept nogil:
+        """Make the figures; what was right counts as its sample does."""
+        cdef const real* weights = self.targets.loss.weights
+        cdef double right = 0
+        cdef Py_ssize_t i
+        if self.targets.loss.rights == NULL:
+            note_figures(&self.figures, cost, total, n_right, n * self.answers)
+            return
+        for i in range(n):
+            right += <double>weights[i] * <double>self.rights.start[i]
+        note_figures(&self.figures, cost, total, right, total * self.answers)

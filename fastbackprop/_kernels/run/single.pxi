@@ -97,6 +97,7 @@ cdef void train_singly(Training* job) noexcept nogil:
     cdef const real* x
     cdef Py_ssize_t k, n_right = 0
     cdef Batch batch = batch_of(plan, 0, 1)
+    prepare_blame(job.plan, 0, 1)
     for k in range(1, plan.n_layers):
         pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
     begin_step(job, job.first)

@@ -68,6 +68,8 @@ cdef class TrainingWork(Work):
         Scratch, where there is a clip_norm: see Network.clipping_scratch_size.
     n_forwards : int
         Training forwards of the model before this call: what dropout's masks depend on.
+    rights : array of shape (last - first,), optional
+        Gets how many answers of each row were right, in their order.
     report : array of shape (n_steps, 2), optional
         Gets of each step the sum of the costs of its batch, and the sum of the squares of all
         weights before it (0 without a weight decay).
@@ -86,17 +88,18 @@ cdef class TrainingWork(Work):
         real[::1] undo=None, const double[:, ::1] rates=None, bint undo_is_filled=True,
         double clip_value=0, double clip_norm=0, real[::1] clipping=None,
         const real[::1] weights=None, const real[::1] shares=None, int64_t n_forwards=0,
-        double[:, ::1] report=None,
+        double[:, ::1] report=None, real[::1] rights=None,
     ):
         cdef Training* job = &self.job
         fbp_assert(min(batch_size, last - first) <= workspace.plan.capacity)
         fbp_assert(first < last <= X.shape[0])
         self.kept = (workspace, X, targets, labels, order, loss_spec, update_spec, state, undo,
-                     rates, clipping, weights, shares, report)
+                     rates, clipping, weights, shares, report, rights)
+        fbp_assert(rights is None or rights.shape[0] == last - first)
         job.plan = &workspace.plan
         job.rows.x = start_of_2d(X)
         job.rows.order = &order[0] if order is not None else NULL
-        job.loss = loss_on(loss_spec, targets, labels, weights, shares)
+        job.loss = loss_on(loss_spec, targets, labels, weights, shares, rights, first)
         self.network = workspace.network
         job.undo.parameters = &self.network.parameters[0]
         job.undo.n_parameters = job.plan.n_parameters
@@ -149,6 +152,7 @@ cdef class TrainingWork(Work):
         try:
             self.prepare_undo()
             if self.team.most > 0:
+                prepare_blame(self.job.plan, self.job.batch_size, self.job.rows_per_chunk)
                 self.share(call)
             else:
                 with nogil:
@@ -191,6 +195,7 @@ cdef class TrainingWork(Work):
         return (self.job.batch_size == 1 and self.job.update.is_plain
                 and (self.job.undo.room == NULL or self.job.undo.is_filled)
                 and self.job.loss.weights == NULL and self.job.loss.shares == NULL
+                and self.job.loss.rights == NULL
                 and is_products(self.job.plan) and not self.job.plan.has_limits)
 
     cdef void end(self) noexcept:
