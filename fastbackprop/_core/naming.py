@@ -16,9 +16,12 @@ def layer_in_code(index: int) -> str:
     return f"layers[{index}]"
 
 
-def layer_in_words(index: int) -> str:
-    """Return ``layer 1 (layers[0])`` for the index 0 in ``model.layers``."""
-    return f"layer {index + 1} ({layer_in_code(index)})"
+def layer_in_words(index: int, n_before: int = 0) -> str:
+    """Return ``layer 1 (layers[0])`` for the index 0 in ``model.layers``.
+
+    Words count from behind ``n_before`` layers, where what is shown begins there.
+    """
+    return f"layer {index + 1 - n_before} ({layer_in_code(index)})"
 
 
 def unusual(settings: Mapping[str, tuple[Any, Any]]) -> str:

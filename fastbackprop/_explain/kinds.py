@@ -19,7 +19,7 @@ def check_chained(e: Any, first: int) -> None:
         if k >= first and layer.kind in NORMS:
             whole = "row" if layer.kind == "LayerNorm" else "batch"
             raise ValueError(
-                f"chain must be asked of a layer behind all norms, got layer {first}: layers[{k}] "
+                f"chain must be asked of a layer behind all norms, got {first} where layers[{k}] "
                 f"is a {layer.kind}, each of whose outputs depends on the whole {whole}."
             )
 

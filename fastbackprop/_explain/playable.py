@@ -8,7 +8,7 @@ import numpy as np
 from fastbackprop._compare.loss import Loss
 from fastbackprop._compare.own_loss import OwnLoss
 from fastbackprop._core.losses import TABLE
-from fastbackprop._core.naming import layer_in_code
+from fastbackprop._core.naming import layer_in_words
 from fastbackprop._correct.optimizer import Optimizer
 from fastbackprop._correct.optimizers import SGD, Adam
 from fastbackprop._model.sequential import Sequential
@@ -38,7 +38,7 @@ def settings_of(model: Sequential, compare: Loss, optimizer: Optimizer) -> dict[
     for k, layer in enumerate(layers):
         for name, (value, words) in PLAIN.items():
             if getattr(layer, name, value) != value:
-                return f"layer {k + 1} ({layer_in_code(k + n_before)}) {words}"
+                return f"{layer_in_words(k + n_before, n_before)} {words}"
     steps = _optimizer_settings(optimizer)
     if isinstance(steps, str):
         return steps

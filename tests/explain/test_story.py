@@ -124,7 +124,7 @@ def test_the_worked_example_is_told_in_its_numbers(browser, pages):
     assert "w1 3 → 3.48, w2 4 → 4.36" in told[6]
     assert "y_hat was 24, is now 30.35, should be 30" in told[6]
     assert "C was 18, is now 0.05972: it falls" in told[6]
-    assert told[6].endswith("Its slope alone foretold -18, but on the way the slope changes.")
+    assert told[6].endswith("foretold a C of -18, but on the way the slope changes.")
     assert labels[4]["w2.0.0"] == "w2: -6 × 6 = -36"
     assert labels[5] == {"w2.0.0": "w2: -6 × 6 = -36", "w1.0.0": "-6 × 4 × 2 = -48"}
     assert labels[6] == {"w1.0.0": "w1: 3 → 3.48", "w2.0.0": "w2: 4 → 4.36"}

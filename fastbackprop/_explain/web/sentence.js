@@ -89,7 +89,7 @@ function corrected() {
       [s.after.y_hat[sample][0], `after/y_hat/${S()}/0`],
       ...(s.y.length && s.y[sample][0] !== null ? [", should be ", [s.y[sample][0], `y/${S()}/0`]] : []), "; "] : []),
     "C was ", [s.cost, "cost"], ", is now ", [s.after.cost, "after/cost"],
-    `: ${s.after.verdict}. Its slope alone foretold `,
+    `: ${s.after.verdict}. Its slope alone foretold a C of `,
     [s.after.predicted_cost, "after/predicted_cost"], isBent() ? ", but on the way the slope changes."
       : ", and it stays nearly the same on the way."];
 }

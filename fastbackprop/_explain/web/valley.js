@@ -18,7 +18,7 @@ function valley() {
   const work = batch.n * net.weights.reduce((sum, w) => sum + w.length, 1);
   const isDrawn = 5 * work <= MOST_WORK && s.cost !== null && s.after.predicted_cost !== null;
   canvas.hidden = !isDrawn;
-  $("valley-note").textContent = isDrawn ? "To the right: how far the weights go, along their blame; "
+  $("valley-note").textContent = isDrawn ? "To the right: how far the weights go, against their blame; "
     + "upwards: the cost C. The curve is what C really is there, the straight line what the slope "
     + "foretells. The step begins at the left end and jumps to the dot." : "";
   if (isDrawn) drawValley(canvas, s, valleyCosts(40 * work <= MOST_WORK ? 40 : 4));
@@ -48,7 +48,7 @@ function drawValley(canvas, s, costs) {
   };
   dot(0, s.cost, "--ink"); dot(1, s.after.cost ?? Infinity, "--backward");
   pen.font = "14px system-ui, sans-serif"; pen.fillStyle = style.getPropertyValue("--soft");
-  pen.fillText(`C = ${short(s.cost)}`, 6, 14);
+  pen.fillText(`C = ${short(Number(high.toPrecision(4)))}`, 6, 14);
   pen.textAlign = "center";
   pen.fillText(`learning rate ${short(learningRate())}: C = ${short(s.after.cost)}`, width / 2,
     height - 6);
