@@ -32,7 +32,9 @@ NETS = (
     ("4096-4096-4096-10", 1024),
 )
 MEETS_OFTEN = ("17-64-64-6", 64)  # and is long enough for a helper to be worth it
-MEETINGS = 2  # of a step
+MEETINGS = 2  # of a step, where rows go through all layers between two
+ROWS_OF_BLOCK, PANEL = 256, 48  # where they meet behind each: see _kernels/run/blocks.pxi
+NEAR_WEIGHTS = 4 << 20  # bytes, up to which they don't
 ROUNDS = 5
 GUESSED_MEETING = 1e-6  # where one core is all there is
 SECOND_CACHE = 1 << 20  # bytes of weights that a core keeps there
@@ -74,24 +76,43 @@ class Step:
         """Of all layers."""
         return sum(a * b for a, b in zip(self.widths, self.widths[1:], strict=False))
 
+    @property
+    def meets_by_layers(self) -> bool:
+        """Whether threads share out columns, too, and meet behind each layer."""
+        return 4.0 * self.n_weights > NEAR_WEIGHTS
+
+    @property
+    def row_chunks(self) -> int:
+        """Into how many pieces the package can cut what the rows do."""
+        if not self.meets_by_layers:
+            return -(-self.batch // 16)
+        return -(-self.batch // ROWS_OF_BLOCK) * -(-max(self.widths[1:]) // PANEL)
+
     def by(self, n_threads: int, costs: Costs) -> float:
         """Seconds by so many threads."""
         if n_threads == 1:
             return self.seconds
-        # Forward and blame read W and its transpose for each chunk of rows.
+        # Forward and blame read W and its transpose for each chunk of rows, or block of them.
         read = 8.0 * self.n_weights
         stream = read * (costs.far if read > SECOND_CACHE else costs.near)
-        size = max(16, -(-self.batch // (64 * n_threads)) * 16)
-        n_chunks = -(-self.batch // size)
+        meetings = MEETINGS
+        if self.meets_by_layers:
+            meetings = 3 * len(self.widths)
+            n_blocks = -(-self.batch // ROWS_OF_BLOCK)
+            groups = min(-(-max(self.widths[1:]) // PANEL), -(-4 * n_threads // n_blocks))
+            stream /= groups
+            n_chunks = n_blocks * groups
+        else:
+            n_chunks = -(-self.batch // max(16, -(-self.batch // (32 * n_threads)) * 16))
         chunks = -(-n_chunks // n_threads)  # of the thread with the most
-        rows = sharing.ROWS_SHARE * self.seconds * min(1.0, chunks * size / self.batch)
+        rows = sharing.ROWS_SHARE * self.seconds * chunks / n_chunks
         of_rows = max(rows, chunks * stream)  # caches are read ahead
         n_pieces = sum(-(-n // 48) for n in self.widths[:-1])
         of_weights = (1 - sharing.ROWS_SHARE) * self.seconds * -(-n_pieces // n_threads) / n_pieces
         # What others have written: weights, then activations and deltas.
         numbers = 2 * self.n_weights + self.batch * 2 * sum(self.widths)
         foreign = 4.0 * numbers * (costs.far - costs.near) * (1 - 1 / n_threads)
-        return of_rows + of_weights + foreign + MEETINGS * costs.meeting_of(n_threads)
+        return of_rows + of_weights + foreign + meetings * costs.meeting_of(n_threads)
 
     def best(self, costs: Costs) -> int:
         """The fewest threads within 3 % of the shortest time: from there on more don't help."""
@@ -160,7 +181,7 @@ def default_of(step: Step, cpus: int) -> int:
     """How many threads the package takes by itself where it may use so many CPUs."""
     pieces = sum(-(-n // 48) for n in step.widths[:-1])
     operations = 6.0 * step.batch * step.n_weights
-    return sharing.worth(sharing.phases_of_step(operations, step.batch, pieces), cpus)
+    return sharing.worth(sharing.phases_of_step(operations, step.row_chunks, pieces), cpus)
 
 
 def table(steps: list[Step], pairs: list[float], costs: Costs) -> str:

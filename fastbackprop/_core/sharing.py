@@ -22,7 +22,6 @@ OPERATIONS_PER_MEETING = 3e4
 SPARED = 0.03
 
 ROWS_SHARE = 2 / 3  # of a step's operations: forward and blame; the rest corrects weights
-LEAST_ROWS = 16  # of a batch, in a chunk
 
 
 class Phase(NamedTuple):
@@ -40,10 +39,10 @@ class Phase(NamedTuple):
     n_chunks: int
 
 
-def phases_of_step(operations: float, n_rows: int, n_pieces: int) -> tuple[Phase, Phase]:
-    """Return the phases of a training step, of so many rows and chunks of weights."""
+def phases_of_step(operations: float, n_chunks: int, n_pieces: int) -> tuple[Phase, Phase]:
+    """Return the phases of a training step, of so many chunks of rows and of weights."""
     of_rows = ROWS_SHARE * operations
-    return Phase(of_rows, -(-n_rows // LEAST_ROWS)), Phase(operations - of_rows, max(1, n_pieces))
+    return Phase(of_rows, n_chunks), Phase(operations - of_rows, max(1, n_pieces))
 
 
 @lru_cache(maxsize=1024)

@@ -79,8 +79,12 @@ class Epochs:
         self._constants = loss.constants(self._samples.targets)
         overhead = len(self._model.layers) * (OVERHEAD_PER_LAYER + batch_size * OVERHEAD_PER_ROW)
         self._operations = 6.0 * batch_size * self._model.n_parameters + overhead
-        n_chunks = kernels(self._dtype).chunks_of_weights(self._model._network)
-        self._phases = phases_of_step(self._operations, batch_size, n_chunks)
+        kernel, network = kernels(self._dtype), self._model._network
+        self._phases = phases_of_step(
+            self._operations,
+            kernel.chunks_of_rows(network, batch_size),
+            kernel.chunks_of_weights(network),
+        )
 
     @property
     def batch_size(self) -> int:

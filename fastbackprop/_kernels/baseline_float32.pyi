@@ -89,6 +89,7 @@ class Workspace:
     def drop_by(self, k: int, rates: np.ndarray, first_forward: int) -> None: ...
 
 def chunks_of_weights(network: Network) -> int: ...
+def chunks_of_rows(network: Network, n: int, /) -> int: ...
 
 class Work:
     # Seconds that run waited for the GIL after its work.
@@ -126,6 +127,8 @@ class TrainingWork(Work):
         n_forwards: int = 0,
         report: np.ndarray | None = None,
         rights: np.ndarray | None = None,
+        is_packed: bool = False,
+        goes_on: bool = False,
     ) -> None: ...
     # outcome, cost, n_right, first row of the batch, layer
     def run(

@@ -190,8 +190,11 @@ class Loop:
                 if model._has_schedules:
                     tell_rates(model, workspace, n_steps, position)
                 position = position.after(n_steps)
+                # Between two calls nobody changes weights, but where callbacks may.
+                packing = not one_by_one and start > 0, not one_by_one and first_row + end < n
                 outcome, cost, n_right, row, layer = self._call(
-                    workspace, data, part, settings, rates, optimizer_state, sums, undo, is_alone
+                    workspace, data, part, settings, rates, optimizer_state, sums, undo, is_alone,
+                    packing,
                 )
                 if outcome != Outcome.FINE:
                     n_fine = (row - part[0]) // size
@@ -227,6 +230,7 @@ class Loop:
         sums: Sums,
         undo: np.ndarray,
         is_alone: bool,
+        packing: tuple[bool, bool],
     ) -> Any:
         """Steps over a part of the rows, in one call of the kernels."""
         model, (rows, targets, order, first, last) = self.model, data.part(*part)
@@ -234,16 +238,18 @@ class Loop:
         if targets.sample_weights is not None and self.loss.is_classification and not is_alone:
             rights = np.empty(last - first, model.dtype)
         n_rows = min(data.batch_size, last - first)
-        n_chunks = kernels(model.dtype).chunks_of_weights(model._network)
+        kernel, network = kernels(model.dtype), model._network
+        n_chunks = kernel.chunks_of_rows(network, n_rows), kernel.chunks_of_weights(network)
         n_threads, crowded = share_of_work(
-            self.n_threads, phases_of_step(self.operations(n_rows), n_rows, n_chunks)
+            self.n_threads, phases_of_step(self.operations(n_rows), *n_chunks)
         )
-        work = kernels(model.dtype).TrainingWork(
+        work = kernel.TrainingWork(
             workspace, rows, targets.values, targets.labels, order,
             first, last, data.batch_size, self.loss._spec(model.n_out, model.dtype), settings,
             optimizer_state.buffer, sums.cost, 0, n_threads, crowded, undo,
             rates, not is_alone, *self.clipping, self.clipping.scratch(model),
             **targets.of_samples, n_forwards=model._parameters.n_forwards, rights=rights,
+            is_packed=packing[0], goes_on=packing[1],
         )  # fmt: skip
         outcome, cost, n_right, row, layer = model._lock.write(run, work, n_threads)
         where = row - first + part[0], layer

@@ -31,6 +31,7 @@ WITHOUT_ARITHMETIC = {
     "Version",
     "Work",
     "Workspace",
+    "chunks_of_rows",
     "chunks_of_weights",
     "count_fork",
     "first_outside",

@@ -193,7 +193,7 @@ def test_small_work_is_done_by_one_thread_and_large_work_by_no_more_than_there_a
 
 
 def test_no_more_threads_than_chunks_and_none_that_meeting_costs_more_than_it_brings():
-    phases = sharing.phases_of_step(1e10, n_rows=128, n_pieces=3)
+    phases = sharing.phases_of_step(1e10, n_chunks=8, n_pieces=3)
     assert [phase.n_chunks for phase in phases] == [8, 3]
     assert sum(phase.operations for phase in phases) == 1e10
     taken = [sharing.worth(phases, most) for most in range(1, 100)]

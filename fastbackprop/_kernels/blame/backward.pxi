@@ -165,6 +165,24 @@ cdef void backward_rows(
                        below.delta + first * below.row)
 
 
+cdef void backward_columns(
+    const Layer* layer, const Layer* below, Py_ssize_t first, Py_ssize_t last,       # rows
+    Py_ssize_t j, Py_ssize_t end,                # columns of below: whole blocks
+) noexcept nogil:
+    """Some columns of the delta below a product; delta^T is there where it takes W^T's place."""
+    cdef Layer part = layer[0]
+    cdef Py_ssize_t at = first * below.row + j
+    if layer.turned > 0:
+        turned_columns(layer, first, last, j, end, below.activation, below.alpha,
+                       derivative_input(below) + first * below.row,
+                       below.delta + first * below.row)
+        return
+    part.transposed += j
+    part.width_in, part.n_in = end - j, min(layer.n_in, end) - j
+    dense_backward(&part, layer.delta + first * layer.row, below.activation, below.alpha,
+                   derivative_input(below) + at, below.delta + at, last - first)
+
+
 cdef void backward_to_inputs(
     const Plan* plan, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:

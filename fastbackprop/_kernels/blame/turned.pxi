@@ -26,15 +26,19 @@ cdef inline bint pays_turned(const Layer* layer, Py_ssize_t n, Py_ssize_t row) n
             and (n >= 4 or size >= FAR))
 
 
-cdef void prepare_blame(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
+cdef bint prepare_blame(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
     """Choose for batches of n rows, which go back in chunks, the layers that need no W^T.
 
-    With n = 0 all shall be packed.
+    With n = 0 all shall be packed. Returns whether no layer needs a W^T that didn't before.
     """
     cdef Py_ssize_t k
+    cdef bint is_kept = True, had
     for k in range(plan.n_layers):
         if plan.layers[k].transposed != NULL:
+            had = plan.layers[k].turned == 0
             prepare_layer(&plan.layers[k], n, rows_per_chunk)
+            is_kept = is_kept and (had or plan.layers[k].turned > 0)
+    return is_kept
 
 
 cdef void prepare_layer(Layer* layer, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
@@ -56,12 +60,20 @@ cdef void prepare_more(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noex
                 pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
 
 
-cdef void turn_delta(
-    const Layer* layer, const real* delta, Py_ssize_t n,             # IN (n, row)
-    real* right,                                 # OUT (n_out, turned_row): whole blocks of columns
+cdef inline real* columns_of_rows(const Layer* layer, Py_ssize_t first) noexcept nogil:
+    """Where delta^T has the rows from ``first`` on: each that go back together begin a block."""
+    return (layer.transposed + first // layer.turned * whole_blocks(layer.turned)
+            + first % layer.turned)
+
+
+cdef void turn_deltas(
+    const Layer* layer, Py_ssize_t first, Py_ssize_t last,           # rows, from a whole block on
 ) noexcept nogil:
+    """delta^T, up to the end of a block of columns."""
     cdef vec rows[LANES]
-    cdef Py_ssize_t i = 0, k
+    cdef const real* delta = layer.delta + first * layer.row
+    cdef real* right = columns_of_rows(layer, first)
+    cdef Py_ssize_t i = 0, k, n = last - first
     cdef int r
     while i < whole_blocks(n):                   # with zeros for rows that aren't there
         k = 0
@@ -96,29 +108,39 @@ cdef out_of_line turned_tile(
         v_store_any(sums + v * LANES, accumulators[v])
 
 
-cdef void turned_backward(
+cdef void turned_columns(
     const Layer* layer, Py_ssize_t first, Py_ssize_t last,           # rows
+    Py_ssize_t j, Py_ssize_t end,                # columns of the layer below: whole blocks
     int kind, real alpha, const real* a_prev,    # IN of the layer below; (rows, row_in)
     real* delta_prev,                            # OUT (rows, row_in): dC/dz of the layer below
 ) noexcept nogil:
-    """As dense_backward; chunks of rows turn their deltas into columns of their own."""
+    """As dense_backward, for some columns, when delta^T is there."""
     cdef real sums[TURNED_INPUTS * BLOCK]
-    cdef real* right = layer.transposed + first // layer.turned * whole_blocks(layer.turned)
-    cdef Py_ssize_t c, r, v, i = 0, n = last - first
-    fbp_assert(mode_is_set() and first % layer.turned == 0)
-    turn_delta(layer, layer.delta + first * layer.row, n, right)
-    while i < layer.n_in:
+    cdef const real* right = columns_of_rows(layer, first)
+    cdef Py_ssize_t c, r, v, i = j, n = last - first, inputs = min(end, layer.n_in)
+    fbp_assert(mode_is_set())
+    while i < inputs:
         c = 0
         while c < n:
             turned_tile(layer, right + c, i, sums)
             for r in range(min(<Py_ssize_t>BLOCK, n - c)):
-                for v in range(min(<Py_ssize_t>TURNED_INPUTS, layer.n_in - i)):
+                for v in range(min(<Py_ssize_t>TURNED_INPUTS, inputs - i)):
                     delta_prev[(c + r) * layer.row_in + i + v] = sums[v * BLOCK + r]
             c += BLOCK
         i += TURNED_INPUTS
     for r in range(n):
-        memset(delta_prev + r * layer.row_in + layer.n_in, 0,
-               (layer.width_in - layer.n_in) * sizeof(real))
+        memset(delta_prev + r * layer.row_in + inputs, 0, (end - inputs) * sizeof(real))
         if kind != IDENTITY:
-            derive_row(kind, alpha, a_prev + r * layer.row_in, delta_prev + r * layer.row_in,
-                       layer.width_in)
+            derive_row(kind, alpha, a_prev + r * layer.row_in + j,
+                       delta_prev + r * layer.row_in + j, end - j)
+
+
+cdef void turned_backward(
+    const Layer* layer, Py_ssize_t first, Py_ssize_t last,           # rows that go back together
+    int kind, real alpha, const real* a_prev,    # IN of the layer below; (rows, row_in)
+    real* delta_prev,                            # OUT (rows, row_in): dC/dz of the layer below
+) noexcept nogil:
+    """As dense_backward."""
+    fbp_assert(first % layer.turned == 0)
+    turn_deltas(layer, first, last)
+    turned_columns(layer, first, last, 0, layer.width_in, kind, alpha, a_prev, delta_prev)

@@ -42,51 +42,68 @@ cdef inline bint has_parameters(const Layer* layer) noexcept nogil:
     return layer.op == PRODUCT or layer.op == LAYER_NORM or layer.op == BATCH_NORM
 
 
-cdef inline void add_phase(Plan* plan, int kind, Py_ssize_t low, Py_ssize_t high) noexcept nogil:
-    cdef Phase* phase = plan.phases + plan.n_phases
+cdef inline void add_phase(
+    Plan* plan, int phases, int kind, Py_ssize_t low, Py_ssize_t high,
+) noexcept nogil:
+    cdef Phase* phase = plan.phases[phases] + plan.n_phases[phases]
     phase.kind, phase.low, phase.high = kind, low, high
-    plan.n_phases += 1
+    plan.n_phases[phases] += 1
 
 
-cdef void list_phases(Plan* plan) noexcept nogil:
+cdef inline int list_of_phases(bint by_layers, bint clips) noexcept nogil:
+    """Which of the plan's lists."""
+    return 2 * by_layers + clips
+
+
+cdef void list_phases(Plan* plan, bint by_layers, bint clips) noexcept nogil:
     """What a step does in which order, between meetings of all threads.
 
-    Rows go through as many layers as they can alone; a batch norm needs numbers of all rows.
+    ``clips``: the norm of all gradients has to be known before weights are corrected.
     """
+    cdef int phases = list_of_phases(by_layers, clips)
+    add_phase(plan, phases, PACK, 0, plan.n_layers)
+    if by_layers:
+        list_layers(plan, phases)
+    else:
+        list_segments(plan, phases)
+    if clips:
+        add_phase(plan, phases, GRADIENT, 0, plan.n_layers)
+    add_phase(plan, phases, UPDATE, 0, plan.n_layers)
+    if plan.has_limits:
+        add_phase(plan, phases, LIMIT, 0, plan.n_layers)
+
+
+cdef void list_segments(Plan* plan, int phases) noexcept nogil:
+    """Rows go through as many layers as they can alone; a batch norm needs numbers of all rows."""
     cdef Py_ssize_t k, low = 0
-    add_phase(plan, PACK, 0, plan.n_layers)
     for k in range(plan.n_layers):
         if plan.layers[k].op == BATCH_NORM:
             if k > low or low == 0:
-                add_phase(plan, FORWARD, low, k)         # the first points at the data, too
-            add_phase(plan, STATISTICS, k, k + 1)
+                add_phase(plan, phases, FORWARD, low, k)         # the first points at the data, too
+            add_phase(plan, phases, STATISTICS, k, k + 1)
             low = k
-    add_phase(plan, TURN, low, plan.n_layers)
+    add_phase(plan, phases, TURN, low, plan.n_layers)
     for k in range(plan.n_layers - 1, -1, -1):
         if plan.layers[k].op == BATCH_NORM:
             low = k - 1
             while low > plan.lowest and plan.layers[low].op != BATCH_NORM:
                 low -= 1
             if k >= plan.lowest:
-                add_phase(plan, SUMS, k, k + 1)
+                add_phase(plan, phases, SUMS, k, k + 1)
             if k > plan.lowest:
-                add_phase(plan, BACKWARD, low, k)
-    add_phase(plan, UPDATE, 0, plan.n_layers)
-    if plan.has_limits:
-        add_phase(plan, LIMIT, 0, plan.n_layers)
+                add_phase(plan, phases, BACKWARD, low, k)
 
 
-cdef void list_phases_of_clipping(Plan* plan) noexcept nogil:
-    """The same, with GRADIENT in front of UPDATE: the norm of all gradients has to be known."""
+cdef void list_layers(Plan* plan, int phases) noexcept nogil:
+    """Rows go through one layer, whose columns threads share out too: see run/blocks.pxi."""
     cdef Py_ssize_t k
-    cdef Phase* phase = plan.clipping
-    for k in range(plan.n_phases):
-        if plan.phases[k].kind == UPDATE:
-            phase[0] = plan.phases[k]
-            phase.kind = GRADIENT
-            phase += 1
-        phase[0] = plan.phases[k]
-        phase += 1
+    add_phase(plan, phases, FORWARD, 0, 0)       # points at the data
+    for k in range(plan.n_layers - 1):
+        add_phase(plan, phases, FORWARD, k, k + 1)
+    add_phase(plan, phases, TURN, plan.n_layers - 1, plan.n_layers)
+    for k in range(plan.n_layers - 1, plan.lowest, -1):
+        add_phase(plan, phases, DELTAS, k, k + 1)
+        add_phase(plan, phases, BACKWARD, k - 1, k)
 
 
 cdef inline void set_rate(Layer* layer, double rate) noexcept nogil:
@@ -120,6 +137,7 @@ cdef class Network:
     """
 
     cdef Plan plan               # whose layers have no scratch
+    cdef Phase* phases           # of all lists
     cdef real[::1] parameters
     cdef real[::1] running
     cdef Py_ssize_t widest       # the longest row of a layer's outputs
@@ -130,11 +148,12 @@ cdef class Network:
         cdef Py_ssize_t i
         cdef bint has_bias
         self.plan.layers = <Layer*>calloc(len(layers), sizeof(Layer))
-        self.plan.phases = <Phase*>calloc(8 * len(layers) + 9, sizeof(Phase))
-        if self.plan.layers == NULL or self.plan.phases == NULL:
+        self.phases = <Phase*>calloc(PHASE_LISTS * (4 * len(layers) + 6), sizeof(Phase))
+        if self.plan.layers == NULL or self.phases == NULL:
             raise MemoryError("no memory for the network's plan")
+        for i in range(PHASE_LISTS):
+            self.plan.phases[i] = self.phases + i * (4 * len(layers) + 6)
         self.parameters, self.running = parameters, running
-        self.plan.clipping = self.plan.phases + 4 * len(layers) + 4
         self.plan.n_layers, self.plan.n_parameters = len(layers), parameters.shape[0]
         self.widest = 0
         for i, spec in enumerate(layers):
@@ -168,8 +187,8 @@ cdef class Network:
             if self.plan.lowest == i and (layer.is_frozen or not has_parameters(layer)):
                 self.plan.lowest = i + 1
             self.widest = max(self.widest, layer.row)
-        list_phases(&self.plan)
-        list_phases_of_clipping(&self.plan)
+        for i in range(PHASE_LISTS):
+            list_phases(&self.plan, i // 2, i % 2)
 
     @property
     def clipping_scratch_size(self):
@@ -178,7 +197,7 @@ cdef class Network:
 
     def __dealloc__(self):
         free(self.plan.layers)
-        free(self.plan.phases)
+        free(self.phases)
 
     @property
     def predict_scratch_size(self):

@@ -21,6 +21,7 @@ include "loss_kinds.pxi"
 cdef enum:
     PREDICT_ROWS = 64            # rows that go through the whole net together to be predicted
     MIN_ROWS = 16                # rows of a batch in a chunk, or a multiple
+    PHASE_LISTS = 4              # see list_phases
 
 cdef enum Outcome:
     FINE, LOSS_NOT_FINITE, WEIGHTS_NOT_FINITE, GRADIENT_NOT_FINITE
@@ -80,6 +81,7 @@ cdef enum PhaseKind:
     STATISTICS                   # columns: of the batch norm ``low``
     TURN                         # rows: predict from low to the end, compare, blame down to low
     SUMS                         # columns: what the blame of the batch norm ``low`` sums over rows
+    DELTAS                       # rows: delta^T of the layer ``low``, where it takes W^T's place
     BACKWARD                     # rows: blame from the layer ``high`` down to low
     UPDATE                       # rows of weights, layer by layer
     LIMIT                        # columns of weights, of layers that have a max_norm
@@ -94,9 +96,8 @@ cdef struct Plan:                # of a network; in a workspace with scratch, fo
     Py_ssize_t n_layers
     Py_ssize_t capacity          # rows that the scratch has room for
     Layer* layers
-    Phase* phases                # PACK, then those of a step
-    Py_ssize_t n_phases
-    Phase* clipping              # the same where gradients are clipped by their norm: one more
+    Phase* phases[PHASE_LISTS]   # PACK, then those of a step
+    Py_ssize_t n_phases[PHASE_LISTS]
     bint has_batch_norm
     Py_ssize_t lowest            # the first layer that learns, or n_layers: blame ends there
     bint has_limits              # a layer has a max_norm

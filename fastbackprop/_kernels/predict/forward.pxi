@@ -126,6 +126,20 @@ cdef void layer_forward(
         activate_rows(layer, z, a, n)
 
 
+cdef void forward_columns(
+    const Layer* layer, Py_ssize_t first, Py_ssize_t last,           # rows
+    Py_ssize_t j, Py_ssize_t end,                # columns: whole blocks
+) noexcept nogil:
+    """Some columns of a product's z and a, for rows of the batch."""
+    cdef Layer part = layer[0]
+    cdef Py_ssize_t at = first * layer.row + j
+    part.weight += j
+    if part.bias != NULL:
+        part.bias += j
+    part.width, part.n_out = end - j, min(layer.n_out, end) - j
+    dense_forward(&part, layer.inputs + first, layer.z + at, layer.a + at, last - first)
+
+
 cdef struct Rows:
     const real* x                # (n, n_in of the first layer)
     const int64_t* order         # which row is the i-th, or NULL for 0, 1, 2 ...

@@ -43,6 +43,10 @@ cdef struct Training:                            # steps over the rows [first, l
     const Phase* phases                          # the plan's
     Py_ssize_t n_phases
     Py_ssize_t rows_per_chunk                    # of the batch; of weights: rows_of_chunk
+    bint by_layers                               # rows meet behind each: see blocks.pxi
+    int n_seats                                  # threads for which there is work
+    bint is_packed                               # W^T is there before the first step
+    bint goes_on                                 # ... and wanted behind the last
 
 
 cdef Py_ssize_t first_layer_not_finite(const Plan* plan, Py_ssize_t n) noexcept nogil:
@@ -100,6 +104,11 @@ cdef bint close_blame(Training* job) noexcept nogil:
 
 cdef bint has_next(const Training* job) noexcept nogil:
     return job.progress.start + job.progress.n < job.last
+
+
+cdef bint wants_packed(const Training* job) noexcept nogil:
+    """Whether W^T of the new weights will be used."""
+    return job.goes_on or has_next(job)
 
 
 cdef bint end_step(Training* job) noexcept nogil:
@@ -171,7 +180,7 @@ cdef bint update_chunk(
                               min(last, rows_of_weights(layer)))
     else:
         finite = layer_correct(layer, job.progress.n, &job.update, NULL, first, last)
-    if k > job.plan.lowest and layer.op == PRODUCT and layer.turned == 0 and has_next(job):
+    if k > job.plan.lowest and layer.op == PRODUCT and layer.turned == 0 and wants_packed(job):
         pack_transposed(layer, first, last)
     return finite
 

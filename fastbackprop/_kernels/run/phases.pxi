@@ -34,6 +34,12 @@ cdef int64_t chunks_of(const Training* job, const Phase* here, Py_ssize_t n) noe
     cdef int64_t n_chunks = 0
     if here.kind == STATISTICS or here.kind == SUMS:
         return pieces(job.plan.layers[here.low].width, COLUMNS)
+    if here.kind == PACK and job.is_packed:
+        return 1
+    if here.kind == DELTAS and job.plan.layers[here.low].turned == 0:
+        return 1
+    if is_cut(job, here):
+        return blocks_of(job, here, n)
     if here.kind == PACK or here.kind == UPDATE or here.kind == GRADIENT:
         for k in range(job.plan.n_layers):
             n_chunks += weight_chunks(&job.plan.layers[k])
@@ -55,12 +61,16 @@ cdef int64_t training_chunks(void* job_, int64_t phase) noexcept nogil:
 cdef void rows_work(
     Training* job, const Phase* here, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """FORWARD, TURN or BACKWARD for rows [first, last) of the batch."""
+    """FORWARD, TURN, DELTAS or BACKWARD for rows [first, last) of the batch."""
     cdef const Plan* plan = job.plan
+    if here.kind == DELTAS:
+        if plan.layers[here.low].turned > 0:
+            turn_deltas(&plan.layers[here.low], first, last)
+        return
     if here.kind == BACKWARD:
         backward_rows(plan, first, last, here.low, here.high)
         return
-    if here.low == 0:
+    if (here.high if job.by_layers else here.low) == 0:
         point_at_rows(plan, &job.rows, job.progress.start, first, last)
     forward_rows(plan, first, last, here.low, here.high)
     if here.kind == TURN:
@@ -111,7 +121,11 @@ cdef void limit_work(Training* job, int64_t chunk) noexcept nogil:
 
 cdef void phase_work(Training* job, const Phase* here, int64_t chunk) noexcept nogil:
     cdef Py_ssize_t first
-    if here.kind == PACK or here.kind == UPDATE or here.kind == GRADIENT:
+    if here.kind == PACK and job.is_packed:
+        return
+    if is_cut(job, here):
+        block_work(job, here, chunk)
+    elif here.kind == PACK or here.kind == UPDATE or here.kind == GRADIENT:
         weights_work(job, here, chunk)
     elif here.kind == LIMIT:
         limit_work(job, chunk)
@@ -158,7 +172,8 @@ cdef void train_alone(Training* job) noexcept nogil:
     cdef int64_t chunk
     cdef const Phase* here = job.phases
     job.rows_per_chunk = job.batch_size
-    prepare_blame(job.plan, job.batch_size, job.rows_per_chunk)
+    if not prepare_blame(job.plan, job.batch_size, job.rows_per_chunk):
+        job.is_packed = False
     while True:
         for chunk in range(chunks_of(job, here, job.progress.n)):
             phase_work(job, here, chunk)

@@ -73,6 +73,9 @@ cdef class TrainingWork(Work):
     report : array of shape (n_steps, 2), optional
         Gets of each step the sum of the costs of its batch, and the sum of the squares of all
         weights before it (0 without a weight decay).
+    is_packed, goes_on : bool
+        Whether the call before in this workspace went on to this one with the same weights, and
+        whether there will be such a call after it: then W^T is packed where it is corrected.
     """
 
     cdef Training job
@@ -88,9 +91,11 @@ cdef class TrainingWork(Work):
         real[::1] undo=None, const double[:, ::1] rates=None, bint undo_is_filled=True,
         double clip_value=0, double clip_norm=0, real[::1] clipping=None,
         const real[::1] weights=None, const real[::1] shares=None, int64_t n_forwards=0,
-        double[:, ::1] report=None, real[::1] rights=None,
+        double[:, ::1] report=None, real[::1] rights=None, bint is_packed=False,
+        bint goes_on=False,
     ):
         cdef Training* job = &self.job
+        cdef int lists
         fbp_assert(min(batch_size, last - first) <= workspace.plan.capacity)
         fbp_assert(first < last <= X.shape[0])
         self.kept = (workspace, X, targets, labels, order, loss_spec, update_spec, state, undo,
@@ -118,11 +123,13 @@ cdef class TrainingWork(Work):
         job.update.clip_value, job.clip_norm = rounded(clip_value), clip_norm
         job.update.is_clipped = clip_value != 0 or clip_norm != 0
         job.update.is_plain = job.update.is_plain and not job.update.is_clipped
-        job.phases, job.n_phases = job.plan.phases, job.plan.n_phases
+        job.n_seats, job.is_packed, job.goes_on = n_threads, is_packed, goes_on
+        job.by_layers = n_threads > 1 and pays_layers(job.plan)
+        lists = list_of_phases(job.by_layers, clip_norm != 0)
+        job.phases, job.n_phases = job.plan.phases[lists], job.plan.n_phases[lists]
         if clip_norm != 0:
             fbp_assert(clipping.shape[0] >= self.network.clipping_scratch_size)
             job.gradients, job.squares = &clipping[0], &clipping[0] + job.plan.n_parameters
-            job.phases, job.n_phases = job.plan.clipping, job.plan.n_phases + 1
         fbp_assert(rates is None or (rates.shape[1] == RATES and
                                      rates.shape[0] >= pieces(last - first, batch_size)))
         job.rates = &rates[0, 0] if rates is not None else NULL
@@ -131,9 +138,9 @@ cdef class TrainingWork(Work):
         job.report = &report[0, 0] if report is not None else NULL
         job.n_done, job.n_forwards = 0, n_forwards
         job.first, job.last, job.batch_size = first, last, batch_size
-        # Some chunks for each thread, of whole tiles; few enough that weights are read from nearby.
+        # Two chunks for each thread, of whole tiles: each chunk reads all weights.
         job.rows_per_chunk = max(MIN_ROWS, pieces(batch_size,
-                                                  <Py_ssize_t>4 * n_threads * MIN_ROWS) * MIN_ROWS)
+                                                  <Py_ssize_t>2 * n_threads * MIN_ROWS) * MIN_ROWS)
         job.progress.cost, job.progress.n_right = cost, n_right
         job.progress.outcome, job.progress.layer = FINE, -1
         self.team.job = job
@@ -148,11 +155,16 @@ cdef class TrainingWork(Work):
         thread call ``work.help()``.
         """
         cdef Progress* progress = &self.job.progress
+        cdef Py_ssize_t together
         cdef double end = 0
         try:
             self.prepare_undo()
             if self.team.most > 0:
-                prepare_blame(self.job.plan, self.job.batch_size, self.job.rows_per_chunk)
+                together = self.job.rows_per_chunk
+                if self.job.by_layers:
+                    together = self.job.batch_size
+                if not prepare_blame(self.job.plan, self.job.batch_size, together):
+                    self.job.is_packed = False
                 self.share(call)
             else:
                 with nogil:
@@ -190,13 +202,15 @@ cdef class TrainingWork(Work):
     cdef bint is_single(self) noexcept nogil:
         """Whether the steps are those that single.pxi does.
 
-        There weights are corrected before all deltas are known, so nothing can be bounded.
+        There weights are corrected before all deltas are known, so nothing can be bounded. It packs
+        W^T, which doesn't pay where weights are far.
         """
         return (self.job.batch_size == 1 and self.job.update.is_plain
                 and (self.job.undo.room == NULL or self.job.undo.is_filled)
                 and self.job.loss.weights == NULL and self.job.loss.shares == NULL
                 and self.job.loss.rights == NULL
-                and is_products(self.job.plan) and not self.job.plan.has_limits)
+                and is_products(self.job.plan) and not self.job.plan.has_limits
+                and not pays_layers(self.job.plan))
 
     cdef void end(self) noexcept:
         """Undo a wrong step: before Python could hear of Ctrl-C."""
