@@ -193,7 +193,15 @@ class Loop:
                 # Between two calls nobody changes weights, but where callbacks may.
                 packing = not one_by_one and start > 0, not one_by_one and first_row + end < n
                 outcome, cost, n_right, row, layer = self._call(
-                    workspace, data, part, settings, rates, optimizer_state, sums, undo, is_alone,
+                    workspace,
+                    data,
+                    part,
+                    settings,
+                    rates,
+                    optimizer_state,
+                    sums,
+                    undo,
+                    is_alone,
                     packing,
                 )
                 if outcome != Outcome.FINE:

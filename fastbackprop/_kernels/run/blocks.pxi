@@ -9,7 +9,7 @@
 cdef enum:
     BLOCK_ROWS = 256             # of the batch: a megabyte of a layer of 1,024
     CHUNKS_OF_SEAT = 4           # at least, where there are panels enough
-    PANEL = TILE_VECTORS * LANES # columns of a tile
+    PANEL = TILE_VECTORS * LANES  # columns of a tile
     NEAR = 4 << 20               # bytes of weights that stay near a core
 
 
