@@ -16,7 +16,7 @@ from fastbackprop._model.scaling import Scaled
 
 __all__ = ["Prediction"]
 
-CHUNK = 64  # rows that the kernels predict together; a call takes whole chunks
+CHUNK = 64  # rows, of which the kernels make no less than a chunk
 
 
 class Prediction(Scaled):
@@ -132,9 +132,12 @@ class Prediction(Scaled):
         threads, crowded = share_of_work(
             n_threads, (Phase(operations * len(rows), max(1, -(-len(rows) // CHUNK))),)
         )
+        # Each call has as many chunks for each thread, and as many rows as the others.
+        n_calls = max(1, -(-len(rows) // (threads * self._network.most_rows)))
+        unit = max(1, -(-len(rows) // n_calls // CHUNK)) * CHUNK
         n_right = 0
         with self._scratch(threads) as scratch:
-            for first, part in Visits().parts_of(rows, CHUNK, CHUNK * operations):
+            for first, part in Visits().parts_of(rows, unit, unit * operations):
                 work = kernels(self._dtype).PredictionWork(
                     self._network,
                     part,

@@ -187,6 +187,7 @@ cdef class Network:
             if self.plan.lowest == i and (layer.is_frozen or not has_parameters(layer)):
                 self.plan.lowest = i + 1
             self.widest = max(self.widest, layer.row)
+        self.plan.is_far = self.plan.n_parameters * <Py_ssize_t>sizeof(real) > NEAR_WEIGHTS
         for i in range(PHASE_LISTS):
             list_phases(&self.plan, i // 2, i % 2)
 
@@ -200,6 +201,11 @@ cdef class Network:
         free(self.phases)
 
     @property
+    def most_rows(self):
+        """The most rows that a thread takes together in predict and evaluate."""
+        return FAR_ROWS if self.plan.is_far else PREDICT_ROWS
+
+    @property
     def predict_scratch_size(self):
         """Reals of scratch that one thread wants for predict and evaluate."""
-        return 3 * PREDICT_ROWS * self.widest
+        return 3 * self.most_rows * self.widest

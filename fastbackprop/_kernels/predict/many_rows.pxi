@@ -1,15 +1,15 @@
-# predict for many rows, 64 at a time: nothing of what training keeps is touched.
+# predict for many rows, some at a time: nothing of what training keeps is touched.
 
 
 cdef void predict_rows(
     const Plan* plan, const real* x, Py_ssize_t n,
     real* scratch,                               # 3 x (capacity, widest row)
-    Py_ssize_t capacity,                         # at least n, at most PREDICT_ROWS
+    Py_ssize_t capacity,                         # at least n, at most FAR_ROWS
     Py_ssize_t widest,
     Batch* batch,                                # OUT: z and a of the last layer, in the scratch
 ) noexcept nogil:
     """predict for at most ``capacity`` rows without touching what training keeps."""
-    cdef const real* inputs[PREDICT_ROWS]
+    cdef const real* inputs[FAR_ROWS]
     cdef Py_ssize_t i, k
     cdef Py_ssize_t room = capacity * widest
     cdef real* here = scratch

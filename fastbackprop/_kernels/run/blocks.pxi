@@ -10,20 +10,11 @@ cdef enum:
     BLOCK_ROWS = 256             # of the batch: a megabyte of a layer of 1,024
     CHUNKS_OF_SEAT = 4           # at least, where there are panels enough
     PANEL = TILE_VECTORS * LANES  # columns of a tile
-    NEAR = 4 << 20               # bytes of weights that stay near a core
 
 
-cdef bint pays_layers(const Plan* plan) noexcept nogil:
+cdef inline bint pays_layers(const Plan* plan) noexcept nogil:
     """Whether threads shall meet behind each layer: as measured."""
-    cdef Py_ssize_t k, size = 0
-    cdef const Layer* layer
-    if plan.has_batch_norm:
-        return False
-    for k in range(plan.n_layers):
-        layer = &plan.layers[k]
-        if layer.op == PRODUCT:
-            size += layer.n_in * layer.row * <Py_ssize_t>sizeof(real)
-    return size > NEAR
+    return plan.is_far and not plan.has_batch_norm
 
 
 cdef inline const Layer* product_of(const Plan* plan, const Phase* here) noexcept nogil:
