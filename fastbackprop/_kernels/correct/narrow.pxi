@@ -22,7 +22,11 @@ cdef inline bint pays_turning(
 
 cdef inline Py_ssize_t rows_of_chunk(const Layer* layer) noexcept nogil:
     """How many rows of weights are corrected together: of narrow ones whole NARROW_VECTORS."""
-    return 4 * WEIGHT_ROWS if is_narrow(layer) and layer.width == BLOCK else WEIGHT_ROWS
+    cdef Py_ssize_t most = WEIGHT_ROWS
+    if is_narrow(layer) and layer.width == BLOCK:
+        most *= 4
+    # All the same: 32 and 32 rows rather than 48 and 16.
+    return max(<Py_ssize_t>1, pieces(pieces(layer.n_in, pieces(layer.n_in, most)), BLOCK)) * BLOCK
 
 
 cdef inline void narrow_tile(
