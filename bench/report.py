@@ -6,23 +6,22 @@ Nothing is measured; with ``--readme README.md`` the table of that file is made 
 
 import argparse
 import json
-import re
 import sys
 from collections import Counter
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import aims
+import readme
 from peers import OURS
 from tables import (
     all_workloads,
-    best_of,
     best_peer,
     cell,
     is_ours,
     labels_of,
     number,
+    peak,
     table,
     title,
     wrong,
@@ -35,23 +34,12 @@ CAPTIONS = {
     "derivative": "Microseconds of a call",
 }
 IN_BRACKETS = "in brackets, how many times fastbackprop's. Above 1x, fastbackprop is faster."
-# At most eight; some where others are better stay among them.
-README_ROWS = (
-    "call 4-8-3 step",
-    "train 5-5-1 batch 1",
-    "train 64-64-10 batch 32",
-    "train 784-128-10 batch 128",
-    "train 50-256-256-256-1 batch 256 Adam",
-    "train 1024-1024-1024-1024-10 batch 512",
-    "derivative 784-128-10 128 rows hessian_vector_product",
-)
-README_PEERS = ("NumPy", "PyTorch", "JAX", "scikit-learn")
-README_BLOCK = re.compile(r"^Measured on 20.*?\n(?=\n## )", re.DOTALL | re.MULTILINE)
 
 
 def speed(workloads: list[dict[str, Any]]) -> str:
     """Return microseconds, ours and, with the ratio to ours, everybody's; who is the best peer."""
     labels = [label for label in labels_of(workloads) if not label.startswith(f"{OURS},")]
+    kinds = list(dict.fromkeys(workload["kind"] for workload in workloads))
     has_rates = any("gflops" in w["runners"][OURS] for w in workloads)
     rows = []
     for workload in workloads:
@@ -60,9 +48,10 @@ def speed(workloads: list[dict[str, Any]]) -> str:
         if has_rates:
             cells += [number(ours["gflops"]), f"{ours['part_of_peak']:.0%}"]
         cells += [cell(workload["runners"].get(label)) for label in labels]
-        rows.append([title(workload), *cells, best_peer(workload)])
+        name = workload["name"] if len(kinds) > 1 else title(workload)
+        rows.append([name, *cells, best_peer(workload)])
     rates = ["GFLOP/s", "of peak"] if has_rates else []
-    return table([workloads[0]["kind"], OURS, *rates, *labels, "best peer"], rows)
+    return table([" or ".join(kinds), OURS, *rates, *labels, "best peer"], rows)
 
 
 def of_kind(workloads: list[dict[str, Any]], kind: str) -> str:
@@ -180,13 +169,6 @@ def notes(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _peak(results: dict[str, Any]) -> str:
-    peaks = [w["peak_gflops"] for w in results["workloads"]]
-    if not peaks:
-        return "no FMA peak"
-    return f"FMA peak {median(peaks):.0f} GFLOP/s ({min(peaks):.0f} to {max(peaks):.0f})"
-
-
 def heading(results: dict[str, Any]) -> str:
     """Return the machine and the versions in some lines."""
     x, n = results["machine"], results["settings"]["threads"]
@@ -195,9 +177,12 @@ def heading(results: dict[str, Any]) -> str:
         f"{name} {p['version']}" for name, p in results["peers"].items() if "version" in p
     )
     family = f", family {x['cpu family']} model {x['model']}" if "cpu family" in x else ""
+    load = results["load"]
+    before = "" if load is None else f"load of the minute before {load:.1f}; "
     return (
         f"`{x['name']}`: {x['cpu']}{family} ({caches}), {n} thread{'s' * (n > 1)} on "
-        f"{x['cores used']} of {x['cores']} cores; {_peak(results)}; {results['date']}; {x['os']}, "
+        f"{x['cores used']} of {x['cores']} cores; {peak(results)}; {results['date']}; {before}"
+        f"{x['os']}, "
         f"{x['python']}, kernels {x['kernels']}, OpenBLAS's kernels {x['openblas']}.\n{versions}."
     )
 
@@ -237,29 +222,6 @@ def write(path: Path) -> None:
     path.with_suffix(".md").write_text(body, encoding="utf-8")
 
 
-def readme(results: dict[str, Any]) -> str:
-    """Return what the project's README shows: the machine, and some rows."""
-    x = results["machine"]
-    by_name = {workload["name"]: workload for workload in results["workloads"]}
-    rows = []
-    for workload in (by_name[name] for name in README_ROWS if name in by_name):
-        ours = workload["runners"][OURS]
-        bests = [best_of(workload, peer) for peer in README_PEERS]
-        rows.append([
-            workload["name"],
-            number(ours["microseconds"]),
-            f"{ours['part_of_peak']:.0%}" if "part_of_peak" in ours else "-",
-            *(cell(best and workload["runners"][best[0]]) for best in bests),
-            best_peer(workload),
-        ])  # fmt: skip
-    head = ["one thread, float32", OURS, "of peak", *README_PEERS, "best peer"]
-    where = (
-        f"Measured on {results['date']}, on one core of `{x['name']}` ({x['cpu']}), "
-        f"{_peak(results)}."
-    )
-    return f"{where}\n\n{table(head, rows)}\n"
-
-
 def main() -> int:
     """Write the tables, and what else is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -273,11 +235,11 @@ def main() -> int:
     write(options.json)
     if options.readme:
         before = options.readme.read_text(encoding="utf-8")
-        if not README_BLOCK.search(before):
+        if not readme.BLOCK.search(before):
             parser.error(
                 f"--readme must have a line that begins with Measured on 20, got {options.readme}."
             )
-        after = README_BLOCK.sub(lambda _: readme(results), before)
+        after = readme.BLOCK.sub(lambda _: readme.text(results), before)
         options.readme.write_text(after, encoding="utf-8")
     if options.plot:
         import plot

@@ -15,7 +15,7 @@ import machine
 import peers
 
 SECONDS = 10.0  # of rounds for each workload
-QUICK_SECONDS = 2.0
+QUICK_SECONDS = 1.0
 SECTIONS = ("train", "predict", "call", "derivative", "threads", "footprint")
 RESULTS = Path(__file__).resolve().parent / "results"
 

@@ -1,6 +1,7 @@
 """Markdown tables that can also be read as they are, and what stands in their cells."""
 
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 from peers import OURS
@@ -89,3 +90,11 @@ def title(workload: Results) -> str:
     """Return a workload's name without its kind."""
     text = workload["name"].removeprefix(f"{workload['kind']} ")
     return text + (", regression" if workload.get("loss") == "half_squared_error" else "")
+
+
+def peak(results: Results) -> str:
+    """Say what the machine's cores can do, and between what it lay from line to line."""
+    peaks = [w["peak_gflops"] for w in results["workloads"]]
+    if not peaks:
+        return "no FMA peak"
+    return f"FMA peak {median(peaks):.0f} GFLOP/s ({min(peaks):.0f} to {max(peaks):.0f})"

@@ -22,7 +22,7 @@ EPYC = {"vendor_id": "AuthenticAMD", "cpu family": "26", "model": "2", "model na
 def module(name, monkeypatch):
     """Import a part of bench/ as its programs see it."""
     monkeypatch.syspath_prepend(BENCH)
-    for other in ("peers", "tables", "aims", "report", "machine", "plot"):
+    for other in ("peers", "tables", "aims", "readme", "report", "machine", "plot"):
         monkeypatch.delitem(sys.modules, other, raising=False)
     return importlib.import_module(name)
 
@@ -61,9 +61,9 @@ def test_a_json_says_on_what_and_when_it_was_measured(path):
 
 
 def test_the_readme_shows_at_most_eight_rows_and_each_is_the_json_s(results, monkeypatch):
-    report = module("report", monkeypatch)
-    block = report.README_BLOCK.search(README)[0]
-    assert block == report.readme(results)
+    readme = module("readme", monkeypatch)
+    block = readme.BLOCK.search(README)[0]
+    assert block == readme.text(results)
     assert f"`{results['machine']['name']}`" in block
     rows = [cells(line) for line in block.splitlines() if line.startswith("| ")][2:]
     assert 1 <= len(rows) <= 8
@@ -79,11 +79,12 @@ def test_the_readme_shows_at_most_eight_rows_and_each_is_the_json_s(results, mon
 
 def test_another_figure_gives_another_table(results, monkeypatch):
     report = module("report", monkeypatch)
+    readme = sys.modules["readme"]
     changed = copy.deepcopy(results)
-    name = report.README_ROWS[0]
+    name = readme.ROWS[0]
     line = next(w for w in changed["workloads"] if w["name"] == name)
     line["runners"]["fastbackprop"]["microseconds"] *= 3
-    assert report.readme(changed) != report.readme(results)
+    assert readme.text(changed) != readme.text(results)
     assert report.text(changed) != report.text(results)
 
 
