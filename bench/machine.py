@@ -12,9 +12,8 @@ from typing import Any
 CPU = Path("/sys/devices/system/cpu/cpu0/cache")
 # Read by OpenBLAS, MKL and OpenMP when they are loaded.
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-# OpenBLAS 0.3.31, which NumPy brings, doesn't know Zen 5 and would take its kernels for AVX2, which
-# are half as fast there; whoever cares for speed says so.
-CORE_VARIABLE = "OPENBLAS_CORETYPE"
+# What the environment may say of other libraries' kernels; they are measured as they choose.
+FOREIGN_VARIABLES = ("OPENBLAS_", "MKL_", "ONEDNN_", "DNNL_", "XLA_")
 
 
 def pin(n_threads: int) -> list[int]:
@@ -29,11 +28,10 @@ def pin(n_threads: int) -> list[int]:
         The cores; empty where the OS has no such call.
     """
     os.environ.pop("FASTBACKPROP_NUM_THREADS", None)
+    for variable in [x for x in os.environ if x.startswith(FOREIGN_VARIABLES)]:
+        del os.environ[variable]
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(n_threads)
-    facts = cpu()
-    if facts.get("vendor_id") == "AuthenticAMD" and "avx512f" in facts.get("flags", ""):
-        os.environ.setdefault(CORE_VARIABLE, "SkylakeX")
     allowed = allowed_cores()
     if not allowed:
         return []
@@ -136,6 +134,18 @@ def _caches() -> dict[str, str]:
     return caches
 
 
+def _openblas() -> str:
+    """Name the CPU for which OpenBLAS has chosen its kernels, where threadpoolctl can tell."""
+    import numpy  # noqa: F401 - whose OpenBLAS it is
+
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return "unknown"
+    names = {x["architecture"] for x in threadpool_info() if x.get("internal_api") == "openblas"}
+    return ", ".join(sorted(names)) or "none"
+
+
 def description(cores: list[int]) -> dict[str, Any]:
     """Return what a reader needs to know to compare figures."""
     import fastbackprop as fb
@@ -153,5 +163,5 @@ def description(cores: list[int]) -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "free-threaded": not getattr(sys, "_is_gil_enabled", lambda: True)(),
         "kernels": variant,
-        "openblas": os.environ.get(CORE_VARIABLE, "as it chooses"),
+        "openblas": _openblas(),
     }

@@ -79,7 +79,10 @@ def threads(
         say(f"left out: {SEVERAL_THREADS} threads; this process may use one core")
         return {}
     results = {}
-    for name, peers in (("alone", []), ("beside_peers", _present(options, status))):
+    parts = (
+        {"alone": []} if options.quick else {"alone": [], "beside_peers": _present(options, status)}
+    )
+    for name, peers in parts.items():
         say(f"{SEVERAL_THREADS} threads, {name.replace('_', ' ')}")
         with machine.on_cores(cores):
             results[name] = _by_several_threads(options, peers)

@@ -3,6 +3,7 @@
 import copy
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -180,3 +181,16 @@ def test_wrong_usage_of_the_report_ends_with_one_sentence(tmp_path):
         assert "Traceback" not in done.stderr
         target.write_bytes(JSONS[0].read_bytes())
     assert (tmp_path / "README.md").read_text() == "no table here\n"
+
+
+def test_what_steers_the_peers_kernels_is_taken_out_of_the_environment(monkeypatch):
+    machine = module("machine", monkeypatch)
+    monkeypatch.setattr(machine, "allowed_cores", list)
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("XLA_FLAGS", "--x")
+    for variable in machine.THREAD_VARIABLES:
+        monkeypatch.setenv(variable, "7")
+    assert machine.pin(1) == []
+    assert "OPENBLAS_CORETYPE" not in os.environ
+    assert "XLA_FLAGS" not in os.environ
+    assert {os.environ[variable] for variable in machine.THREAD_VARIABLES} == {"1"}
