@@ -1,6 +1,5 @@
 """One workload: runners are checked, each library's fastest way is found, rounds are measured."""
 
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -8,26 +7,14 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-import numpy as np
+from checks import check_prediction, check_training
 from peers import reason
 from peers.base import Predictor, Trainee, Unsupported
 from rounds import Entry, calibrate, clocked, interleave
-from workloads import Method, Task, Weights, Workload
+from workloads import Task, Workload
 
 from fastbackprop._core import dispatch
 
-# Of training: how far a loss may be from ours, as a part of how far training has brought it.
-LOSS_TOLERANCE = 1e-6
-# And how far any weight may be from ours, as a part of the farthest that training has moved one.
-WEIGHT_TOLERANCE = 2e-5
-# Adam's first steps are as long for a gradient that is nothing but rounding as for any other: all
-# weights of a relu may move by a row that another library's rounding leaves out, so the root mean
-# square over all weights is held.
-ADAM_LOSS_TOLERANCE, ADAM_WEIGHT_TOLERANCE = 1e-4, 2e-2
-# What is timed may shuffle as it likes: its loss must only have come about as far.
-TIMED_TOLERANCE = 0.05
-# Of predictions: the largest difference of any output, all of which are from 0 to 1.
-OUTPUT_TOLERANCE = 1e-5
 PEAK_SECONDS = 0.002
 # Between runners. With many threads, the workers of OpenBLAS spin for 25 ms before they fall
 # asleep.
@@ -51,90 +38,18 @@ class Peak:
         self.rates.append(operations / (time.perf_counter() - start))
 
 
-def tolerances(method: Method) -> tuple[float, float]:
-    """Return how far loss and weights may be from ours."""
-    if method.dropout:  # each library has its own masks: only the loss can be compared, roughly
-        return TIMED_TOLERANCE, math.inf
-    if method.optimizer != "sgd":
-        return ADAM_LOSS_TOLERANCE, ADAM_WEIGHT_TOLERANCE
-    return LOSS_TOLERANCE, WEIGHT_TOLERANCE
-
-
-def _distance(method: Method, weights: Weights, others: Weights) -> float:
-    """Return the largest difference of any weight, bias, gamma or beta; of Adam's, the typical one.
-
-    Running numbers of a BatchNorm move much farther than these; the loss is made with them.
-    """
-    one, other = (
-        np.concatenate([np.ravel(x).astype(np.float64) for layer in w for x in layer[:4]])
-        for w in (weights, others)
-    )
-    differences = one - other
-    if method.optimizer != "sgd":
-        return float(np.sqrt(np.mean(differences**2)))
-    return float(abs(differences).max())
-
-
-def check_training(task: Task, runners: list[Trainee]) -> dict[Trainee, dict[str, Any]]:
-    """Hold each runner's weights and loss after an epoch against those of the first, ours.
-
-    All take the batches in the same order. Then what will be timed is run for an epoch: it must
-    have trained, too.
-    """
-    order = task.order(task.workload.n_batches)
-    method = task.workload.method
-    loss_tolerance, weight_tolerance = tolerances(method)
-    before, ours = task.loss(task.weights, order), None
-    checks = {}
-    for runner in runners:
-        runner.load(task.weights)
-        runner.train(runner.prepared(order))
-        weights = runner.read()
-        loss = task.loss(weights, order)
-        if ours is None:
-            ours, expected, moved = weights, loss, _distance(method, weights, task.weights)
-        difference = _distance(method, weights, ours) / moved
-        runner.load(task.weights)
-        runner.timed(task.workload.n_batches)()
-        timed = task.loss(runner.read(), order)
-        change = abs(expected - before)
-        right = abs(loss - expected) <= loss_tolerance * change and difference <= weight_tolerance
-        checks[runner] = {
-            "right": bool(right and abs(timed - expected) <= TIMED_TOLERANCE * change),
-            "loss": loss,
-            "expected": expected,
-            "before": before,
-            "loss_of_what_is_timed": timed,
-            "difference_of_weights": difference,
-        }
-    return checks
-
-
-def check_prediction(runners: list[Predictor]) -> dict[Predictor, dict[str, Any]]:
-    """Hold each runner's outputs against those of the first, which is ours."""
-    expected = np.array(runners[0].predict())
-    checks = {}
-    for runner in runners:
-        outputs = np.asarray(runner.predict())
-        difference = (
-            float(abs(outputs - expected).max())
-            if outputs.shape == expected.shape
-            else float("inf")
-        )
-        checks[runner] = {"right": difference <= OUTPUT_TOLERANCE, "largest_difference": difference}
-    return checks
-
-
 def _entry(runner: Trainee | Predictor, task: Task) -> Entry:
     if isinstance(runner, Trainee):
         multiple = task.workload.n_batches if runner.whole_epochs else 1
         return Entry(
             runner.label, runner.way, runner.timed, multiple, partial(runner.load, task.weights)
         )
-    return Entry(runner.label, runner.way, partial(_repeated, runner.predict))
+    return Entry(runner.label, runner.way, partial(repeated, runner.predict))
 
 
-def _repeated(call: Callable[[], object], times: int) -> Callable[[], None]:
+def repeated(call: Callable[[], object], times: int) -> Callable[[], None]:
+    """Return what makes so many calls."""
+
     def run() -> None:
         for _ in range(times):
             call()
@@ -188,21 +103,56 @@ def measure(
     checks = (
         check_training(task, runners) if workload.kind == "train" else check_prediction(runners)
     )
+    entries = [_entry(runner, task) for runner in runners]
+    pairs = [(runner.label, checks[runner]) for runner in runners]
+    return (
+        _described(workload)
+        | {"unsupported": unsupported}
+        | in_rounds(entries, pairs, seconds, n_threads, workload.flops)
+    )
+
+
+def in_rounds(
+    entries: list[Entry],
+    checks: list[tuple[str, dict[str, Any]]],
+    seconds: float,
+    n_threads: int,
+    flops: int | None = None,
+) -> dict[str, Any]:
+    """Measure the fastest entry of each label; ours is the first.
+
+    Parameters
+    ----------
+    entries : list of Entry
+        All ways of all libraries.
+    checks : list of (label, check)
+        What came of holding each way against ours.
+    seconds : float
+        Time for the rounds.
+    n_threads : int
+        Number of threads of every runner.
+    flops : int or None
+        Useful floating-point operations of a unit, where they can be told.
+
+    Returns
+    -------
+    dict
+        The peak of the machine in the same rounds, and each runner's figures.
+    """
     # A library with a wrong way is wrong: the fastest of its ways might be that one.
     by_label: dict[str, dict[str, Any]] = {}
-    for runner in runners:
-        if runner.label not in by_label or not checks[runner]["right"]:
-            by_label[runner.label] = checks[runner]
+    for label, check in checks:
+        if label not in by_label or not check["right"]:
+            by_label[label] = check
     peak = Peak()
-    entries = fastest_ways([_entry(runner, task) for runner in runners])
-    in_order = list(entries)
-    interleave(entries, seconds, SETTLING_SECONDS[n_threads > 1], peak.measure)
+    in_order = fastest_ways(entries)
+    interleave(list(in_order), seconds, SETTLING_SECONDS[n_threads > 1], peak.measure)
     peaks = [rate * n_threads for rate in peak.rates]
-    return _described(workload) | {
-        "unsupported": unsupported,
+    return {
         "peak_gflops": statistics.median(peaks) / 1e9,
         "runners": {
-            entry.label: _figures(workload, entry, in_order[0], peaks)
+            entry.label: _figures(entry, in_order[0])
+            | _rates(entry, flops, peaks)
             | {"check": by_label[entry.label]}
             for entry in in_order
         },
@@ -221,19 +171,25 @@ def _described(workload: Workload) -> dict[str, Any]:
     }
 
 
-def _figures(workload: Workload, entry: Entry, ours: Entry, peaks: list[float]) -> dict[str, Any]:
+def _figures(entry: Entry, ours: Entry) -> dict[str, Any]:
     """Return a runner's figures; ratios are taken within rounds: conditions are the same there."""
     ratios = [theirs / our for theirs, our in zip(entry.seconds, ours.seconds, strict=True)]
-    parts = [
-        workload.flops / seconds / peak for seconds, peak in zip(entry.seconds, peaks, strict=True)
-    ]
     return {
         "way": entry.way,
         "microseconds": entry.median * 1e6,
         "quartiles": [seconds * 1e6 for seconds in entry.quartiles],
         "ratio": statistics.median(ratios),
-        "gflops": workload.flops / entry.median / 1e9,
-        "part_of_peak": statistics.median(parts),
         "rounds": len(entry.seconds),
         "units_in_a_round": entry.units,
+    }
+
+
+def _rates(entry: Entry, flops: int | None, peaks: list[float]) -> dict[str, float]:
+    """Return useful operations a second, and what part of the machine's peak they are."""
+    if flops is None:
+        return {}
+    parts = [flops / seconds / peak for seconds, peak in zip(entry.seconds, peaks, strict=True)]
+    return {
+        "gflops": flops / entry.median / 1e9,
+        "part_of_peak": statistics.median(parts),
     }

@@ -71,6 +71,8 @@ def installed(name: str) -> dict[str, int]:
             package = distribution(name)
         except PackageNotFoundError:
             return  # required on other systems only
+        if '"editable": true' in (package.read_text("direct_url.json") or ""):
+            return  # its metadata lists none of the files that are used
         key = normalized(package.name)
         if key in sizes:
             return

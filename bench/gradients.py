@@ -1,32 +1,17 @@
-"""Gradients as results, against torch.func and JAX: ``python bench/gradients.py``.
+"""Gradients as results, against torch.func and JAX: ``python bench/run.py --only derivative``.
 
 Jacobian, gradient of one output by the inputs, gradient of each sample, Hessian times vector; the
-same networks and numbers, float32, one thread, interleaved in one run, and every result compared
-before it is timed.
+same networks and numbers, float32, one thread. ``calls.py`` compares and measures them.
 """
 
-import argparse
-import os
-import statistics
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
-for variable in (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "FASTBACKPROP_NUM_THREADS",
-):
-    os.environ[variable] = "1"
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+import numpy as np
 
-import numpy as np  # noqa: E402 - the variables come first
-from peers import reason  # noqa: E402
+import fastbackprop as fb
 
-import fastbackprop as fb  # noqa: E402
-
+KIND = "derivative"
 # Those of bench/workloads.py, the largest with few rows (its gradients of each are 13 MB), and two
 # of odd sizes.
 NETS = {
@@ -40,13 +25,19 @@ NETS = {
     "13-37-5": 17,
     "30-200-200-2": 100,
 }
+QUICK = ("4-8-3",)
+CALLS = dict.fromkeys(
+    ("input_gradient", "jacobian", "sample_gradients", "hessian_vector_product"), 1
+)
+SAME: dict[str, str] = {}
 Call = Callable[[], Any]
 
 
 class Problem:
     """One network of tanh layers and a softmax, and a batch."""
 
-    def __init__(self, name: str, n: int) -> None:
+    def __init__(self, name: str) -> None:
+        n = NETS[name]
         widths = [int(x) for x in name.split("-")]
         rng = np.random.default_rng(0)
         self.model = fb.mlp(widths, activation="tanh", output_activation="softmax", seed=0)
@@ -142,81 +133,7 @@ def jax_jit(p: Problem) -> dict[str, Call]:
     }
 
 
-PEERS = {"torch.func": torch_func, "JAX jit": jax_jit}
-
-
-def microseconds(call: Call, least: float = 0.002) -> float:
-    """Return the microseconds of one call, in a loop of at least 2 ms."""
-    n = 1
-    while True:
-        start = time.perf_counter()
-        for _ in range(n):
-            call()
-        seconds = time.perf_counter() - start
-        if seconds >= least:
-            return 1e6 * seconds / n
-        n = max(2 * n, int(1.2 * n * least / max(seconds, 1e-9)))
-
-
-def agree(mine: Any, other: Any) -> bool:
-    """Return whether two results are the same to float32's rounding."""
-    pairs = zip(mine, other, strict=True) if isinstance(mine, list) else [(mine, other)]
-    return all(
-        np.allclose(a, np.asarray(b), rtol=1e-3, atol=1e-4 * np.abs(a).max()) for a, b in pairs
-    )
-
-
-def main() -> int:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(
-        description="Compare gradients as results with torch.func and JAX, on one core."
-    )
-    parser.add_argument(
-        "--rounds", type=int, default=30, help="rounds of each measurement (default: 30)"
-    )
-    parser.add_argument("--net", choices=NETS, help="measure this one only")
-    options = parser.parse_args()
-    rounds = options.rounds
-    print("| " + " | ".join(["microseconds a call", "fastbackprop", *PEERS]) + " |")
-    print("| --- |" + " ---: |" * (1 + len(PEERS)))
-    wrong = 0
-    for name, n in NETS.items() if options.net is None else [(options.net, NETS[options.net])]:
-        problem = Problem(name, n)
-        our_calls = ours(problem)
-        others = {}
-        for peer, make in PEERS.items():
-            try:
-                calls = make(problem)
-                for call in calls.values():
-                    call()
-            except Exception as error:  # whatever a library does, it only leaves itself out
-                print(f"{peer}: {reason(error)}", file=sys.stderr)
-                continue
-            others[peer] = calls
-        for what, call in our_calls.items():
-            for peer, calls in others.items():
-                if not agree(call(), calls[what]()):
-                    wrong += 1
-                    print(
-                        f"WRONG: {peer} and fastbackprop differ in {what} of {name}",
-                        file=sys.stderr,
-                    )
-            times = [
-                [microseconds(call), *(microseconds(x[what]) for x in others.values())]
-                for _ in range(rounds)
-            ]
-            columns = list(zip(*times, strict=True))
-            cells = dict.fromkeys(PEERS, "-")
-            for peer, column in zip(others, columns[1:], strict=True):
-                ratio = statistics.median(b / a for a, b in zip(columns[0], column, strict=True))
-                cells[peer] = f"{statistics.median(column):,.0f} ({ratio:.1f}x)"
-            print(
-                f"| {what}, {name}, {n} rows | {statistics.median(columns[0]):,.1f} | "
-                + " | ".join(cells.values())
-                + " |"
-            )
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+PEERS = {
+    "torch": ("PyTorch", {"torch.func": torch_func}),
+    "jax": ("JAX", {"jit": jax_jit}),
+}

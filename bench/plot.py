@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from peers import OURS
-from report import labels_of, number
+from tables import labels_of, number
 
 # Colours that the colour-blind can tell apart (Okabe and Ito); each with a shape of its own all the
 # same.
@@ -22,26 +22,62 @@ STYLES = {
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 300, 1000, 3000)
 Line = tuple[str, dict[str, Any] | None]  # a heading, or a workload with its name
 LINE_HEIGHT = 0.3  # inches for a workload
-LEFT = 0.4  # where the names end
+LEFT = 0.42  # where the names end
 KINDS = {
+    "call": "One row a call, and fastbackprop's time",
     "train": "A training step, and fastbackprop's time",
     "predict": "A call of predict, and fastbackprop's time",
+    "derivative": "Derivatives, and fastbackprop's time",
 }
+# Of a run that has more lines than a picture should have.
+MOST_LINES = 30
+PICTURED = (
+    "call 4-8-3 step",
+    "call 4-8-3 step by hand",
+    "call 4-8-3 forward",
+    "call 4-8-3 evaluate",
+    "call 4-8-3 jacobian",
+    "train 4-8-3 batch 1",
+    "train 3-3-2 batch 1",
+    "train 5-5-1 batch 1",
+    "train 64-64-10 batch 32",
+    "train 17-64-64-6 batch 64",
+    "train 100-10 batch 64",
+    "train 100-10 batch 64 Adam",
+    "train 784-128-10 batch 128",
+    "train 50-256-256-256-1 batch 256",
+    "train 50-256-256-256-1 batch 256 Adam",
+    "train 1024-1024-1024-1024-10 batch 512",
+    "predict 64-64-10 1 row",
+    "predict 64-64-10 1024 rows",
+    "predict 784-128-10 1 row",
+    "predict 784-128-10 1024 rows",
+    "derivative 64-64-10 32 rows jacobian",
+    "derivative 784-128-10 128 rows jacobian",
+    "derivative 784-128-10 128 rows hessian_vector_product",
+)
 
 
 def _groups(results: dict[str, Any]) -> list[Line]:
     """Return the picture's lines, top to bottom: headings (without a workload) and workloads."""
     lines: list[Line] = []
+    every = results["workloads"]
+    if len(every) > MOST_LINES:
+        every = [workload for workload in every if workload["name"] in PICTURED]
     for kind, heading in KINDS.items():
-        workloads = [w for w in results["workloads"] if w["kind"] == kind]
+        workloads = [w for w in every if w["kind"] == kind]
         if workloads:
             lines.append((heading, None))
-        for workload in workloads:
-            name = workload["name"].removeprefix(f"{kind} ")
-            lines.append(
-                (f"{name}   {_duration(workload['runners'][OURS]['microseconds'])}", workload)
-            )
+        lines += [
+            (f"{_title(x)}   {_duration(x['runners'][OURS]['microseconds'])}", x) for x in workloads
+        ]
     return lines
+
+
+def _title(workload: dict[str, Any]) -> str:
+    """Return a short name: what is left has 40 % of the width."""
+    name = workload["name"].removeprefix(f"{workload['kind']} ")
+    return name.replace("hessian_vector_product", "Hessian product")
 
 
 def _duration(microseconds: float) -> str:
@@ -99,7 +135,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 
 def _name(label: str, labels: list[str]) -> str:
-    return "JAX scan, predict: jit" if label == "JAX scan" and "JAX" in labels else label
+    return "JAX scan, calls: jit" if label == "JAX scan" and "JAX" in labels else label
 
 
 def _dot(label: str) -> dict[str, Any]:

@@ -1,92 +1,88 @@
-"""The results as text: Markdown tables that can also be read as they are."""
+"""The results as Markdown: ``python bench/report.py results/NAME.json`` writes NAME.md beside it.
 
+Nothing is measured; with ``--readme README.md`` the table of that file is made anew, too, and with
+``--plot docs/benchmark.png`` the picture.
+"""
+
+import argparse
+import json
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import aims
+import readme
 from peers import OURS
+from tables import (
+    all_workloads,
+    best_peer,
+    cell,
+    is_ours,
+    labels_of,
+    number,
+    peak,
+    table,
+    title,
+    wrong,
+)
 
-Row = list[str]
-
-
-def table(head: Row, rows: list[Row]) -> str:
-    """Lay out a Markdown table; all columns but the first are numbers, on the right."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-
-    def line(row: Row) -> str:
-        cells = [
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return f"| {' | '.join(cells)} |"
-
-    return "\n".join(line(row) for row in [head, rule, *rows])
-
-
-def number(x: float) -> str:
-    """Return three digits, without exponent."""
-    return f"{x:,.0f}" if x >= 100 else f"{x:.{1 if x >= 10 else 2 if x >= 1 else 3}f}"
+CAPTIONS = {
+    "train": "Microseconds of a training step",
+    "predict": "Microseconds of a call of `predict`",
+    "call": "Microseconds of a call with one row",
+    "derivative": "Microseconds of a call",
+}
+IN_BRACKETS = "in brackets, how many times fastbackprop's. Above 1x, fastbackprop is faster."
 
 
-def labels_of(workloads: list[dict[str, Any]]) -> list[str]:
-    """Return all runners but ours, in the order of their first appearance."""
-    return [
-        label
-        for label in dict.fromkeys(x for w in workloads for x in w["runners"])
-        if label != OURS
-    ]
-
-
-def wrong(results: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return workload, runner and check wherever a result was wrong."""
-    return [
-        (workload["name"], label, runner["check"])
-        for workload in results["workloads"]
-        for label, runner in workload["runners"].items()
-        if not runner["check"]["right"]
-    ]
-
-
-def _cell(runner: dict[str, Any] | None) -> str:
-    if runner is None:
-        return "-"
-    if not runner["check"]["right"]:
-        return "WRONG"
-    return f"{number(runner['microseconds'])} ({number(runner['ratio'])}x)"
-
-
-def speed(workloads: list[dict[str, Any]], kind: str) -> str:
-    """Return microseconds of a step or call, ours and, with the ratio to ours, everybody's."""
-    workloads = [x for x in workloads if x["kind"] == kind]
-    if not workloads:
-        return ""
+def speed(workloads: list[dict[str, Any]]) -> str:
+    """Return microseconds, ours and, with the ratio to ours, everybody's; who is the best peer."""
     labels = [label for label in labels_of(workloads) if not label.startswith(f"{OURS},")]
+    kinds = list(dict.fromkeys(workload["kind"] for workload in workloads))
+    has_rates = any("gflops" in w["runners"][OURS] for w in workloads)
     rows = []
     for workload in workloads:
         ours = workload["runners"][OURS]
-        our_cells = [
-            number(ours["microseconds"]),
-            number(ours["gflops"]),
-            f"{ours['part_of_peak']:.0%}",
+        cells = [number(ours["microseconds"])]
+        if has_rates:
+            cells += [number(ours["gflops"]), f"{ours['part_of_peak']:.0%}"]
+        cells += [cell(workload["runners"].get(label)) for label in labels]
+        name = workload["name"] if len(kinds) > 1 else title(workload)
+        rows.append([name, *cells, best_peer(workload)])
+    rates = ["GFLOP/s", "of peak"] if has_rates else []
+    return table([" or ".join(kinds), OURS, *rates, *labels, "best peer"], rows)
+
+
+def of_kind(workloads: list[dict[str, Any]], kind: str) -> str:
+    """Return the table of one kind, with its caption."""
+    workloads = [workload for workload in workloads if workload["kind"] == kind]
+    return f"{CAPTIONS[kind]}; {IN_BRACKETS}\n\n{speed(workloads)}" if workloads else ""
+
+
+def float64(results: dict[str, Any]) -> str:
+    """Return our own time in float32 and in float64."""
+    label = f"{OURS}, float64"
+    rows = [
+        [
+            title(w),
+            *(number(w["runners"][x]["microseconds"]) for x in (OURS, label)),
+            f"{1 / w['runners'][label]['ratio']:.3f}x",
         ]
-        name = workload["name"].removeprefix(f"{kind} ")
-        name += ", regression" if workload["loss"] == "half_squared_error" else ""
-        rows.append(
-            [name, *our_cells, *(_cell(workload["runners"].get(label)) for label in labels)]
-        )
-    unit = "a training step" if kind == "train" else "a call of predict"
-    caption = (
-        f"Microseconds of {unit}; in brackets: how many times ours. "
-        "Above 1x, fastbackprop is faster."
+        for w in results["workloads"]
+        if label in w["runners"]
+    ]
+    head = ["train", "float32", "float64", "speed of float64"]
+    return (
+        f"Microseconds of a training step of fastbackprop.\n\n{table(head, rows)}" if rows else ""
     )
-    return f"{caption}\n\n{table([kind, OURS, 'GFLOP/s', 'of peak', *labels], rows)}"
 
 
-def threads(results: dict[str, Any]) -> str:
+def threads(workloads: list[dict[str, Any]], n: str) -> str:
     """Return our own time with one thread, with all, and with as many as we choose ourselves."""
     one, default = f"{OURS}, 1 thread", f"{OURS}, default"
     rows = []
-    for workload in results["workloads"]:
+    for workload in workloads:
         runners = workload["runners"]
         if one in runners:
             times = [runners[label]["microseconds"] for label in (one, OURS, default)]
@@ -97,9 +93,21 @@ def threads(results: dict[str, Any]) -> str:
             rows.append([workload["name"], *map(number, times), *ratios])
     if not rows:
         return ""
-    n = f"{results['settings']['threads']} threads"
     head = ["fastbackprop", "1 thread", n, "default", f"{n} are faster by", "default is faster by"]
     return f"Microseconds of fastbackprop with different numbers of threads.\n\n{table(head, rows)}"
+
+
+def several_threads(results: dict[str, Any]) -> str:
+    """Return the tables of the processes of their own, for two threads."""
+    parts = results.get("threads", {})
+    text = threads(parts.get("alone", []), "2 threads")
+    others = [w for w in parts.get("beside_peers", []) if len(labels_of([w])) > 2]
+    if others:
+        text += (
+            "\n\nIn a process beside the peers' threads, all with two, microseconds of a step or "
+            f"call; {IN_BRACKETS}\n\n{speed(others)}"
+        )
+    return text
 
 
 def _megabytes(size: float | None, digits: int) -> str:
@@ -118,15 +126,8 @@ def footprint(results: dict[str, Any]) -> str:
         rows.append([name, *seconds, *sizes, *memory])
     if not rows:
         return ""
-    head = [
-        "footprint",
-        "import",
-        "after NumPy's",
-        "installed",
-        "with dependencies",
-        "memory: imported",
-        "trained",
-    ]
+    head = ["footprint", "import", "after NumPy's", "installed", "with dependencies",
+            "memory: imported", "trained"]  # fmt: skip
     text = table(head, rows)
     expected = results["footprint"][OURS].get("expected_training")
     if expected:
@@ -144,14 +145,14 @@ def footprint(results: dict[str, Any]) -> str:
 
 def notes(results: dict[str, Any]) -> str:
     """Say which ways were the fastest, who is absent, and how results were checked."""
-    lines = ["Which way of each library was the fastest, and in how many workloads:", ""]
-    for label in [OURS, *labels_of(results["workloads"])]:
-        ways = Counter(
-            w["runners"][label]["way"] for w in results["workloads"] if label in w["runners"]
-        )
-        lines.append(f"- {label}: {', '.join(f'{way} ({n})' for way, n in ways.items())}.")
+    lines = ["Which way of each library was the fastest, and in how many lines:", ""]
+    workloads = list(all_workloads(results))
+    for label in [OURS, *labels_of(workloads)]:
+        if label == OURS or not is_ours(label):
+            ways = Counter(w["runners"][label]["way"] for w in workloads if label in w["runners"])
+            lines.append(f"- {label}: {', '.join(f'{way} ({n})' for way, n in ways.items())}.")
     reasons = dict.fromkeys(
-        (label, text) for w in results["workloads"] for label, text in w["unsupported"].items()
+        (label, text) for w in workloads for label, text in w["unsupported"].items()
     )
     lines += [f"- {label}: - where {text}." for label, text in reasons]
     lines += [f"- {name}: {x['absent']}." for name, x in results["peers"].items() if "absent" in x]
@@ -161,35 +162,91 @@ def notes(results: dict[str, Any]) -> str:
         f"the loss (in float64) to {limits['loss']:g} of its change and every weight to "
         f"{limits['weights']:g} of the largest change; with Adam to {limits['adam_loss']:g} and "
         f"{limits['adam_weights']:g} of the root mean square; with dropout, whose masks differ, "
-        f"the loss to {limits['dropout_loss']:g}; predictions to {limits['outputs']:g}."
+        f"the loss to {limits['dropout_loss']:g}; predictions to {limits['outputs']:g}; what "
+        f"single calls return to {limits['calls']:g}."
     )
     lines += [f"- WRONG: {label} in {name}: {check}" for name, label, check in wrong(results)]
     return "\n".join(lines)
 
 
 def heading(results: dict[str, Any]) -> str:
-    """Return the machine and the versions in two lines."""
+    """Return the machine and the versions in some lines."""
     x, n = results["machine"], results["settings"]["threads"]
     caches = ", ".join(f"{name} {size}" for name, size in x["caches"].items())
-    peaks = [w["peak_gflops"] for w in results["workloads"]]
-    peak = f"; FMA peak {min(peaks):.0f} to {max(peaks):.0f} GFLOP/s"
     versions = ", ".join(
         f"{name} {p['version']}" for name, p in results["peers"].items() if "version" in p
     )
+    family = f", family {x['cpu family']} model {x['model']}" if "cpu family" in x else ""
+    load = results["load"]
+    before = "" if load is None else f"load of the minute before {load:.1f}; "
     return (
-        f"{x['cpu']} ({caches}), {n} thread{'s' * (n > 1)} on {x['cores used']} of {x['cores']} "
-        f"cores{peak}; "
-        f"{x['os']}, {x['python']}, kernels {x['kernels']}.\n{versions}."
+        f"`{x['name']}`: {x['cpu']}{family} ({caches}), {n} thread{'s' * (n > 1)} on "
+        f"{x['cores used']} of {x['cores']} cores; {peak(results)}; {results['date']}; {before}"
+        f"{x['os']}, "
+        f"{x['python']}, kernels {x['kernels']}, OpenBLAS's kernels {x['openblas']}.\n{versions}."
     )
+
+
+def sections(results: dict[str, Any]) -> dict[str, str]:
+    """Return title and text of each part."""
+    workloads = results["workloads"]
+    plain = [w for w in workloads if not w.get("method")]
+    n = f"{results['settings']['threads']} threads"
+    return {
+        "Training": of_kind(plain, "train"),
+        "Training by other methods": of_kind([w for w in workloads if w.get("method")], "train"),
+        "Prediction": of_kind(workloads, "predict"),
+        "One sample a call": of_kind(workloads, "call"),
+        "Derivatives": of_kind(workloads, "derivative"),
+        "float64": float64(results),
+        "Threads": threads(workloads, n) or several_threads(results),
+        "Footprint": footprint(results),
+        "Aims": aims.text(results),
+        "Notes": notes(results),
+    }
 
 
 def text(results: dict[str, Any]) -> str:
     """Return all of it."""
-    workloads = results["workloads"]
-    parts = [
-        heading(results),
-        speed(workloads, "train"),
-        speed(workloads, "predict"),
-        threads(results),
-    ]
-    return "\n\n".join(part for part in [*parts, footprint(results), notes(results)] if part)
+    parts = [f"## {name}\n\n{part}" for name, part in sections(results).items() if part]
+    return "\n\n".join([heading(results), *parts])
+
+
+def write(path: Path) -> None:
+    """Write the tables of a JSON beside it."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    made = f"Made of [{path.name}]({path.name}) by `bench/report.py`."
+    body = (
+        f"# Results of the benchmark: {results['machine']['name']}\n\n{made}\n\n{text(results)}\n"
+    )
+    path.with_suffix(".md").write_text(body, encoding="utf-8")
+
+
+def main() -> int:
+    """Write the tables, and what else is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("json", type=Path, help="results as bench/run.py writes them")
+    parser.add_argument("--readme", type=Path, help="make the table of this README anew, too")
+    parser.add_argument("--plot", type=Path, help="draw the picture there (needs matplotlib)")
+    options = parser.parse_args()
+    if not options.json.is_file():
+        parser.error(f"json must be a file of results, got {options.json}, where there is none.")
+    results = json.loads(options.json.read_text(encoding="utf-8"))
+    write(options.json)
+    if options.readme:
+        before = options.readme.read_text(encoding="utf-8")
+        if not readme.BLOCK.search(before):
+            parser.error(
+                f"--readme must have a line that begins with Measured on 20, got {options.readme}."
+            )
+        after = readme.BLOCK.sub(lambda _: readme.text(results), before)
+        options.readme.write_text(after, encoding="utf-8")
+    if options.plot:
+        import plot
+
+        plot.draw(results, options.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import os
 import sys
 import time
 from importlib.util import find_spec
@@ -13,8 +14,10 @@ from typing import Any, NoReturn
 import machine
 import peers
 
-SECONDS = 14.0  # of rounds for each workload
-QUICK_SECONDS = 3.0
+SECONDS = 10.0  # of rounds for each workload
+QUICK_SECONDS = 1.0
+SECTIONS = ("train", "predict", "call", "derivative", "threads", "footprint")
+RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def arguments(command_line: list[str] | None = None) -> argparse.Namespace:
@@ -31,22 +34,37 @@ def arguments(command_line: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--workloads", help="parts of names, separated by commas: '784,predict' (default: all)"
     )
+    parser.add_argument("--only", help=f"some of {','.join(SECTIONS)} (default: all)")
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="threads for every library (default: 1)"
     )
     parser.add_argument(
         "--seconds", type=float, help=f"seconds of rounds for each workload (default: {SECONDS:g})"
     )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write all results there")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="PATH",
+        help="write all results there, and the tables beside (default, of a whole run by one "
+        "thread: bench/results/, by the name of the machine)",
+    )
     parser.add_argument(
         "--plot", type=Path, metavar="PATH", help="draw the ratios there, as PNG (needs matplotlib)"
     )
     options = parser.parse_args(command_line)
-    known = (*peers.PEERS, peers.SELF_TEST)
-    options.peers = list(peers.PEERS) if options.peers is None else words(options.peers)
-    for name in options.peers:
-        if name not in known:
-            parser.error(f"--peers must be some of {', '.join(peers.PEERS)}, got {name}.")
+    parts = (options.quick, options.peers, options.workloads, options.only, options.threads != 1)
+    options.is_whole = not any(parts) and options.peers is None
+    for name, allowed, default in (
+        ("peers", (*peers.PEERS, peers.SELF_TEST), peers.PEERS),
+        ("only", SECTIONS, SECTIONS[:-1] if options.quick else SECTIONS),
+    ):
+        text = getattr(options, name)
+        wanted = list(default) if text is None else words(text)
+        setattr(options, name, wanted)
+        for word in wanted:
+            if word not in allowed:
+                listed = ", ".join(x for x in allowed if x != peers.SELF_TEST)
+                parser.error(f"--{name} must be some of {listed}, got {word}.")
     if options.threads < 1:
         parser.error(f"--threads must be at least 1, got {options.threads}.")
     options.workloads = words(options.workloads or "")
@@ -97,54 +115,47 @@ def load_peers(names: list[str]) -> tuple[list[ModuleType], dict[str, dict[str, 
 
 def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     """Do all measurements; return what goes into the JSON."""
+    allowed = machine.allowed_cores()
     try:
         cores = machine.pin(options.threads)
     except ValueError as error:
         complain(str(error))
     modules, status = load_peers(options.peers)
     # These import NumPy and fastbackprop, so they come after the pinning.
-    import contest
-    import footprint
-    from workloads import selected
+    import checks
+    import sections
 
     for word in options.workloads:
-        if not selected([word], False):
+        if not sections.is_known(word):
             complain(f"--workloads must be parts of names as in the table, got {word}.")
-    workloads = []
-    for workload in selected(options.workloads, options.quick):
-        if missing := modules[0].lacks(workload.method):
-            print(f"left out: {workload.name}; fastbackprop has no {missing}", file=sys.stderr)
-        else:
-            workloads.append(workload)
+    start = time.perf_counter()
+
+    def say(what: str) -> None:
+        print(f"{time.perf_counter() - start:4.0f} s  {what}", file=sys.stderr)
+
     results: dict[str, Any] = {
+        "date": time.strftime("%Y-%m-%d"),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # of the minute before
         "machine": machine.description(cores),
         "settings": {
             "threads": options.threads,
             "seconds": options.seconds,
             "quick": options.quick,
         },
-        "tolerances": {
-            "loss": contest.LOSS_TOLERANCE,
-            "weights": contest.WEIGHT_TOLERANCE,
-            "adam_loss": contest.ADAM_LOSS_TOLERANCE,
-            "adam_weights": contest.ADAM_WEIGHT_TOLERANCE,
-            "dropout_loss": contest.TIMED_TOLERANCE,
-            "outputs": contest.OUTPUT_TOLERANCE,
-        },
+        "tolerances": checks.TOLERANCES,
         "peers": status,
         "workloads": [],
     }
-    start = time.perf_counter()
-    for i, workload in enumerate(workloads, 1):
-        print(
-            f"{time.perf_counter() - start:4.0f} s  {i} of {len(workloads)}: {workload.name}",
-            file=sys.stderr,
-        )
-        results["workloads"].append(
-            contest.measure(workload, modules, options.threads, options.seconds)
-        )
-    if not options.quick:
-        print(f"{time.perf_counter() - start:4.0f} s  import time, size, memory", file=sys.stderr)
+    for measured in sections.workloads(options, modules, say):
+        results["workloads"].append(measured)
+    if "call" in options.only or "derivative" in options.only:
+        results["workloads"] += sections.calls(options, status, say)
+    if options.threads == 1 and "threads" in options.only:
+        results["threads"] = sections.threads(options, status, allowed, say)
+    if "footprint" in options.only and not options.workloads:
+        import footprint
+
+        say("import time, size, memory")
         present = [name for name, x in status.items() if "version" in x and name != peers.SELF_TEST]
         results["footprint"] = {name: footprint.measure(name) for name in present}
     results["seconds"] = time.perf_counter() - start
@@ -158,8 +169,12 @@ def main(command_line: list[str] | None = None) -> int:
     import report
 
     print(report.text(results))
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
+    path = options.json
+    if path is None and options.is_whole:
+        path = RESULTS / f"{results['machine']['name']}.json"
+    if path:
+        path.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
+        report.write(path)
     if options.plot:
         import plot
 

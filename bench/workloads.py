@@ -73,6 +73,8 @@ class Workload:
         Whether ``--quick`` runs it.
     method : Method
         How it is trained.
+    in_float64 : bool
+        Whether ours is measured in float64, too.
     """
 
     kind: str
@@ -82,6 +84,7 @@ class Workload:
     is_regression: bool = False
     is_quick: bool = False
     method: Method = field(default=PLAIN)
+    in_float64: bool = False
 
     @property
     def name(self) -> str:
@@ -110,10 +113,10 @@ class Workload:
 WORKLOADS = (
     Workload("train", (4, 8, 3), 1, 10_000, is_quick=True),
     Workload("train", (4, 16, 16, 3), 32, 320),
-    Workload("train", (64, 64, 10), 32, 320, is_quick=True),
+    Workload("train", (64, 64, 10), 32, 320, is_quick=True, in_float64=True),
     Workload("train", (17, 64, 64, 6), 64, 160),
     Workload("train", (784, 128, 10), 128, 32, is_quick=True),
-    Workload("train", (784, 512, 512, 10), 256, 4),
+    Workload("train", (784, 512, 512, 10), 256, 4, in_float64=True),
     Workload("train", (1024, 1024, 1024, 1024, 10), 512, 2),
     # Logistic regression, and a usual net for tables.
     Workload("train", (100, 10), 64, 320),
@@ -131,6 +134,8 @@ WORKLOADS = (
     Workload("predict", (784, 128, 10), 1),
     Workload("predict", (784, 128, 10), 32),
     Workload("predict", (784, 128, 10), 1024, is_quick=True),
+    Workload("train", (100, 10), 64, 320, method=METHODS[0]),
+    Workload("train", (50, 256, 256, 256, 1), 256, 16, is_regression=True, method=METHODS[0]),
     # The methods, beside plain SGD on the same networks.
     Workload("train", (256, 256, 256, 10), 256, 16),
     *(
@@ -142,6 +147,17 @@ WORKLOADS = (
         )
         for method in METHODS
     ),
+)
+
+# Measured by several threads, too.
+THREADED = (
+    "train 784-128-10 batch 128",
+    "train 784-512-512-10 batch 256",
+    "train 1024-1024-1024-1024-10 batch 512",
+    "train 17-64-64-6 batch 64",
+    "train 50-256-256-256-1 batch 256",
+    "predict 64-64-10 1024 rows",
+    "predict 784-128-10 1024 rows",
 )
 
 
@@ -219,3 +235,8 @@ def selected(words: list[str], quick: bool) -> list[Workload]:
     if words:
         return [workload for workload in WORKLOADS if any(word in workload.name for word in words)]
     return [workload for workload in WORKLOADS if workload.is_quick or not quick]
+
+
+def threaded(words: list[str], quick: bool) -> list[Workload]:
+    """Return those of them that are measured by several threads, too."""
+    return [workload for workload in selected(words, quick) if workload.name in THREADED]

@@ -2,10 +2,12 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 BENCH = Path(__file__).parents[1] / "bench"
@@ -102,6 +104,7 @@ def test_the_picture_is_drawn(tmp_path):
     ("program", "arguments", "complaint"),
     [
         ("run.py", ["--peers", "nonsense"], "--peers must be some of numpy, torch"),
+        ("run.py", ["--only", "nonsense"], "--only must be some of train, predict, call"),
         ("run.py", ["--threads", "0"], "--threads must be at least 1, got 0."),
         (
             "run.py",
@@ -132,13 +135,76 @@ def test_wrong_usage_ends_with_one_sentence(program, arguments, complaint):
     assert "Traceback" not in done.stderr
 
 
-def test_one_sample_a_call_agrees_with_numpy():
-    done = run("interactive.py", "--rounds", 1, "--peers", "NumPy by hand")
+@pytest.fixture(scope="module")
+def single_calls(tmp_path_factory):
+    """Single calls and derivatives of a small net, against who is here."""
+    path = tmp_path_factory.mktemp("calls") / "results.json"
+    done = run("run.py", "--quick", "--seconds", "0.1", "--only", "call,derivative", "--json", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(path.read_text()), path.with_suffix(".md").read_text()
+
+
+def test_one_sample_a_call_agrees_with_numpy(single_calls):
+    results, text = single_calls
+    lines = {x["name"]: x for x in results["workloads"] if x["kind"] == "call"}
+    assert len(lines) == 8
+    for name in ("call 4-8-3 step", "call 4-8-3 fit of one row", "call 4-8-3 jacobian"):
+        numpy = lines[name]["runners"]["NumPy"]
+        assert numpy["check"]["right"]
+        assert numpy["ratio"] > 0
+    assert "| 4-8-3 step by hand " in text
+    assert "best peer" in text
+
+
+@pytest.mark.parametrize(("peer", "label"), [("torch", "PyTorch"), ("jax", "JAX")])
+def test_single_calls_and_derivatives_agree_with_a_peer(single_calls, peer, label):
+    if importlib.util.find_spec(peer) is None:
+        pytest.skip(f"{peer} is not installed")
+    if peer == "jax" and importlib.util.find_spec("optax") is None:
+        pytest.skip("optax is not installed")
+    for line in single_calls[0]["workloads"]:
+        assert line["runners"][label]["check"]["right"], line["name"]
+
+
+def test_a_call_that_is_wrong_is_seen(monkeypatch):
+    monkeypatch.syspath_prepend(BENCH)
+    for name in ("peers", "peers.base", "workloads", "judge", "checks"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    from checks import check_call
+
+    numbers = np.arange(3.0)
+    assert check_call(lambda: numbers, lambda: numbers * (1 + 1e-6), 1)["right"]
+    assert not check_call(lambda: numbers, lambda: numbers * 1.01, 1)["right"]
+    assert not check_call(lambda: numbers, lambda: numbers[None], 1)["right"]
+    assert not check_call(lambda: [numbers], lambda: [numbers, numbers], 1)["right"]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="there is one core",
+)
+def test_two_threads_are_measured_alone_and_beside_a_peer(tmp_path):
+    path = tmp_path / "results.json"
+    words = ("--workloads", "predict 64-64-10 1024 rows", "--peers", "numpy")
+    done = run("run.py", "--seconds", "0.1", "--only", "threads", *words, "--json", path)
     assert done.returncode == 0, done.stderr
-    assert "WRONG" not in done.stderr
-    lines = [line.split(" | ") for line in done.stdout.splitlines()[2:]]
-    assert {line[0].removeprefix("| ") for line in lines} >= {"step, 4-8-3", "jacobian, 17-64-64-6"}
-    assert all(float(line[1].replace(",", "")) > 0 and "x)" in line[2] for line in lines)
+    parts = json.loads(path.read_text())["threads"]
+    assert set(parts["alone"][0]["runners"]) == {
+        "fastbackprop",
+        "fastbackprop, 1 thread",
+        "fastbackprop, default",
+    }
+    assert "NumPy" in parts["beside_peers"][0]["runners"]
+    assert "| predict 64-64-10 1024 rows " in done.stdout
+
+
+def test_float64_stands_beside_float32(tmp_path):
+    path = tmp_path / "results.json"
+    words = ("--workloads", "train 64-64-10 batch 32", "--peers", "", "--only", "train")
+    done = run("run.py", "--quick", "--seconds", "0.1", *words, "--json", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = json.loads(path.read_text())["workloads"][0]
+    assert first["runners"]["fastbackprop, float64"]["check"]["right"]
 
 
 def test_the_scaling_model_measures_and_says_what_more_cores_would_bring():

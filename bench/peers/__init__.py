@@ -42,7 +42,9 @@ def reason(error: Exception) -> str:
 
 
 def version(module: ModuleType) -> str:
-    """Return a peer's version, where it was installed with its metadata."""
+    """Return a peer's version, where it says one or was installed with its metadata."""
+    if hasattr(module, "VERSION"):
+        return module.VERSION
     try:
         return metadata_version(module.DISTRIBUTION)
     except PackageNotFoundError:

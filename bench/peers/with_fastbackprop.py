@@ -15,8 +15,10 @@ from peers.base import Predictor, Trainee
 
 LABEL = "fastbackprop"
 DISTRIBUTION = "fastbackprop"
+VERSION = fb.__version__  # also of a clone that was built in place
 ONE_THREAD = f"{LABEL}, 1 thread"
 DEFAULT_THREADS = f"{LABEL}, default"
+FLOAT64 = f"{LABEL}, float64"
 
 
 def threads_argument(function: Callable, n_threads: int | None) -> dict[str, int | None]:
@@ -48,13 +50,14 @@ def lacks(method: Method) -> str | None:
     return ", ".join(missing) or None
 
 
-def _model(task: Task) -> fb.Sequential:
+def _model(task: Task, dtype: str = "float32") -> fb.Sequential:
     method = task.workload.method
     model = fb.mlp(
         task.workload.widths,
         activation=method.activation,
         output_activation="identity" if task.workload.is_regression else "softmax",
         seed=0,
+        dtype=dtype,
         **{name: value for name, value in layers_of(method).items() if value},
     )
     load(model, task.weights)
@@ -107,10 +110,13 @@ class Fit(Trainee):
     way = "Trainer.fit"
     whole_epochs = True
 
-    def __init__(self, task: Task, n_threads: int | None, label: str = LABEL) -> None:
+    def __init__(
+        self, task: Task, n_threads: int | None, label: str = LABEL, dtype: str = "float32"
+    ) -> None:
         super().__init__(task)
         self.label = label
-        self.model, self.n_threads = _model(task), n_threads
+        self.model, self.n_threads = _model(task, dtype), n_threads
+        self.X = task.X.astype(dtype, copy=False)
         self.trainer = _trainer(self.model, task, n_threads)
 
     def load(self, weights: Weights) -> None:
@@ -127,11 +133,11 @@ class Fit(Trainee):
     def train(self, order: np.ndarray) -> None:
         rows = order.ravel()
         self.trainer.fit(
-            self.task.X[rows], self.task.y[rows], epochs=1, shuffle=False, progress_bar=False
+            self.X[rows], self.task.y[rows], epochs=1, shuffle=False, progress_bar=False
         )
 
     def timed(self, n_steps: int) -> Callable[[], object]:
-        X, y, epochs = self.task.X, self.task.y, n_steps // self.task.workload.n_batches
+        X, y, epochs = self.X, self.task.y, n_steps // self.task.workload.n_batches
         return lambda: self.trainer.fit(X, y, epochs=epochs, progress_bar=False)
 
 
@@ -181,10 +187,13 @@ def _with_thread_counts(kind: Callable, function: Callable, task: Task) -> list[
 
 def training(task: Task) -> list[Callable[[], Trainee]]:
     """Return all ways to train."""
-    return [
+    ways = [
         *_with_thread_counts(Fit, fb.Trainer, task),
         partial(Step, task, task.n_threads, f"{LABEL} step"),
     ]
+    if task.workload.in_float64 and task.n_threads == 1:
+        ways.append(partial(Fit, task, 1, FLOAT64, "float64"))
+    return ways
 
 
 def prediction(task: Task) -> list[Callable[[], Predictor]]:

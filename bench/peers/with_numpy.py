@@ -89,19 +89,69 @@ class ByHand(Trainee):
         else:
             delta = y_hat
             delta[self.numbers, self.y] -= 1
-        # All that follows is linear in delta: scale it, the smallest array, by the learning rate
-        # too.
-        np.multiply(delta, np.float32(self.task.learning_rate / network.rows), out=delta)
+        np.multiply(delta, np.float32(self._begin() / network.rows), out=delta)
         for i in range(len(network.weights) - 1, -1, -1):
-            weight, bias = network.weights[i]
+            weight = network.weights[i][0]
             d_weight, d_bias = self.change[i]
             np.dot(a[i].T, delta, out=d_weight)
             np.add.reduce(delta, axis=0, out=d_bias)
             if i:
                 delta = np.dot(delta, weight.T, out=deltas[i])
                 np.multiply(delta, np.greater(a[i], 0, out=self.mask[i]), out=delta)
-            np.subtract(weight, d_weight, out=weight)
-            np.subtract(bias, d_bias, out=bias)
+            self._correct(i)
+
+    def _begin(self) -> float:
+        """Begin a step; return what all gradients are multiplied with.
+
+        All that follows is linear in delta: scale it, the smallest array, by the learning rate too.
+        """
+        return self.task.learning_rate
+
+    def _correct(self, i: int) -> None:
+        """Correct a layer's weights once delta has gone through them."""
+        for parameter, change in zip(self.network.weights[i], self.change[i], strict=True):
+            np.subtract(parameter, change, out=parameter)
+
+
+class Adam(ByHand):
+    """The same with Adam's moments; epsilon outside of the root, as all have it."""
+
+    way = "Adam, out= everywhere"
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.rest = [(np.empty_like(weight), np.empty_like(bias)) for weight, bias in task.weights]
+        self.load(task.weights)
+
+    def load(self, weights: Weights) -> None:
+        super().load(weights)
+        self.n_steps = 0
+        self.moments = [
+            tuple((np.zeros_like(x), np.zeros_like(x)) for x in layer) for layer in weights
+        ]
+
+    def _begin(self) -> float:
+        self.n_steps += 1
+        return 1.0  # of the gradient: lengths are those of Adam
+
+    def _correct(self, i: int) -> None:
+        root = (1 - 0.999**self.n_steps) ** 0.5
+        rate = np.float32(self.task.learning_rate * root / (1 - 0.9**self.n_steps))
+        layer = zip(
+            self.network.weights[i], self.change[i], self.rest[i], self.moments[i], strict=True
+        )
+        for parameter, gradient, rest, (first, second) in layer:
+            np.multiply(first, np.float32(0.9), out=first)
+            np.add(first, np.multiply(gradient, np.float32(0.1), out=rest), out=first)
+            np.multiply(gradient, gradient, out=rest)
+            np.multiply(rest, np.float32(0.001), out=rest)
+            np.multiply(second, np.float32(0.999), out=second)
+            np.add(second, rest, out=second)
+            np.sqrt(second, out=rest)
+            np.add(rest, np.float32(1e-8 * root), out=rest)
+            np.divide(first, rest, out=rest)
+            np.multiply(rest, rate, out=rest)
+            np.subtract(parameter, rest, out=parameter)
 
 
 class Predict(Predictor):
@@ -120,9 +170,10 @@ class Predict(Predictor):
 
 def training(task: Task) -> list[Callable[[], Trainee]]:
     """Return all ways to train."""
-    if not task.workload.method.is_plain:
+    method = task.workload.method
+    if not (method.is_plain or method.name == "Adam"):
         raise Unsupported("the workload is more than a page of NumPy")
-    return [partial(ByHand, task)]
+    return [partial(ByHand if method.is_plain else Adam, task)]
 
 
 def prediction(task: Task) -> list[Callable[[], Predictor]]:
