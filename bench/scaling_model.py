@@ -34,7 +34,6 @@ NETS = (
 MEETS_OFTEN = ("17-64-64-6", 64)  # and is long enough for a helper to be worth it
 MEETINGS = 2  # of a step, where rows go through all layers between two
 ROWS_OF_BLOCK, PANEL = 256, 48  # where they meet behind each: see _kernels/run/blocks.pxi
-NEAR_WEIGHTS = 4 << 20  # bytes, up to which they don't
 ROUNDS = 5
 GUESSED_MEETING = 1e-6  # where one core is all there is
 SECOND_CACHE = 1 << 20  # bytes of weights that a core keeps there
@@ -79,7 +78,7 @@ class Step:
     @property
     def meets_by_layers(self) -> bool:
         """Whether threads share out columns, too, and meet behind each layer."""
-        return 4.0 * self.n_weights > NEAR_WEIGHTS
+        return 4.0 * self.n_weights > sharing.near_weights()
 
     @property
     def row_chunks(self) -> int:

@@ -41,7 +41,7 @@ from fastbackprop._correct.optimizers import OPTIMIZERS
 from fastbackprop._correct.state import OptimizerState
 from fastbackprop._data.digits import load_digits
 from fastbackprop._explain.chain import _through_softmax as through_softmax
-from fastbackprop._model import files, passes, prediction
+from fastbackprop._model import files, passes, prediction, structure
 from fastbackprop._model.beside import write_beside
 from fastbackprop._model.copies import copy_of
 from fastbackprop._model.files import _digest as digest_of_file
@@ -149,6 +149,7 @@ __all__ = [
     "statistics",
     "step_by_step",
     "store_of",
+    "structure",
     "table_of",
     "threads",
     "through_softmax",

@@ -50,3 +50,15 @@ def features():
         if registers[<int>index] >> <int>bit & 1 and states[state]:
             found.add(name)
     return frozenset(found)
+
+
+def second_cache():
+    """Bytes of a core's second cache (leaf 0x80000006 of CPUID); 0 where the CPU doesn't say."""
+    cdef uint32_t registers[4]
+    if not IS_X86_64:
+        return 0
+    fbp_cpuid(0x80000000, 0, registers)
+    if registers[0] < 0x80000006:
+        return 0
+    fbp_cpuid(0x80000006, 0, registers)
+    return (registers[2] >> 16) * 1024

@@ -7,7 +7,9 @@ costs; bench/README.md has its table.
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["LEAST_SHARED", "ROWS_SHARE", "Phase", "phases_of_step", "worth"]
+from fastbackprop._core import cpu
+
+__all__ = ["LEAST_SHARED", "ROWS_SHARE", "Phase", "near_weights", "phases_of_step", "worth"]
 
 # A thread more for each so many operations between two meetings of the threads: about
 # 30 microseconds of work near the peak of a core, ten times what a meeting of two takes.
@@ -22,6 +24,12 @@ OPERATIONS_PER_MEETING = 3e4
 SPARED = 0.03
 
 ROWS_SHARE = 2 / 3  # of a step's operations: forward and blame; the rest corrects weights
+
+
+# How many second caches of weights, in forward and blame, a core reads again and again without
+# waiting much for the third: as measured.
+NEAR_CACHES = 4
+USUAL_CACHE = 1 << 20  # bytes, where the CPU doesn't say
 
 
 class Phase(NamedTuple):
@@ -59,3 +67,9 @@ def _needed(phases: tuple[Phase, ...], n_threads: int) -> float:
     """Return how many operations one core could do while so many threads do these phases."""
     of_busiest = (x.operations / x.n_chunks * -(-x.n_chunks // n_threads) for x in phases)
     return sum(of_busiest) + len(phases) * n_threads * OPERATIONS_PER_MEETING
+
+
+@lru_cache(maxsize=1)
+def near_weights() -> int:
+    """Bytes of weights up to which threads take rows through all layers, instead of meeting."""
+    return NEAR_CACHES * (cpu.second_cache() or USUAL_CACHE)

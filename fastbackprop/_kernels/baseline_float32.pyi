@@ -72,6 +72,7 @@ class Network:
         parameters: np.ndarray,
         running: np.ndarray | None = None,
         seed: int = 0,
+        near_weights: int = ...,
     ) -> Self: ...
     @property
     def clipping_scratch_size(self) -> int: ...

@@ -13,6 +13,7 @@ from fastbackprop._compare.scaling import Scaling, TargetScaling, check_same_sca
 from fastbackprop._core.buffers import Parameters
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.lock import TrainingLock
+from fastbackprop._core.sharing import near_weights
 from fastbackprop._core.threads import most_calls
 from fastbackprop._core.validation import check_feature_names, check_real
 from fastbackprop._model.flat import blended, check_same_shapes, flat_of, set_flat
@@ -83,7 +84,7 @@ class Structure:
             )
         ]
         running = own.running if own.running.size else None
-        return kernels(self._dtype).Network(ops, parameters, running, own.seed)
+        return kernels(self._dtype).Network(ops, parameters, running, own.seed, near_weights())
 
     @property
     def layers(self) -> tuple[Any, ...]:

@@ -7,6 +7,8 @@ import pytest
 from privates import dispatch as _dispatch
 from privates import loop as _loop
 from privates import network_of
+from privates import sharing as _sharing
+from privates import structure as _structure
 from privates import visits as _visits
 from reference import DTYPES, VARIANTS, Kernels, Layer
 from threads_shared import sha256
@@ -18,6 +20,12 @@ import fastbackprop as fb
 WIDTHS = (700, 1301, 201, 40, 11)
 ROWS = (1, 7, 65, 300, 520)  # few go back by W as it is stored; 257 and more are two blocks
 on_every_kernel = pytest.mark.parametrize(("variant", "dtype"), list(product(VARIANTS, DTYPES)))
+
+
+@pytest.fixture(autouse=True)
+def second_cache(monkeypatch):
+    """Of 1 MB, whatever this CPU has."""
+    monkeypatch.setattr(_structure, "near_weights", lambda: 4 << 20)
 
 
 def data_for(n, widths=WIDTHS):
@@ -112,3 +120,15 @@ def test_calls_go_on_with_the_weights_that_the_last_one_packed(monkeypatch, widt
     expected = trained(1e15, [1])
     for n_threads in ([1], [2], [1, 2], [2, 1, 5]):
         assert trained(1.0, n_threads) == expected
+
+
+def test_what_stays_near_a_core_depends_on_its_second_cache(monkeypatch):
+    monkeypatch.setattr(_sharing.cpu, "second_cache", lambda: 0)
+    _sharing.near_weights.cache_clear()
+    assert _sharing.near_weights() == 4 << 20, "usual"
+    monkeypatch.undo()
+    _sharing.near_weights.cache_clear()
+    assert 1 << 18 <= _sharing.near_weights() <= 1 << 30
+    monkeypatch.setattr(_structure, "near_weights", lambda: 1 << 40)
+    model = fb.mlp([1024, 1024, 1024, 10])
+    assert _dispatch.kernels("float32").chunks_of_rows(network_of(model), 100) == 7

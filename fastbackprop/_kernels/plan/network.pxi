@@ -134,6 +134,8 @@ cdef class Network:
         Mean and variance of each batch norm, laid out as its gamma and beta.
     seed : int, optional
         Of dropout's masks: 32 bits.
+    near_weights : int
+        Bytes of weights that stay near a core.
     """
 
     cdef Plan plan               # whose layers have no scratch
@@ -143,7 +145,7 @@ cdef class Network:
     cdef Py_ssize_t widest       # the longest row of a layer's outputs
 
     def __cinit__(self, list layers, real[::1] parameters, real[::1] running=None,
-                  uint32_t seed=0):
+                  uint32_t seed=0, Py_ssize_t near_weights=4 << 20):
         cdef Layer* layer
         cdef Py_ssize_t i
         cdef bint has_bias
@@ -187,7 +189,7 @@ cdef class Network:
             if self.plan.lowest == i and (layer.is_frozen or not has_parameters(layer)):
                 self.plan.lowest = i + 1
             self.widest = max(self.widest, layer.row)
-        self.plan.is_far = self.plan.n_parameters * <Py_ssize_t>sizeof(real) > NEAR_WEIGHTS
+        self.plan.is_far = self.plan.n_parameters * <Py_ssize_t>sizeof(real) > near_weights
         for i in range(PHASE_LISTS):
             list_phases(&self.plan, i // 2, i % 2)
 

@@ -21,7 +21,6 @@ include "loss_kinds.pxi"
 cdef enum:
     PREDICT_ROWS = 64            # rows that go through the whole net together to be predicted
     FAR_ROWS = 128               # ... where its weights don't stay near a core
-    NEAR_WEIGHTS = 4 << 20       # bytes of them that do
     MIN_ROWS = 16                # rows of a batch in a chunk, or a multiple
     PHASE_LISTS = 4              # see list_phases
 
@@ -101,7 +100,7 @@ cdef struct Plan:                # of a network; in a workspace with scratch, fo
     Phase* phases[PHASE_LISTS]   # PACK, then those of a step
     Py_ssize_t n_phases[PHASE_LISTS]
     bint has_batch_norm
-    bint is_far                  # more weights than NEAR_WEIGHTS
+    bint is_far                  # more weights than stay near a core
     Py_ssize_t lowest            # the first layer that learns, or n_layers: blame ends there
     bint has_limits              # a layer has a max_norm
     Py_ssize_t n_parameters      # reals, with padding
