@@ -141,6 +141,7 @@ class Derivatives:
         each = self.n_out if combinations is None else len(combinations)
         result = np.empty((len(rows), each, self.n_in), self._dtype)
         size = max(1, ROWS // each)
+        size = -(-len(rows) // max(1, -(-len(rows) // size))) or 1  # no short part
         largest = min(len(rows), size) * min(each, ROWS)
         threads, crowded = self._share(4.0 * largest)
         module = kernels(self._dtype)
@@ -281,15 +282,17 @@ class Derivatives:
             raise ValueError("X must have at least one row, got 0.")
         n, size, idle = len(rows), self._parameters.values.size, self._idle_hessians
         room = idle.pop() if idle else None
-        if room is None or room.n != n:
+        if room is None or room.n != n:  # its scratch is cut for n
             room = HessianRoom(self._layers, self._parameters, self._new_network, n)
         room.set_direction(v)
         spec, (threads, crowded) = loss._spec(self.n_out, self._dtype), self._share(12.0 * n)
         module, visits = kernels(self._dtype), Visits()
         with self._workspaces.borrowed(n) as workspace:
-            for of_weights, end in (False, n), (True, module.hessian_chunks(self._network)):
-                operations = 12.0 * n * size / end
-                for first, last in visits.parts(end, 1, operations):
+            rows_of_chunk = module.hessian_rows(self._network, n, threads)
+            n_chunks = module.hessian_chunks(self._network)
+            for of_weights, end, unit in (False, n, rows_of_chunk), (True, n_chunks, 1):
+                operations = 12.0 * n * size / end * unit
+                for first, last in visits.parts(end, unit, operations):
                     work = module.HessianWork(
                         workspace, room.workspace, rows, targets.values, targets.labels, spec,
                         room.out, room.scratch, of_weights, first, last, threads, crowded,
@@ -300,8 +303,7 @@ class Derivatives:
             (None if weight is None else weight.copy(), None if bias is None else bias.copy())
             for weight, bias in room.product
         ]
-        if n * size <= QUICK_PRODUCTS:
-            idle.append(room)
+        idle.append(room)
         return product
 
     def _data(self, X: Any, y: Any, loss: str | Loss) -> tuple[Loss, np.ndarray, Targets]:

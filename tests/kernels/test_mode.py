@@ -35,6 +35,7 @@ WITHOUT_ARITHMETIC = {
     "count_fork",
     "first_outside",
     "hessian_chunks",
+    "hessian_rows",
     "shuffle",
     "workspace_size",
 }

@@ -17,13 +17,14 @@ cdef inline Py_ssize_t whole_blocks(Py_ssize_t n) noexcept nogil:
 
 
 cdef inline bint pays_turned(const Layer* layer, Py_ssize_t n, Py_ssize_t row) noexcept nogil:
-    """Whether turning n rows of deltas round, and back, is less than packing W^T: as measured.
+    """Whether n rows take less by W as it is stored than packing W^T would: as measured.
 
-    For very few rows, which leave most lanes empty, it is only where W doesn't stay near the core.
+    Very few don't turn even their deltas round.
     """
-    cdef Py_ssize_t size = layer.n_in * layer.n_out
-    return (row <= layer.row_in and 4 * n * (layer.n_in + layer.n_out) <= size
-            and (n >= 4 or size >= FAR))
+    if n <= DIRECT_ROWS:
+        return True
+    return (row <= layer.row_in
+            and 4 * n * (layer.n_in + layer.n_out) <= layer.n_in * layer.n_out)
 
 
 cdef void prepare_blame(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
@@ -97,7 +98,8 @@ cdef out_of_line turned_tile(
 
 
 cdef void turned_backward(
-    const Layer* layer, Py_ssize_t first, Py_ssize_t last,           # rows
+    const Layer* layer, const real* delta,       # IN (rows, row): dC/dz of this layer
+    Py_ssize_t first, Py_ssize_t last,           # rows
     int kind, real alpha, const real* a_prev,    # IN of the layer below; (rows, row_in)
     real* delta_prev,                            # OUT (rows, row_in): dC/dz of the layer below
 ) noexcept nogil:
@@ -106,7 +108,7 @@ cdef void turned_backward(
     cdef real* right = layer.transposed + first // layer.turned * whole_blocks(layer.turned)
     cdef Py_ssize_t c, r, v, i = 0, n = last - first
     fbp_assert(mode_is_set() and first % layer.turned == 0)
-    turn_delta(layer, layer.delta + first * layer.row, n, right)
+    turn_delta(layer, delta, n, right)
     while i < layer.n_in:
         c = 0
         while c < n:
