@@ -12,6 +12,7 @@ import numpy as np
 from fastbackprop._blame.hessian import HessianRoom, LayerGradients, as_shown
 from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss, Targets, as_loss
+from fastbackprop._compare.quick import quick_targets
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._compare.scaling import OutputScale, Scaling
 from fastbackprop._core.arithmetic import exact_mode
@@ -22,6 +23,7 @@ from fastbackprop._core.scaling import ColumnScale, by_inputs
 from fastbackprop._core.threads import check_n_threads, run, share_of_work
 from fastbackprop._core.validation import Rows, as_vector, check_integer
 from fastbackprop._core.visits import Visits
+from fastbackprop._predict.dense import Dense
 from fastbackprop._predict.layer import Layer
 
 __all__ = ["Derivatives", "LayerGradients"]
@@ -40,6 +42,7 @@ class Derivatives:
         _parameters: Parameters
         _workspaces: Any
         _quick_derivatives: Any
+        _quick_samples: Any
         _idle_hessians: list[HessianRoom]
         _version: Any
         _classes: Classes | None
@@ -213,7 +216,11 @@ class Derivatives:
         ValueError, TypeError
             If data doesn't fit, or a weight isn't finite.
         """
-        loss, rows, targets = self._data(X, y, loss)
+        if self._quick_samples is not None:
+            gradients = self._quick_samples.sample_gradients(X, y, loss)
+            if gradients is not None:
+                return gradients
+        named, (loss, rows, targets) = loss, self._data(X, y, loss)
         spec = loss._spec(self.n_out, self._dtype)
         out: LayerGradients = [
             (
@@ -246,7 +253,25 @@ class Derivatives:
                 array /= np.maximum(targets.shares, np.finfo(self._dtype).tiny).reshape(
                     -1, *(1,) * (array.ndim - 1)
                 )
+        self._prepare_quick_samples(len(rows), named)
         return [as_shown(layer, *pair) for layer, pair in zip(self._layers, out, strict=True)]
+
+    def _prepare_quick_samples(self, n: int, loss: str | Loss) -> None:
+        """Let the next call like this one find room at hand, unless it takes long anyway."""
+        quick = self._quick_samples
+        if n == 0 or n * self._parameters.values.size > QUICK_PRODUCTS:
+            return
+        if quick is not None and quick.suits(n, loss):
+            return
+        version = self._version()
+        targets = quick_targets(self, as_loss(loss), n)
+        is_simple = all(isinstance(layer, Dense) for layer in self._layers)
+        if targets is None or not is_simple or not version.is_current:
+            return
+        room = HessianRoom(self._layers, self._parameters, self._new_network, n)
+        self._quick_samples = kernels(self._dtype).QuickSamples(
+            version, self._workspaces.take(n), room.workspace, targets, loss, room.out, room.scratch
+        )
 
     def hessian_vector_product(
         self, X: Any, y: Any, loss: str | Loss, v: Sequence[tuple[Any, Any]]
@@ -277,7 +302,11 @@ class Derivatives:
         ValueError, TypeError
             If data or v doesn't fit, or a weight isn't finite.
         """
-        loss, rows, targets = self._data(X, y, loss)
+        if self._quick_samples is not None:
+            quick_product = self._quick_samples.hessian_vector_product(X, y, loss, v)
+            if quick_product is not None:
+                return quick_product
+        named, (loss, rows, targets) = loss, self._data(X, y, loss)
         if len(rows) == 0:
             raise ValueError("X must have at least one row, got 0.")
         n, size, idle = len(rows), self._parameters.values.size, self._idle_hessians
@@ -304,6 +333,7 @@ class Derivatives:
             for weight, bias in room.product
         ]
         idle.append(room)
+        self._prepare_quick_samples(n, named)
         return product
 
     def _data(self, X: Any, y: Any, loss: str | Loss) -> tuple[Loss, np.ndarray, Targets]:

@@ -1,9 +1,9 @@
 # blame of one row, or two: by W as it is stored, turned round in registers on the way.
 #
-#   delta_prev = delta W^T, inputs in the lanes: a square of W^T is made of LANES rows of W, and used
-#   at once for all rows of delta. Packing would store it, and the tile would read it again; turning
-#   delta round instead (turned.pxi) would leave most lanes empty. Each number is the same chain over
-#   k = 0, 1, 2 ... as in blame_tile, so it has the same bits.
+#   delta_prev = delta W^T, inputs in the lanes: a square of W^T is made of LANES rows of W, and
+#   used at once for all rows of delta. Packing would store it, and the tile would read it again;
+#   turning delta round instead (turned.pxi) would leave most lanes empty. Each number is the same
+#   chain over k = 0, 1, 2 ... as in blame_tile, so it has the same bits.
 
 cdef enum:
     DIRECT_ROWS = 8              # the most that pay: as measured, for more the tile does
