@@ -19,10 +19,10 @@ cdef inline Py_ssize_t whole_blocks(Py_ssize_t n) noexcept nogil:
 cdef inline bint pays_turned(const Layer* layer, Py_ssize_t n, Py_ssize_t row) noexcept nogil:
     """Whether n rows take less by W as it is stored than packing W^T would: as measured.
 
-    Very few don't turn even their deltas round.
+    Very few don't turn even their deltas round; but squares of few outputs would be half empty.
     """
     if n <= DIRECT_ROWS:
-        return True
+        return layer.n_out > LANES
     return (row <= layer.row_in
             and 4 * n * (layer.n_in + layer.n_out) <= layer.n_in * layer.n_out)
 
