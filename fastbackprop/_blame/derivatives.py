@@ -12,6 +12,7 @@ import numpy as np
 from fastbackprop._blame.hessian import HessianRoom, LayerGradients, as_shown
 from fastbackprop._compare.labels import Classes
 from fastbackprop._compare.losses import Loss, Targets, as_loss
+from fastbackprop._compare.quick import quick_targets
 from fastbackprop._compare.samples import as_samples
 from fastbackprop._compare.scaling import OutputScale, Scaling
 from fastbackprop._core.arithmetic import exact_mode
@@ -22,6 +23,7 @@ from fastbackprop._core.scaling import ColumnScale, by_inputs
 from fastbackprop._core.threads import check_n_threads, run, share_of_work
 from fastbackprop._core.validation import Rows, as_vector, check_integer
 from fastbackprop._core.visits import Visits
+from fastbackprop._predict.dense import Dense
 from fastbackprop._predict.layer import Layer
 
 __all__ = ["Derivatives", "LayerGradients"]
@@ -40,6 +42,7 @@ class Derivatives:
         _parameters: Parameters
         _workspaces: Any
         _quick_derivatives: Any
+        _quick_samples: Any
         _idle_hessians: list[HessianRoom]
         _version: Any
         _classes: Classes | None
@@ -141,6 +144,7 @@ class Derivatives:
         each = self.n_out if combinations is None else len(combinations)
         result = np.empty((len(rows), each, self.n_in), self._dtype)
         size = max(1, ROWS // each)
+        size = -(-len(rows) // max(1, -(-len(rows) // size))) or 1  # no short part
         largest = min(len(rows), size) * min(each, ROWS)
         threads, crowded = self._share(4.0 * largest)
         module = kernels(self._dtype)
@@ -212,7 +216,11 @@ class Derivatives:
         ValueError, TypeError
             If data doesn't fit, or a weight isn't finite.
         """
-        loss, rows, targets = self._data(X, y, loss)
+        if self._quick_samples is not None:
+            gradients = self._quick_samples.sample_gradients(X, y, loss)
+            if gradients is not None:
+                return gradients
+        named, (loss, rows, targets) = loss, self._data(X, y, loss)
         spec = loss._spec(self.n_out, self._dtype)
         out: LayerGradients = [
             (
@@ -245,7 +253,25 @@ class Derivatives:
                 array /= np.maximum(targets.shares, np.finfo(self._dtype).tiny).reshape(
                     -1, *(1,) * (array.ndim - 1)
                 )
+        self._prepare_quick_samples(len(rows), named)
         return [as_shown(layer, *pair) for layer, pair in zip(self._layers, out, strict=True)]
+
+    def _prepare_quick_samples(self, n: int, loss: str | Loss) -> None:
+        """Let the next call like this one find room at hand, unless it takes long anyway."""
+        quick = self._quick_samples
+        if n == 0 or n * self._parameters.values.size > QUICK_PRODUCTS:
+            return
+        if quick is not None and quick.suits(n, loss):
+            return
+        version = self._version()
+        targets = quick_targets(self, as_loss(loss), n)
+        is_simple = all(isinstance(layer, Dense) for layer in self._layers)
+        if targets is None or not is_simple or not version.is_current:
+            return
+        room = HessianRoom(self._layers, self._parameters, self._new_network, n)
+        self._quick_samples = kernels(self._dtype).QuickSamples(
+            version, self._workspaces.take(n), room.workspace, targets, loss, room.out, room.scratch
+        )
 
     def hessian_vector_product(
         self, X: Any, y: Any, loss: str | Loss, v: Sequence[tuple[Any, Any]]
@@ -276,20 +302,26 @@ class Derivatives:
         ValueError, TypeError
             If data or v doesn't fit, or a weight isn't finite.
         """
-        loss, rows, targets = self._data(X, y, loss)
+        if self._quick_samples is not None:
+            quick_product = self._quick_samples.hessian_vector_product(X, y, loss, v)
+            if quick_product is not None:
+                return quick_product
+        named, (loss, rows, targets) = loss, self._data(X, y, loss)
         if len(rows) == 0:
             raise ValueError("X must have at least one row, got 0.")
         n, size, idle = len(rows), self._parameters.values.size, self._idle_hessians
         room = idle.pop() if idle else None
-        if room is None or room.n != n:
+        if room is None or room.n != n:  # its scratch is cut for n
             room = HessianRoom(self._layers, self._parameters, self._new_network, n)
         room.set_direction(v)
         spec, (threads, crowded) = loss._spec(self.n_out, self._dtype), self._share(12.0 * n)
         module, visits = kernels(self._dtype), Visits()
         with self._workspaces.borrowed(n) as workspace:
-            for of_weights, end in (False, n), (True, module.hessian_chunks(self._network)):
-                operations = 12.0 * n * size / end
-                for first, last in visits.parts(end, 1, operations):
+            rows_of_chunk = module.hessian_rows(self._network, n, threads)
+            n_chunks = module.hessian_chunks(self._network)
+            for of_weights, end, unit in (False, n, rows_of_chunk), (True, n_chunks, 1):
+                operations = 12.0 * n * size / end * unit
+                for first, last in visits.parts(end, unit, operations):
                     work = module.HessianWork(
                         workspace, room.workspace, rows, targets.values, targets.labels, spec,
                         room.out, room.scratch, of_weights, first, last, threads, crowded,
@@ -300,8 +332,8 @@ class Derivatives:
             (None if weight is None else weight.copy(), None if bias is None else bias.copy())
             for weight, bias in room.product
         ]
-        if n * size <= QUICK_PRODUCTS:
-            idle.append(room)
+        idle.append(room)
+        self._prepare_quick_samples(n, named)
         return product
 
     def _data(self, X: Any, y: Any, loss: str | Loss) -> tuple[Loss, np.ndarray, Targets]:

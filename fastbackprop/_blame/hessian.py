@@ -54,13 +54,11 @@ class HessianRoom:
         )
         self.scratch = aligned_empty(2 * n * widest + size, dtype)
         self._kernels, self._network = kernels(dtype), new_network(self._direction)
-        self._moved = aligned_zeros(self._kernels.workspace_size(self._network, n, False), dtype)
+        scratch = aligned_zeros(self._kernels.workspace_size(self._network, n, False), dtype)
+        self.workspace = self._kernels.Workspace(self._network, n, False, scratch)
 
     def set_direction(self, v: Sequence[tuple[Any, Any]]) -> None:
         """Copy v into the network, or complain in one sentence."""
-        # Zeros: what lies between a layer's width and its row is multiplied by 0 there.
-        self._moved.fill(0)
-        self.workspace = self._kernels.Workspace(self._network, self.n, False, self._moved)
         if not self._is_copied(v):
             self._convert(v)
 

@@ -60,6 +60,7 @@ class Structure:
         self._workspaces = Workspaces(self._network, self._dtype)
         self._quick_update: Any = None  # of the optimizer that made the last step by hand
         self._quick_derivatives: Any = None
+        self._quick_samples: Any = None
         self._idle_hessians: list[HessianRoom] = []
         self._parameters.n_changes += 1
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbackprop._compare.losses import LOSSES
+from fastbackprop._compare.quick import quick_targets
 from fastbackprop._core.buffers import aligned_zeros
 from fastbackprop._core.dispatch import kernels
 from fastbackprop._core.sharing import LEAST_SHARED
@@ -20,22 +20,6 @@ from fastbackprop._train.progress import wants_bar
 __all__ = ["quick_evaluation", "quick_fit", "quick_step"]
 
 MOST_EVALUATED = 64  # rows that the kernels predict together
-
-
-def _targets(trainer: Any, n: int) -> Any:
-    """Return room for the targets of n rows; None where they can't be taken as they are."""
-    model, loss = trainer._model, trainer._loss
-    if type(loss) not in LOSSES.values() or getattr(loss, "mask_missing", False):
-        return None
-    classes = model._classes
-    if (
-        classes is not None
-        and not classes.are_text
-        and not np.array_equal(classes.labels, np.arange(len(classes)))
-    ):
-        return None  # numbers that are labels of the user's own
-    spec = loss._spec(model.n_out, model.dtype)
-    return kernels(model.dtype).QuickTargets(spec, model.n_out, n)
 
 
 def _answers(trainer: Any) -> int:
@@ -51,7 +35,7 @@ def quick_evaluation(trainer: Any, n: int) -> Any:
         return None
     model = trainer._model
     version, network = model._version(), model._network
-    targets = _targets(trainer, n) if version.is_current else None
+    targets = quick_targets(trainer._model, trainer._loss, n) if version.is_current else None
     if targets is None:
         return None
     return kernels(model.dtype).QuickEvaluation(version, network, targets, _answers(trainer))
@@ -72,7 +56,7 @@ def quick_step(trainer: Any, n: int) -> Any:
         or any(map(is_schedule, optimizer._numbers.values()))
     ):
         return None
-    targets = _targets(trainer, n)
+    targets = quick_targets(trainer._model, trainer._loss, n)
     if targets is None:
         return None
     state = optimizer._state(parameters).buffer

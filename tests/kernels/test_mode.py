@@ -36,6 +36,7 @@ WITHOUT_ARITHMETIC = {
     "count_fork",
     "first_outside",
     "hessian_chunks",
+    "hessian_rows",
     "shuffle",
     "workspace_size",
 }
@@ -186,6 +187,19 @@ class Calls:
     def QuickDerivatives(self):  # noqa: N802
         quick = self.module.QuickDerivatives(self.version(), self.net.workspace)
         return [quick.input_gradient(self.X[:40], 1), quick.jacobian(self.X[:40])]
+
+    def QuickSamples(self):  # noqa: N802
+        out = aligned_zeros(self.start.size, self.dtype)
+        scratch = aligned_zeros(out.size + 2 * 40 * row_length(21, self.dtype), self.dtype)
+        quick = self.module.QuickSamples(
+            self.version(), self.net.workspace, self.other.workspace,
+            self.module.QuickTargets(self.spec, 3, 40), "a loss", out, scratch,
+        )  # fmt: skip
+        X, y = self.X[:40], self.y[:40]
+        gradients = quick.sample_gradients(X, y, "a loss")
+        v = [(w[0], None if b is None else b[0]) for w, b in gradients]
+        product = quick.hessian_vector_product(X, y, "a loss", v)
+        return [x for pair in (*gradients, *product) for x in pair if x is not None]
 
     def PredictionWork(self):  # noqa: N802
         out, costs = self.empty(150, 3), self.empty(150)

@@ -209,8 +209,12 @@ class Compiled:
         moved_workspace = self.module.Workspace(moved, n, False, aligned_zeros(size, self.dtype))
         rows = max(row_length(width, self.dtype) for width in self.widths)
         scratch = aligned_zeros(2 * n * rows + out.size, self.dtype)
-        for of_weights, end in ((False, n), (True, self.module.hessian_chunks(self.network))):
-            middle = end // 2
+        rows_of_chunk = self.module.hessian_rows(self.network, n, n_threads)
+        for of_weights, end, unit in (
+            (False, n, rows_of_chunk),
+            (True, self.module.hessian_chunks(self.network), 1),
+        ):
+            middle = end // 2 // unit * unit
             for first, last in ((0, middle), (middle, end)):
                 work = self.module.HessianWork(
                     workspace, moved_workspace, X, y, None, spec, out, scratch, of_weights, first,

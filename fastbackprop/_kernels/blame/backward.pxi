@@ -118,6 +118,22 @@ cdef inline void mask_delta_row(
         v_store(d_x + j * LANES, v_mul(v_load(d + j * LANES), v_load(mask + j * LANES)))
 
 
+cdef void product_backward(
+    const Layer* layer, const real* delta,       # IN (rows, row): dC/dz of this layer
+    Py_ssize_t first, Py_ssize_t last,           # rows
+    int kind, real alpha, const real* a_prev,    # IN of the layer below; (rows, row_in)
+    real* delta_prev,                            # OUT (rows, row_in): dC/dz of the layer below
+) noexcept nogil:
+    """delta_prev = (delta W^T) act'(z_prev), the way that prepare_blame chose."""
+    cdef Py_ssize_t n = last - first
+    if layer.turned == 0:
+        dense_backward(layer, delta, kind, alpha, a_prev, delta_prev, n)
+    elif n <= DIRECT_ROWS:
+        direct_columns(layer, delta, n, 0, layer.width_in, kind, alpha, a_prev, delta_prev)
+    else:
+        turned_backward(layer, delta, first, last, kind, alpha, a_prev, delta_prev)
+
+
 cdef void layer_backward(
     const Layer* layer, Py_ssize_t first, Py_ssize_t last,           # rows
     int kind, real alpha, const real* a_prev,    # IN of the layer below; (rows, row_in)
@@ -126,11 +142,8 @@ cdef void layer_backward(
     """Back through one op, and through the activation of the layer below."""
     cdef Py_ssize_t i, n = last - first
     cdef const real* delta = layer.delta + first * layer.row
-    if layer.op == PRODUCT and layer.turned > 0:
-        turned_backward(layer, first, last, kind, alpha, a_prev, delta_prev)
-        return
     if layer.op == PRODUCT:
-        dense_backward(layer, delta, kind, alpha, a_prev, delta_prev, n)
+        product_backward(layer, delta, first, last, kind, alpha, a_prev, delta_prev)
         return
     if layer.op == BATCH_NORM:
         batch_norm_backward_rows(layer, layer.inputs + first, delta,
@@ -171,7 +184,13 @@ cdef void backward_columns(
 ) noexcept nogil:
     """Some columns of the delta below a product; delta^T is there where it takes W^T's place."""
     cdef Layer part = layer[0]
+    cdef const real* delta = layer.delta + first * layer.row
     cdef Py_ssize_t at = first * below.row + j
+    if layer.turned > 0 and last - first <= DIRECT_ROWS:
+        direct_columns(layer, delta, last - first, j, end, below.activation, below.alpha,
+                       derivative_input(below) + first * below.row,
+                       below.delta + first * below.row)
+        return
     if layer.turned > 0:
         turned_columns(layer, first, last, j, end, below.activation, below.alpha,
                        derivative_input(below) + first * below.row,
@@ -179,7 +198,7 @@ cdef void backward_columns(
         return
     part.transposed += j
     part.width_in, part.n_in = end - j, min(layer.n_in, end) - j
-    dense_backward(&part, layer.delta + first * layer.row, below.activation, below.alpha,
+    dense_backward(&part, delta, below.activation, below.alpha,
                    derivative_input(below) + at, below.delta + at, last - first)
 
 

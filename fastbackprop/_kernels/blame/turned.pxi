@@ -17,13 +17,14 @@ cdef inline Py_ssize_t whole_blocks(Py_ssize_t n) noexcept nogil:
 
 
 cdef inline bint pays_turned(const Layer* layer, Py_ssize_t n, Py_ssize_t row) noexcept nogil:
-    """Whether turning n rows of deltas round, and back, is less than packing W^T: as measured.
+    """Whether n rows take less by W as it is stored than packing W^T would: as measured.
 
-    For very few rows, which leave most lanes empty, it is only where W doesn't stay near the core.
+    Very few don't turn even their deltas round; but squares of few outputs would be half empty.
     """
-    cdef Py_ssize_t size = layer.n_in * layer.n_out
-    return (row <= layer.row_in and 4 * n * (layer.n_in + layer.n_out) <= size
-            and (n >= 4 or size >= FAR))
+    if n <= DIRECT_ROWS:
+        return layer.n_out > LANES
+    return (row <= layer.row_in
+            and 4 * n * (layer.n_in + layer.n_out) <= layer.n_in * layer.n_out)
 
 
 cdef bint prepare_blame(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
@@ -67,11 +68,11 @@ cdef inline real* columns_of_rows(const Layer* layer, Py_ssize_t first) noexcept
 
 
 cdef void turn_deltas(
-    const Layer* layer, Py_ssize_t first, Py_ssize_t last,           # rows, from a whole block on
+    const Layer* layer, const real* delta,       # IN (rows, row): dC/dz of this layer
+    Py_ssize_t first, Py_ssize_t last,           # rows, from a whole block on
 ) noexcept nogil:
     """delta^T, up to the end of a block of columns."""
     cdef vec rows[LANES]
-    cdef const real* delta = layer.delta + first * layer.row
     cdef real* right = columns_of_rows(layer, first)
     cdef Py_ssize_t i = 0, k, n = last - first
     cdef int r
@@ -136,11 +137,12 @@ cdef void turned_columns(
 
 
 cdef void turned_backward(
-    const Layer* layer, Py_ssize_t first, Py_ssize_t last,           # rows that go back together
+    const Layer* layer, const real* delta,       # IN (rows, row): dC/dz of this layer
+    Py_ssize_t first, Py_ssize_t last,           # rows that go back together
     int kind, real alpha, const real* a_prev,    # IN of the layer below; (rows, row_in)
     real* delta_prev,                            # OUT (rows, row_in): dC/dz of the layer below
 ) noexcept nogil:
     """As dense_backward."""
     fbp_assert(first % layer.turned == 0)
-    turn_deltas(layer, first, last)
+    turn_deltas(layer, delta, first, last)
     turned_columns(layer, first, last, 0, layer.width_in, kind, alpha, a_prev, delta_prev)

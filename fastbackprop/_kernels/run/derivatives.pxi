@@ -3,8 +3,8 @@
 
 cdef enum:
     FEW_ROWS = 16                # of the workspace in a chunk, or one sample's: a tile or two
-    MANY_ROWS = 64               # where nobody else waits for a chunk
-    MOST_ROWS = 256              # where W is far away, and each chunk reads all of it
+    MANY_ROWS = 192              # where nobody else waits for a chunk
+    MOST_ROWS = 384              # where W is far away, and each chunk reads all of it
 
 
 cdef Py_ssize_t samples_of_chunk(
@@ -12,11 +12,16 @@ cdef Py_ssize_t samples_of_chunk(
     Py_ssize_t each,                             # rows of the workspace that belong to one
     int n_threads,
 ) noexcept nogil:
-    """How many samples go forward and back together."""
+    """How many samples go forward and back together: chunks are as even as can be."""
     cdef Py_ssize_t rows = MOST_ROWS if plan.n_parameters >= FAR else MANY_ROWS
     if n_threads > 1:                            # some chunks for each
         rows = max(<Py_ssize_t>FEW_ROWS, min(rows, n * each // (4 * n_threads)))
-    return max(<Py_ssize_t>1, rows // each)
+    return even_chunk(n, max(<Py_ssize_t>1, rows // each))
+
+
+cdef inline Py_ssize_t even_chunk(Py_ssize_t n, Py_ssize_t most) noexcept nogil:
+    """The size of chunks of at most so many, without a short one that reads W for little."""
+    return pieces(max(n, 1), pieces(max(n, 1), most))
 
 
 cdef void begin_inference(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
@@ -39,6 +44,33 @@ cdef struct OutputDerivatives:
     Py_ssize_t out_row
 
 
+cdef void spread(real* x, Py_ssize_t row, Py_ssize_t n, Py_ssize_t each) noexcept nogil:
+    """Row i // each of x for every row i of n."""
+    cdef Py_ssize_t i
+    for i in range(n - 1, 0, -1):                # from the end: none is needed behind its place
+        memcpy(x + i * row, x + i // each * row, row * sizeof(real))
+
+
+cdef void spread_rows(
+    const Plan* plan, Py_ssize_t start, Py_ssize_t end,  # rows; samples are the first of them
+    Py_ssize_t each,
+) noexcept nogil:
+    """What blame reads of a sample, for each of its rows."""
+    cdef const Layer* layer
+    cdef Py_ssize_t i, k, n = end - start
+    for k in range(plan.n_layers):
+        layer = plan.layers + k
+        spread(<real*>derivative_input(layer) + start * layer.row, layer.row, n, each)
+        if layer.op == LAYER_NORM:
+            spread(layer.statistics + 2 * start, 2, n, each)
+        if k == 0:
+            for i in range(n - 1, 0, -1):
+                layer.inputs[start + i] = layer.inputs[start + i // each]
+        elif (layer.op == LAYER_NORM or layer.op == BATCH_NORM) and (
+                derivative_input(layer - 1) != layer[-1].a):     # a norm reads its inputs again
+            spread(layer[-1].a + start * layer.row_in, layer.row_in, n, each)
+
+
 cdef void output_derivatives_work(
     void* job_, int64_t phase, int64_t chunk, int64_t member,
 ) noexcept nogil:
@@ -46,29 +78,14 @@ cdef void output_derivatives_work(
     cdef const OutputDerivatives* job = <OutputDerivatives*>job_
     cdef const Plan* plan = job.plan
     cdef const Layer* last = plan.layers + plan.n_layers - 1
-    cdef const Layer* layer
-    cdef Py_ssize_t i, j, k, start, end, n_in = plan.layers[0].n_in, each = job.each
+    cdef Py_ssize_t i, j, start, end, n_in = plan.layers[0].n_in, each = job.each
     cdef Py_ssize_t first_sample = 0, last_sample = 0
     chunk_of_span(&job.span, chunk, &first_sample, &last_sample)
     start, end = first_sample * each, last_sample * each
     point_at_rows(plan, &job.rows, first_sample - start, start, start + last_sample - first_sample)
     forward_rows(plan, start, start + last_sample - first_sample, 0, plan.n_layers)
-    for k in range(plan.n_layers):
-        layer = plan.layers + k
-        for i in range(end - start - 1, 0, -1):      # from the end: one a for each combination
-            memmove(layer.a + (start + i) * layer.row, layer.a + (start + i // each) * layer.row,
-                    layer.row * sizeof(real))
-            if derives_from_z(layer.activation):
-                memmove(layer.z + (start + i) * layer.row,
-                        layer.z + (start + i // each) * layer.row, layer.row * sizeof(real))
-            if keeps_slope(layer.activation):
-                memmove(layer.slope + (start + i) * layer.row,
-                        layer.slope + (start + i // each) * layer.row, layer.row * sizeof(real))
-            if layer.op == LAYER_NORM:
-                memmove(layer.statistics + 2 * (start + i),
-                        layer.statistics + 2 * (start + i // each), 2 * sizeof(real))
-            if k == 0:
-                layer.inputs[start + i] = layer.inputs[start + i // each]
+    if each > 1:
+        spread_rows(plan, start, end, each)
     for i in range(start, end):
         memset(last.delta + i * last.row, 0, last.row * sizeof(real))
         memcpy(last.delta + i * last.row, job.combinations + i % each * last.n_out,

@@ -20,10 +20,6 @@
 # that threads share.
 
 
-cdef enum:
-    HESSIAN_ROWS = 32            # samples in a chunk
-
-
 cdef void derive_twice(
     const Layer* layer, const Layer* r,          # its a: R{a}; its delta: IN R{dC/da}, OUT R{delta}
     const real* d_a,                             # IN (.., row): dC/da
@@ -229,15 +225,21 @@ cdef void forward_r(const Hessian* job, Py_ssize_t first, Py_ssize_t last) noexc
 cdef void layer_backward_r(
     const Hessian* job, const Layer* layer, const Layer* r, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """R{delta} of the layer below, into its delta of r."""
+    """delta and R{delta} of the layer below, from one product delta W^T."""
     cdef real* d_x = room_for_d_a(job, first, layer.row_in)
     cdef real* r_d_x = (r - 1).delta
     cdef real* spare = job.spare + first * job.widest
     cdef Py_ssize_t n = last - first, above = first * layer.row, below = first * layer.row_in
+    cdef Py_ssize_t i
     layer_backward(layer, first, last, IDENTITY, 0, NULL, d_x + below)
+    for i in range(first, last):
+        memcpy((layer - 1).delta + i * layer.row_in, d_x + i * layer.row_in,
+               layer.width_in * sizeof(real))
+    if (layer - 1).activation != IDENTITY:
+        derive_last(layer - 1, first, last)
     if layer.op == PRODUCT:
-        dense_backward(layer, r.delta + above, IDENTITY, 0, NULL, r_d_x + below, n)
-        dense_backward(r, layer.delta + above, IDENTITY, 0, NULL, spare, n)
+        product_backward(layer, r.delta + above, first, last, IDENTITY, 0, NULL, r_d_x + below)
+        product_backward(r, layer.delta + above, first, last, IDENTITY, 0, NULL, spare)
         add_rows_to(r_d_x + below, spare, n * layer.row_in)
     elif layer.op == LAYER_NORM:
         layer_norm_backward_r(layer, r, d_x, r_d_x, first, last)
@@ -279,7 +281,6 @@ cdef void hessian_rows_work(
     forward_rows(plan, first, last, 0, plan.n_layers)
     forward_r(job, first, last)
     compare_r(job, first, last)
-    backward_rows(plan, first, last, 0, plan.n_layers - 1)
     for k in range(plan.n_layers - 1, 0, -1):
         layer_backward_r(job, plan.layers + k, job.r_plan.layers + k, first, last)
 
@@ -314,6 +315,11 @@ cdef void hessian_weights_work(
                         (last - first) * layer.row)
 
 
+def hessian_rows(Network network, Py_ssize_t n, int n_threads):
+    """How many of n samples are a chunk of a HessianWork; each call has whole ones."""
+    return samples_of_chunk(&network.plan, n, 1, n_threads)
+
+
 def hessian_chunks(Network network):
     """How many chunks of weights a HessianWork has."""
     cdef Py_ssize_t k, n_chunks = 0
@@ -346,6 +352,7 @@ cdef class HessianWork(SpanWork):
     ):
         cdef Hessian* job = &self.job
         cdef Mode caller
+        cdef Py_ssize_t size
         self.kept = (workspace, direction, X, targets, labels, loss_spec, out, scratch, shares)
         job.plan, job.r_plan, job.n = &workspace.plan, &direction.plan, X.shape[0]
         job.rows.x, job.rows.order = start_of_2d(X), NULL
@@ -359,11 +366,13 @@ cdef class HessianWork(SpanWork):
         caller = begin_mode()
         scale_gradient(&job.loss, total_weight(&job.loss, NULL, 0, job.n))
         end_mode(caller)
-        if first == 0 and not of_weights:
-            with nogil:
-                begin_inference(&workspace.plan, 0, 1)
-                begin_inference(&direction.plan, 0, 1)
         if of_weights:
             self.open(&job.span, first, last, 1, hessian_weights_work, n_threads, crowded)
-        else:
-            self.open(&job.span, first, last, HESSIAN_ROWS, hessian_rows_work, n_threads, crowded)
+            return
+        size = hessian_rows(workspace.network, job.n, n_threads)
+        fbp_assert(first % size == 0)            # a chunk has its place for turned deltas
+        if first == 0:
+            with nogil:
+                begin_inference(&workspace.plan, job.n, size)
+                begin_inference(&direction.plan, job.n, size)
+        self.open(&job.span, first, last, size, hessian_rows_work, n_threads, crowded)

@@ -63,9 +63,11 @@ cdef void rows_work(
 ) noexcept nogil:
     """FORWARD, TURN, DELTAS or BACKWARD for rows [first, last) of the batch."""
     cdef const Plan* plan = job.plan
+    cdef const Layer* layer
     if here.kind == DELTAS:
-        if plan.layers[here.low].turned > 0:
-            turn_deltas(&plan.layers[here.low], first, last)
+        layer = &plan.layers[here.low]
+        if layer.turned > 0 and job.progress.n > DIRECT_ROWS:
+            turn_deltas(layer, layer.delta + first * layer.row, first, last)
         return
     if here.kind == BACKWARD:
         backward_rows(plan, first, last, here.low, here.high)
