@@ -103,6 +103,14 @@ def test_threads_share_out_columns_where_weights_are_many():
     assert two == 2 * one, "blocks of rows"
 
 
+@on_every_kernel
+def test_no_two_chunks_of_columns_are_in_the_same_cache_line(variant, dtype):
+    layer = Layer(np.zeros((2000, 1301)), None, "identity")
+    net = Kernels(variant, dtype, [layer])
+    chunks = net.kernels.chunks_of_rows(net.network, 16)
+    assert 16 < chunks <= -(-1301 * net.dtype.itemsize // 64)
+
+
 @pytest.mark.parametrize("widths", [(300, 261, 200, 7), (700, 1301, 201, 40, 3)])
 def test_calls_go_on_with_the_weights_that_the_last_one_packed(monkeypatch, widths):
     """However many steps are in a call, and by however many threads it is."""

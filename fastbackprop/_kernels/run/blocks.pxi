@@ -4,12 +4,12 @@
 #   chunks of a few rows wait for them most of the time, and of many rows there are too few chunks
 #   for threads to share out evenly. So all threads meet behind each layer, and a chunk is some
 #   columns of it for a block of rows: the weights come once for each block. A number is the same
-#   chain of multiply-adds in whatever chunk it is.
+#   chain of multiply-adds in whatever chunk it is. Panels are whole blocks, so that no two chunks
+#   write the same cache line, and so that the last block, which narrow.pxi does, is in one chunk.
 
 cdef enum:
     BLOCK_ROWS = 256             # of the batch: a megabyte of a layer of 1,024
     CHUNKS_OF_SEAT = 4           # at least, where there are panels enough
-    PANEL = TILE_VECTORS * LANES  # columns of a tile
 
 
 cdef inline bint pays_layers(const Plan* plan) noexcept nogil:
@@ -71,6 +71,7 @@ cdef void block_work(const Training* job, const Phase* here, int64_t chunk) noex
     cdef Py_ssize_t j = group * panels // groups * PANEL
     cdef Py_ssize_t end = min((group + 1) * panels // groups * PANEL, width)
     cdef const Layer* layer = &job.plan.layers[here.low]
+    fbp_assert(j % BLOCK == 0 and end % BLOCK == 0)
     if here.kind == FORWARD:
         forward_columns(layer, first, last, j, end)
     else:

@@ -348,6 +348,9 @@ FBP_FN vec v_exponent_to_mantissa(vec x) { return FBP_FROM_BITS(FBP_SHIFT(srli, 
 /* ---- what all of them share ------------------------------------------------ */
 
 #define FBP_VECTORS_PER_BLOCK (FBP_BLOCK / FBP_LANES)
+/* Columns of a tile, or of a block where that is wider. */
+#define FBP_PANEL \
+    (FBP_TILE_VECTORS > FBP_VECTORS_PER_BLOCK ? FBP_TILE_VECTORS * FBP_LANES : FBP_BLOCK)
 
 /* The first n lanes of x (n may be anything), and the others of y. */
 #if defined(__AVX512F__)

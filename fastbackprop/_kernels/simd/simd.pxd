@@ -16,6 +16,7 @@ cdef extern from "simd.h" nogil:
         BLOCK "FBP_BLOCK"                            # reals in 64 bytes
         LANES "FBP_LANES"                            # reals in a vector
         VECTORS_PER_BLOCK "FBP_VECTORS_PER_BLOCK"
+        PANEL "FBP_PANEL"                            # columns of a tile: whole blocks
         TILE_ROWS "FBP_TILE_ROWS"
         TILE_VECTORS "FBP_TILE_VECTORS"
         WEIGHT_ROWS "FBP_WEIGHT_ROWS"
