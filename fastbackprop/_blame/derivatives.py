@@ -319,7 +319,9 @@ class Derivatives:
         with self._workspaces.borrowed(n) as workspace:
             rows_of_chunk = module.hessian_rows(self._network, n, threads)
             n_chunks = module.hessian_chunks(self._network)
-            for of_weights, end, unit in (False, n, rows_of_chunk), (True, n_chunks, 1):
+            # Each call has a chunk at least for every thread.
+            for of_weights, end, chunk in (False, n, rows_of_chunk), (True, n_chunks, 1):
+                unit = chunk * threads
                 operations = 12.0 * n * size / end * unit
                 for first, last in visits.parts(end, unit, operations):
                     work = module.HessianWork(

@@ -13,15 +13,16 @@ cdef Py_ssize_t samples_of_chunk(
     int n_threads,
 ) noexcept nogil:
     """How many samples go forward and back together: chunks are as even as can be."""
-    cdef Py_ssize_t rows = MOST_ROWS if plan.n_parameters >= FAR else MANY_ROWS
-    if n_threads > 1:                            # some chunks for each
-        rows = max(<Py_ssize_t>FEW_ROWS, min(rows, n * each // (4 * n_threads)))
-    return even_chunk(n, max(<Py_ssize_t>1, rows // each))
+    cdef bint is_far = plan.n_parameters >= FAR
+    cdef Py_ssize_t rows = MOST_ROWS if is_far else MANY_ROWS
+    if n_threads > 1:                            # some chunks for each, where W is near
+        rows = max(<Py_ssize_t>FEW_ROWS, min(rows, n * each // ((1 if is_far else 4) * n_threads)))
+    return even_chunk(n, max(<Py_ssize_t>1, rows // each), n_threads)
 
 
-cdef inline Py_ssize_t even_chunk(Py_ssize_t n, Py_ssize_t most) noexcept nogil:
-    """The size of chunks of at most so many, without a short one that reads W for little."""
-    return pieces(max(n, 1), pieces(max(n, 1), most))
+cdef inline Py_ssize_t even_chunk(Py_ssize_t n, Py_ssize_t most, int n_threads) noexcept nogil:
+    """The size of chunks of at most so many: as many for each thread, and none that is short."""
+    return pieces(max(n, 1), n_threads * pieces(max(n, 1), n_threads * most))
 
 
 cdef void begin_inference(Plan* plan, Py_ssize_t n, Py_ssize_t rows_per_chunk) noexcept nogil:
