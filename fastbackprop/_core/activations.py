@@ -408,6 +408,22 @@ cdef void add_second_row(
     cdef Py_ssize_t i, j
     cdef vec v_alpha = v_set1(alpha)
 {second}"""
+ONE = """    {word}if kind == {kind}:
+        {line}
+"""
+VECTORS = """
+
+cdef inline vec activated(int kind, vec alpha, vec z, vec* kept) noexcept nogil:
+    '''a = act(z) of one vector, and what act' is made from; for all but softmax.'''
+    cdef vec a = z
+{forward}    kept[0] = z if derives_from_z(kind) else a
+    return a
+
+
+cdef inline vec derived(int kind, vec alpha, vec kept, vec d) noexcept nogil:
+    '''d act'(z) of one vector; for all but softmax.'''
+{backward}    return d
+"""
 KEEPING = """v_store(a + j, {name}_and_slope(v_load(z + j), &v_slope))
             v_store(slope + j, v_slope)"""
 FORWARD = "v_store(a + j, {name}_forward(v_load(z + j), v_alpha))"
@@ -420,9 +436,11 @@ def _kinds(rows: list[Row]) -> str:
     return ", ".join(row.name.upper() for row in rows) + ","
 
 
-def _loops(rows: list[Row], line: str, condition: str = "", word: str = "") -> str:
+def _loops(
+    rows: list[Row], line: str, condition: str = "", word: str = "", loop: str = LOOP
+) -> str:
     return "".join(
-        LOOP.format(
+        loop.format(
             word="el" if k else word,
             kind=row.name.upper(),
             condition=condition,
@@ -448,6 +466,15 @@ def kernel_sources() -> dict[str, str]:
         + _loops(by_element, FORWARD, word="el"),
         backward=_loops(by_element, BACKWARD),
         second=_loops([row for row in by_element if not row.is_straight], SECOND),
+    ) + VECTORS.format(
+        forward=_loops(keeping, "return {name}_and_slope(z, kept)", loop=ONE)
+        + _loops(
+            [row for row in by_element if row not in keeping],
+            "a = {name}_forward(z, alpha)",
+            word="el",
+            loop=ONE,
+        ),
+        backward=_loops(by_element, "return {name}_backward(kept, d, alpha)", loop=ONE),
     )
     return {
         "activation_kinds.pxi": kinds,

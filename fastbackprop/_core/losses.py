@@ -241,6 +241,9 @@ SECOND_LOOP = """    {word}if loss.kind == {constant}:
                 change = v_select(v_less(v_abs(t), v_set1(INFINITY)), change, v_zero())
             v_store(r_delta + j, v_first(change, n - j))
 """
+ONE = """    {word}if loss.kind == {constant}:
+        return {name}_add(loss, z, a, y, 0, v_zero(), gradient)
+"""
 ENUM = """cdef enum LossKind:
     {kinds}
 
@@ -280,7 +283,15 @@ cdef void second_row(
     cdef vec scale = v_set1(loss.gradient_scale)
     cdef vec t, change
     cdef Py_ssize_t b, j
-{second}"""
+{second}
+
+cdef inline vec costs_of_outputs(
+    const Loss* loss, vec z, vec a, vec y,
+    vec* gradient,                               # OUT: before gradient_scale
+) noexcept nogil:
+    '''What each output costs, of the first vector of a row; none is missing.'''
+{one}    return v_zero()
+"""
 
 
 def _loops(kinds: list[str], loop: str) -> str:
@@ -303,6 +314,8 @@ def kernel_sources() -> dict[str, str]:
         ),
         "loss_names.pxi": f"LOSSES = {KINDS}\n",
         "loss_loops.pxi": LOOPS.format(
-            forward=_loops(by_output, FORWARD_LOOP), second=_loops(by_output, SECOND_LOOP)
+            forward=_loops(by_output, FORWARD_LOOP),
+            second=_loops(by_output, SECOND_LOOP),
+            one=_loops(by_output, ONE),
         ),
     }

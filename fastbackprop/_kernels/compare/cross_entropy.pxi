@@ -74,19 +74,31 @@ cdef real sum_of_negative_logs(
     return total
 
 
+cdef inline vec note_larger(
+    vec noted, vec p, vec most,                  # most: p_j, whose place j is counted from p on
+    Py_ssize_t j, Py_ssize_t n,
+) noexcept nogil:
+    """Note as not finite which of the first n lanes keep p_j from being the first largest."""
+    cdef vec yes = v_zero(), no = v_set1(INFINITY)
+    cdef vec before = v_select(v_less(p, most), yes, no)
+    cdef vec behind = v_select(v_less(most, p), no, yes)
+    return v_note_nonfinite(noted, v_first(v_first_or(before, j, behind), n))
+
+
 cdef inline bint is_first_largest(const real* p, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
     """Whether argmax p = j; among equals the first counts; NaN never does."""
-    cdef vec most = v_set1(p[j]), yes = v_zero(), no = v_set1(INFINITY)
-    cdef vec noted = v_note_nonfinite(yes, most)
-    cdef vec x, before, behind
+    cdef vec most = v_set1(p[j])
+    cdef vec noted = v_note_nonfinite(v_zero(), most)
     cdef Py_ssize_t k = 0
     while k < n:
-        x = v_load(p + k)
-        before = v_select(v_less(x, most), yes, no)
-        behind = v_select(v_less(most, x), no, yes)
-        noted = v_note_nonfinite(noted, v_first(v_first_or(before, j - k, behind), n - k))
+        noted = note_larger(noted, v_load(p + k), most, j - k, n - k)
         k += LANES
     return v_all_finite(noted)
+
+
+cdef inline bint is_largest_of(vec p, vec most, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
+    """The same of one vector, where p_j is there already, in all lanes."""
+    return v_all_finite(note_larger(v_note_nonfinite(v_zero(), most), p, most, j, n))
 
 
 cdef inline void cross_entropy_labels(

@@ -97,11 +97,16 @@ cdef void train_singly(Training* job) noexcept nogil:
     cdef const real* x
     cdef Py_ssize_t k, n_right = 0
     cdef Batch batch = batch_of(plan, 0, 1)
+    cdef bint in_registers = fits_registers(job)
     prepare_blame(job.plan, 0, 1)
     for k in range(1, plan.n_layers):
         pack_transposed(&plan.layers[k], 0, plan.layers[k].n_in)
     begin_step(job, job.first)
     while True:
+        if in_registers:
+            train_in_registers(job)
+            if progress.outcome != FINE or job.n_done == job.last - job.first:
+                break
         k = progress.start if job.rows.order == NULL else job.rows.order[progress.start]
         x = job.rows.x + k * plan.layers[0].n_in
         if job.rows.order != NULL and has_next(job):

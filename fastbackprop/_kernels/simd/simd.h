@@ -25,6 +25,7 @@
 #ifndef FBP_SIMD_H
 #define FBP_SIMD_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -115,6 +116,7 @@ typedef __mmask8 vmask;
 #  define FBP_SET_BITS(b) _mm512_set1_epi64((long long)(b))
 #  define FBP_ADD_BITS(a, b) _mm512_add_epi64(a, b)
 #  define FBP_SIGNS(x) _mm512_movepi64_mask(FBP_BITS(x))
+#  define FBP_FIRST_128(x) _mm512_castpd512_pd128(x)
 #else
 typedef __m512 vec;
 #  define FBP_HALF __m256
@@ -126,6 +128,7 @@ typedef __mmask16 vmask;
 #  define FBP_SET_BITS(b) _mm512_set1_epi32((int)(b))
 #  define FBP_ADD_BITS(a, b) _mm512_add_epi32(a, b)
 #  define FBP_SIGNS(x) _mm512_movepi32_mask(FBP_BITS(x))
+#  define FBP_FIRST_128(x) _mm512_castps512_ps128(x)
 #endif
 #define FBP_XOR_BITS(a, b) _mm512_xor_si512(a, b)
 
@@ -185,6 +188,7 @@ typedef __m256d vec;
 #  define FBP_FROM_BITS(i) _mm256_castsi256_pd(i)
 #  define FBP_SHIFT(op, i) _mm256_##op##_epi64(i, 52)
 #  define FBP_SET_BITS(b) _mm256_set1_epi64x((long long)(b))
+#  define FBP_FIRST_128(x) _mm256_castpd256_pd128(x)
 #  define FBP_ADD_BITS(a, b) _mm256_add_epi64(a, b)
 #else
 typedef __m256 vec;
@@ -193,6 +197,7 @@ typedef __m256 vec;
 #  define FBP_FROM_BITS(i) _mm256_castsi256_ps(i)
 #  define FBP_SHIFT(op, i) _mm256_##op##_epi32(i, 23)
 #  define FBP_SET_BITS(b) _mm256_set1_epi32((int)(b))
+#  define FBP_FIRST_128(x) _mm256_castps256_ps128(x)
 #  define FBP_ADD_BITS(a, b) _mm256_add_epi32(a, b)
 #endif
 #define FBP_XOR_BITS(a, b) _mm256_xor_si256(a, b)
@@ -445,6 +450,47 @@ FBP_FN real v_sum_of_block(vec *parts) {
 }
 /* The largest lane; of a vector with NaN anything. */
 FBP_FN real v_largest(vec x) { return fbp_fold_max(x); }
+
+/* The same of a block that is zero (not -0) behind its first n <= LANES lanes: folds of nothing but
+   zeros change nothing. */
+FBP_FN real v_sum_of_first(vec x, ptrdiff_t n) {
+#ifdef FBP_FIRST_128
+    if (n <= FBP_PART) return fbp_last_add(FBP_FIRST_128(x));
+#endif
+    return fbp_fold_add(x);
+}
+/* The largest of the first n lanes, n from 1 to LANES. */
+FBP_FN real v_largest_of_first(vec x, ptrdiff_t n) {
+    x = v_first_or(x, n, v_set1(-(real)INFINITY));
+#ifdef FBP_FIRST_128
+    if (n <= FBP_PART) return fbp_last_max(FBP_FIRST_128(x));
+#endif
+    return fbp_fold_max(x);
+}
+
+/* Lane i everywhere. */
+#if defined(__AVX512F__) && defined(FBP_FLOAT64)
+FBP_FN vec v_lane(vec x, ptrdiff_t i) { return _mm512_permutexvar_pd(_mm512_set1_epi64(i), x); }
+#elif defined(__AVX512F__)
+FBP_FN vec v_lane(vec x, ptrdiff_t i) {
+    return _mm512_permutexvar_ps(_mm512_set1_epi32((int)i), x);
+}
+#elif defined(__AVX2__) && defined(FBP_FLOAT64)
+FBP_FN vec v_lane(vec x, ptrdiff_t i) {                 /* both halves of a double */
+    __m256i halves = _mm256_set1_epi64x((long long)(((uint64_t)(2 * i + 1) << 32) | (2 * i)));
+    return _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(x), halves));
+}
+#elif defined(__AVX2__)
+FBP_FN vec v_lane(vec x, ptrdiff_t i) {
+    return _mm256_permutevar8x32_ps(x, _mm256_set1_epi32((int)i));
+}
+#else
+FBP_FN vec v_lane(vec x, ptrdiff_t i) {
+    real lanes[FBP_LANES];
+    memcpy(lanes, &x, sizeof x);
+    return v_set1(lanes[i]);
+}
+#endif
 
 /* Finiteness, read from the exponent by whole numbers: neither the mode nor what the
    compiler may think of NaN reaches it. One added to the exponent carries into the sign bit

@@ -60,6 +60,9 @@ cdef extern from "simd.h" nogil:
     vec v_relu(vec x) noexcept
     real v_sum_of_block(vec* parts) noexcept         # of a block, in one fixed order
     real v_largest(vec x) noexcept
+    real v_sum_of_first(vec x, Py_ssize_t n) noexcept        # of a block with zeros behind n
+    real v_largest_of_first(vec x, Py_ssize_t n) noexcept
+    vec v_lane(vec x, Py_ssize_t i) noexcept         # everywhere
     void v_transpose(vec* x) noexcept                # LANES vectors: rows become columns
     void prefetch "v_prefetch"(const real* p) noexcept      # into the second cache; any address
     void prefetch_near "v_prefetch_near"(const real* p) noexcept     # into the first
