@@ -23,10 +23,11 @@ DTYPES = ("float64", "float32")
 SWITCH = "FASTBACKPROP_PLANTED"  # "3 float64"
 
 # What, in which file, the expression, what it becomes, and who must find it.
-CHECK, TESTS, BITS = (
+CHECK, TESTS, BITS, IN_REGISTERS = (
     "gradient_check",
     "tests/blame/test_derivatives.py",
     "tests/kernels/test_bits.py",
+    "tests/kernels/test_in_registers.py",
 )
 ACTIVATIONS, MATH = "predict/activations.pxi", "simd/math.pxi"
 SOFTMAX = "predict/softmax.pxi"
@@ -35,6 +36,7 @@ BINARY, FOCAL = "compare/binary_cross_entropy.pxi", "compare/focal_cross_entropy
 ROBUST, HINGE, GAUSSIAN = "compare/robust.pxi", "compare/hinge.pxi", "compare/gaussian_nll.pxi"
 NORMS, GAMMA = "blame/norms.pxi", "correct/norms.pxi"
 BACKWARD, GRADIENT = "blame/backward.pxi", "correct/gradient.pxi"
+REGISTERS = "run/in_registers.pxi"
 SINGLE, FIRST, SECOND = "run/single.pxi", "run/derivatives.pxi", "run/hessian.pxi"
 PLANTS = [
     ("relu", ACTIVATIONS, "v_select(v_less(v_zero(), a), d, v_zero())\n\n\ncdef inline vec leaky",
@@ -113,6 +115,12 @@ PLANTS = [
      "v_mul(v_mul({p}, v_load(d + j * LANES)), v_load(mask", CHECK),
     ("one sample: dC/da through W", SINGLE, "v_fma(d, v_load(w + k * LANES)",
      "v_fma(v_mul(d, {p}), v_load(w + k * LANES)", BITS),
+    ("in registers: dC/da through W", REGISTERS, "v_fma(v_lane(delta, j), v_load(w), sums)",
+     "v_fma(v_mul(v_lane(delta, j), {p}), v_load(w), sums)", IN_REGISTERS),
+    ("in registers: dC/dW of the first layer", REGISTERS, "j + i]), delta, v_zero())",
+     "j + i]), v_mul(delta, {p}), v_zero())", IN_REGISTERS),
+    ("in registers: dC/dW of the others", REGISTERS, "v_fma(v_lane(left, i), right, v_zero())",
+     "v_fma(v_lane(left, i), v_mul(right, {p}), v_zero())", IN_REGISTERS),
     ("one sample: dC/dW", SINGLE, "v_fma(v_set1(left[i]), right", "v_fma(v_mul(v_set1(left[i]), "
         "{p}), right", BITS),
     ("one sample: dC/db", SINGLE, "v_add(v_zero(), v_load(layer.delta + j * LANES))",

@@ -241,7 +241,7 @@ SECOND_LOOP = """    {word}if loss.kind == {constant}:
                 change = v_select(v_less(v_abs(t), v_set1(INFINITY)), change, v_zero())
             v_store(r_delta + j, v_first(change, n - j))
 """
-ONE = """    {word}if loss.kind == {constant}:
+ONE = """    {word}if kind == {constant}:
         return {name}_add(loss, z, a, y, 0, v_zero(), gradient)
 """
 ENUM = """cdef enum LossKind:
@@ -286,7 +286,7 @@ cdef void second_row(
 {second}
 
 cdef inline vec costs_of_outputs(
-    const Loss* loss, vec z, vec a, vec y,
+    int kind, const Loss* loss, vec z, vec a, vec y,
     vec* gradient,                               # OUT: before gradient_scale
 ) noexcept nogil:
     '''What each output costs, of the first vector of a row; none is missing.'''

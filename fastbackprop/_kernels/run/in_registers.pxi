@@ -2,7 +2,7 @@
 # of latencies: z, a, the cost's gradient, delta, the new weights, z again. So nothing on this chain
 # goes through memory, where it would wait for stores:
 #
-#   a) Activations and deltas are vectors; where a product wants one number, it is spread from there.
+#   a) Activations and deltas are vectors; where a product wants one number, that is spread.
 #   b) W and b of the first layer are variables. The weights of other layers are corrected long
 #      before they are read again, and stay in memory.
 #   c) Costs and finiteness are beside the chain.
@@ -14,6 +14,7 @@
 cdef enum:
     RESIDENT = 16                # inputs of the first layer at most
     DEPTH = 8                    # layers at most
+    ANY = -1
 
 
 cdef bint fits_registers(const Training* job) noexcept nogil:
@@ -112,7 +113,10 @@ cdef Py_ssize_t lowest_nonfinite(const Plan* plan) noexcept nogil:
     return k
 
 
-cdef void train_in_registers(Training* job) noexcept nogil:
+cdef inline void steps_in_registers(
+    const int depth, const int hidden, const int output, const int kind,     # constants, or ANY
+    Training* job,
+) noexcept nogil:
     """Do steps until all are done, or one went wrong, or one isn't for here."""
     cdef const Plan* plan = job.plan
     cdef const Layer* first = plan.layers
@@ -121,11 +125,14 @@ cdef void train_in_registers(Training* job) noexcept nogil:
     cdef Progress* progress = &job.progress
     cdef Loss loss = job.loss                    # which no store can change
     cdef Rows rows = job.rows
-    cdef Py_ssize_t start = progress.start, n_in = first.n_in, n_layers = plan.n_layers
+    cdef Py_ssize_t start = progress.start, n_in = first.n_in
+    cdef Py_ssize_t n_layers = depth if depth != ANY else plan.n_layers
+    cdef int last_kind = output if output != ANY else last.activation, below
+    cdef int loss_kind = kind if kind != ANY else loss.kind
     cdef Py_ssize_t n_out = last.n_out, end = job.last, n_right = 0, here_right, place, label
-    cdef bint has_bias = first.bias != NULL, is_softmax = last.activation == SOFTMAX
+    cdef bint has_bias = first.bias != NULL, is_softmax = last_kind == SOFTMAX
     cdef bint is_fine = True
-    cdef real most = INFINITY if is_by_output(loss.kind) else loss.most
+    cdef real most = INFINITY if is_by_output(loss_kind) else loss.most
     cdef double total = progress.cost, total_now
     cdef vec rate = v_set1(job.update.learning_rate), scale = v_set1(loss.gradient_scale)
     cdef vec w[RESIDENT]
@@ -157,7 +164,8 @@ cdef void train_in_registers(Training* job) noexcept nogil:
                         z = v_fma(v_set1(row[4 * j + i]), w[4 * j + i], z)
         for k in range(1, n_layers):
             layer = &plan.layers[k - 1]
-            a = activated(layer.activation, v_set1(layer.alpha), z, &kept[k - 1])
+            below = hidden if hidden != ANY else layer.activation
+            a = activated(below, v_set1(layer.alpha), z, &kept[k - 1])
             outputs[k - 1] = a
             z = products_of(layer + 1, a)
         if is_softmax:
@@ -171,18 +179,18 @@ cdef void train_in_registers(Training* job) noexcept nogil:
             here_right = is_largest_of(a, p, label, n_out)
             delta = v_mul(v_sub(a, v_load_any(hot + BLOCK - label)), scale)
         else:
-            a = activated(last.activation, v_set1(last.alpha), z, &kept[n_layers - 1])
+            a = activated(last_kind, v_set1(last.alpha), z, &kept[n_layers - 1])
             z = z if last.z != last.a else a
             row = loss.targets + place * loss.n_targets
-            costs = costs_of_outputs(&loss, z, a, load_target(row, 0, n_out), &delta)
+            costs = costs_of_outputs(loss_kind, &loss, z, a, load_target(row, 0, n_out), &delta)
             cost = v_sum_of_first(v_first(costs, n_out), n_out)
             delta = v_first(v_mul(delta, scale), n_out)
             here_right = 0
-            if is_yes_or_no(loss.kind):
+            if is_yes_or_no(loss_kind):
                 v_store(last.z, z)
                 here_right = count_right(last.z, row, n_out)
             if not loss.fused:
-                delta = derived(last.activation, v_set1(last.alpha), kept[n_layers - 1], delta)
+                delta = derived(last_kind, v_set1(last.alpha), kept[n_layers - 1], delta)
         total_now = total + (most if cost > most else cost) * loss.cost_scale
         if not is_finite_double(total_now - total):
             break
@@ -191,7 +199,8 @@ cdef void train_in_registers(Training* job) noexcept nogil:
         noted = v_zero()
         for k in range(n_layers - 1, 0, -1):
             layer = &plan.layers[k - 1]
-            x = derived(layer.activation, v_set1(layer.alpha), kept[k - 1],
+            below = hidden if hidden != ANY else layer.activation
+            x = derived(below, v_set1(layer.alpha), kept[k - 1],
                         blame_of(layer + 1, delta))
             noted = correct_layer(layer + 1, outputs[k - 1], delta, rate, noted)
             delta = x
@@ -224,3 +233,23 @@ cdef void train_in_registers(Training* job) noexcept nogil:
     progress.start = min(start, end - 1)
     if not is_fine:
         progress.outcome, progress.layer = WEIGHTS_NOT_FINITE, lowest_nonfinite(plan)
+
+
+cdef out_of_line train_in_registers(Training* job) noexcept nogil:
+    """Do steps until all are done, or one went wrong, or one isn't for here.
+
+    Usual nets have code of their own, since every instruction counts.
+    """
+    cdef const Plan* plan = job.plan
+    cdef int output = plan.layers[plan.n_layers - 1].activation, kind = job.loss.kind
+    cdef bint is_relu = plan.n_layers == 2 and plan.layers[0].activation == RELU
+    if kind == SQUARED_ERROR and output == IDENTITY and plan.n_layers == 1:
+        steps_in_registers(1, ANY, IDENTITY, SQUARED_ERROR, job)
+    elif kind == SQUARED_ERROR and output == IDENTITY and is_relu:
+        steps_in_registers(2, RELU, IDENTITY, SQUARED_ERROR, job)
+    elif kind == CROSS_ENTROPY and plan.n_layers == 1:
+        steps_in_registers(1, ANY, SOFTMAX, CROSS_ENTROPY, job)
+    elif kind == CROSS_ENTROPY and is_relu:
+        steps_in_registers(2, RELU, SOFTMAX, CROSS_ENTROPY, job)
+    else:
+        steps_in_registers(ANY, ANY, ANY, ANY, job)

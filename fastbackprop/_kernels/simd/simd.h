@@ -93,6 +93,11 @@ typedef uint32_t real_bits;
 #define FBP_BLOCK ((int)(64 / sizeof(real)))          /* lanes of a fixed sum */
 #define FBP_LANES ((int)(sizeof(vec) / sizeof(real))) /* lanes of a vector */
 #define FBP_PART ((int)(16 / sizeof(real)))           /* lanes of a part of x86-64's vectors */
+/* n, from 0 to most, without a branch: n may be a label, which no CPU can foresee. */
+FBP_FN ptrdiff_t fbp_count(ptrdiff_t n, ptrdiff_t most) {
+    ptrdiff_t at_least_0 = n & ~(n >> (8 * sizeof n - 1)), beyond = at_least_0 - most;
+    return most + (beyond & (beyond >> (8 * sizeof n - 1)));
+}
 /* Each instruction set says: the rows and vectors of a tile, and the rows of weights
    that one thread corrects at a time: whole tiles, and whole cache lines of W^T. */
 
@@ -141,12 +146,10 @@ FBP_FN vec v_and(vec a, vec b) { return FBP_FROM_BITS(_mm512_and_si512(FBP_BITS(
 FBP_FN vec v_or(vec a, vec b) { return FBP_FROM_BITS(_mm512_or_si512(FBP_BITS(a), FBP_BITS(b))); }
 #ifdef FBP_FLOAT64
 FBP_FN vmask v_less(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
-FBP_FN vmask fbp_first(ptrdiff_t n) { return (vmask)(n >= 8 ? 0xff : n <= 0 ? 0 : (1u << n) - 1u); }
+FBP_FN vmask fbp_first(ptrdiff_t n) { return (vmask)((1u << fbp_count(n, 8)) - 1u); }
 #else
 FBP_FN vmask v_less(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
-FBP_FN vmask fbp_first(ptrdiff_t n) {
-    return (vmask)(n >= 16 ? 0xffff : n <= 0 ? 0 : (1u << n) - 1u);
-}
+FBP_FN vmask fbp_first(ptrdiff_t n) { return (vmask)((1u << fbp_count(n, 16)) - 1u); }
 #endif
 FBP_FN vec v_select(vmask m, vec yes, vec no) { return FBP_V(mask_blend)(m, no, yes); }
 #ifdef FBP_FLOAT64
@@ -224,8 +227,7 @@ static const real_bits fbp_window[16] = {
     (real_bits)-1, (real_bits)-1, (real_bits)-1, (real_bits)-1,
     (real_bits)-1, (real_bits)-1, (real_bits)-1, (real_bits)-1, 0, 0, 0, 0, 0, 0, 0, 0};
 FBP_FN __m256i fbp_first(ptrdiff_t n) {
-    ptrdiff_t k = n < 0 ? 0 : n > FBP_LANES ? FBP_LANES : n;
-    return _mm256_loadu_si256((const __m256i *)(fbp_window + 8 - k));
+    return _mm256_loadu_si256((const __m256i *)(fbp_window + 8 - fbp_count(n, FBP_LANES)));
 }
 FBP_FN vec v_first(vec x, ptrdiff_t n) { return v_and(x, FBP_FROM_BITS(fbp_first(n))); }
 FBP_FN vec v_load_first(const real *p, ptrdiff_t n) { return FBP_V(maskload)(p, fbp_first(n)); }
