@@ -190,8 +190,9 @@ class Loop:
                 if model._has_schedules:
                     tell_rates(model, workspace, n_steps, position)
                 position = position.after(n_steps)
-                # Between two calls nobody changes weights, but where callbacks may.
-                packing = not one_by_one and start > 0, not one_by_one and first_row + end < n
+                # Between two calls nobody changes weights, but where code of the user's runs.
+                is_ours = not (one_by_one or rates is not None or model._has_schedules)
+                packing = is_ours and start > 0, is_ours and first_row + end < n
                 outcome, cost, n_right, row, layer = self._call(
                     workspace,
                     data,

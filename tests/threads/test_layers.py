@@ -105,8 +105,8 @@ def test_threads_share_out_columns_where_weights_are_many():
 
 @on_every_kernel
 def test_no_two_chunks_of_columns_are_in_the_same_cache_line(variant, dtype):
-    layer = Layer(np.zeros((2000, 1301)), None, "identity")
-    net = Kernels(variant, dtype, [layer])
+    layers = [Layer(np.zeros(shape), None, "identity") for shape in ((2000, 1301), (1301, 1))]
+    net = Kernels(variant, dtype, layers)
     chunks = net.kernels.chunks_of_rows(net.network, 16)
     assert 16 < chunks <= -(-1301 * net.dtype.itemsize // 64)
 

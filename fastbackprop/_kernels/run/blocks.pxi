@@ -14,7 +14,7 @@ cdef enum:
 
 cdef inline bint pays_layers(const Plan* plan) noexcept nogil:
     """Whether threads shall meet behind each layer: as measured."""
-    return plan.is_far and not plan.has_batch_norm
+    return plan.is_far and not plan.has_batch_norm and plan.n_layers > 1
 
 
 cdef inline const Layer* product_of(const Plan* plan, const Phase* here) noexcept nogil:
@@ -23,7 +23,7 @@ cdef inline const Layer* product_of(const Plan* plan, const Phase* here) noexcep
 
 
 cdef inline bint is_cut(const Training* job, const Phase* here) noexcept nogil:
-    """Whether a phase is shared out by columns, too: no softmax, which needs whole rows."""
+    """Whether a phase is shared out by columns, too; a softmax comes last, and not in these."""
     return (job.by_layers and (here.kind == FORWARD or here.kind == BACKWARD)
             and here.high == here.low + 1 and product_of(job.plan, here).op == PRODUCT)
 
@@ -51,10 +51,10 @@ def chunks_of_rows(Network network not None, Py_ssize_t n):
     cdef Py_ssize_t k, panels = 0
     if not pays_layers(&network.plan):
         return pieces(n, MIN_ROWS)
-    for k in range(network.plan.n_layers):
+    for k in range(network.plan.n_layers - 1):   # the last goes by rows
         if network.plan.layers[k].op == PRODUCT:
             panels = max(panels, pieces(network.plan.layers[k].width, PANEL))
-    return pieces(n, BLOCK_ROWS) * panels
+    return max(pieces(n, MIN_ROWS), pieces(n, BLOCK_ROWS) * panels)
 
 
 cdef int64_t blocks_of(const Training* job, const Phase* here, Py_ssize_t n) noexcept nogil:
