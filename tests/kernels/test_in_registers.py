@@ -59,6 +59,8 @@ def trained(variant, dtype, layers, loss, rate, data, spans):
         if outcome != 0:
             break
     assert np.isnan(fence).all(), "wrote behind the scratch"
+    if outcome != 0:  # a fit puts the weights back: what is left of them doesn't matter
+        return "", repr(cost), n_right, outcome, start, layer
     return sha256(net.parameters.values, state), repr(cost), n_right, outcome, start, layer
 
 
